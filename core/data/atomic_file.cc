@@ -1,0 +1,88 @@
+#include "core/data/atomic_file.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "core/error.h"
+
+namespace dalle1 {
+namespace {
+
+std::filesystem::path folder_of(const std::filesystem::path& path) {
+  return path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+}
+
+mode_t default_mode() {
+  mode_t mask = umask(0);  // the only way to read it; mkstemp ignores it and makes files private
+  umask(mask);
+  return 0666 & ~mask;
+}
+
+}  // namespace
+
+AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
+  temporary_ = (folder_of(path_) / ("." + path_.filename().string() + ".XXXXXX")).string();
+  file_ = mkstemp(temporary_.data());
+  if (file_ < 0) fail_with_reason("cannot be created");
+  if (fchmod(file_, default_mode()) != 0) {
+    int reason = errno;
+    close(file_);
+    unlink(temporary_.c_str());
+    errno = reason;
+    fail_with_reason("cannot be given its permissions");
+  }
+}
+
+AtomicFile::~AtomicFile() {
+  if (file_ < 0) return;
+  close(file_);
+  unlink(temporary_.c_str());
+}
+
+void AtomicFile::write(const void* data, size_t size) {
+  check(file_ >= 0, ErrorKind::internal, "{}: written to after commit", path_.string());
+  auto* next = static_cast<const char*>(data);
+  for (size_t left = size; left > 0;) {
+    // Linux takes at most 2 GiB a call.
+    ssize_t done = ::write(file_, next, std::min<size_t>(left, size_t{1} << 30));
+    if (done < 0 && errno == EINTR) continue;
+    if (done < 0) fail_with_reason("cannot be written");
+    next += done;
+    left -= static_cast<size_t>(done);
+  }
+  size_ += size;
+}
+
+void AtomicFile::commit() {
+  check(file_ >= 0, ErrorKind::internal, "{}: committed twice", path_.string());
+  if (fsync(file_) != 0) fail_with_reason("cannot be flushed to the disk");
+  if (rename(temporary_.c_str(), path_.c_str()) != 0) fail_with_reason("cannot be renamed into place");
+  close(file_);
+  file_ = -1;
+  int folder = open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder < 0) fail_with_reason("is written, but its folder cannot be opened to flush it");
+  int flushed = fsync(folder);
+  int reason = errno;
+  close(folder);
+  errno = reason;
+  // Some file systems have nothing to flush in a folder and say EINVAL.
+  if (flushed != 0 && reason != EINVAL) fail_with_reason("is written, but its folder cannot be flushed");
+}
+
+void AtomicFile::fail_with_reason(std::string_view what) const {
+  fail(ErrorKind::output, "{} {}: {}", path_.string(), what, std::strerror(errno));
+}
+
+void write_file_atomically(const std::filesystem::path& path, std::string_view content) {
+  AtomicFile file(path);
+  file.write(content);
+  file.commit();
+}
+
+}  // namespace dalle1
