@@ -15,11 +15,11 @@ struct Entry {
   size_t bytes;
 };
 
-constexpr std::array kEntries = {
-    Entry{DType::f32, "f32", 4},  Entry{DType::f16, "f16", 2}, Entry{DType::bf16, "bf16", 2},
-    Entry{DType::f64, "f64", 8},  Entry{DType::i8, "i8", 1},   Entry{DType::u8, "u8", 1},
-    Entry{DType::i16, "i16", 2},  Entry{DType::i32, "i32", 4}, Entry{DType::i64, "i64", 8},
-    Entry{DType::boolean, "bool", 1}};
+constexpr std::array kEntries = {Entry{DType::f32, "f32", 4},   Entry{DType::f16, "f16", 2},
+                                 Entry{DType::bf16, "bf16", 2}, Entry{DType::f64, "f64", 8},
+                                 Entry{DType::i8, "i8", 1},     Entry{DType::u8, "u8", 1},
+                                 Entry{DType::i16, "i16", 2},   Entry{DType::i32, "i32", 4},
+                                 Entry{DType::i64, "i64", 8},   Entry{DType::boolean, "bool", 1}};
 
 }  // namespace
 

@@ -7,16 +7,17 @@
 
 namespace dalle1 {
 
-/// CPU ops compute in f32; f16 and bf16 are storage there. i64 holds token ids, i8 is storage of packed weights.
+/// CPU ops compute in f32; f16 and bf16 are storage there. i64 holds token ids, i8 is storage of packed
+/// weights.
 enum class DType : uint8_t { f32, f16, bf16, f64, i8, u8, i16, i32, i64, boolean };
 
-size_t size_of(DType dtype);             ///< Bytes of one element.
-std::string_view name_of(DType dtype);   ///< "f32", "f16", ...
-DType dtype_from_name(std::string_view); ///< Inverse of name_of; Error(usage) when unknown.
+size_t size_of(DType dtype);              ///< Bytes of one element.
+std::string_view name_of(DType dtype);    ///< "f32", "f16", ...
+DType dtype_from_name(std::string_view);  ///< Inverse of name_of; Error(usage) when unknown.
 bool is_floating(DType dtype);
 
 float f16_to_f32(uint16_t bits);
-uint16_t f32_to_f16(float value);   ///< Round to nearest even; overflow gives infinity.
+uint16_t f32_to_f16(float value);  ///< Round to nearest even; overflow gives infinity.
 float bf16_to_f32(uint16_t bits);
 uint16_t f32_to_bf16(float value);  ///< Round to nearest even; NaN stays NaN.
 

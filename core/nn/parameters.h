@@ -1,0 +1,27 @@
+// How a model shows its parameters: once, by name, to whoever loads, saves, trains or counts them.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "core/tensor/tensor.h"
+
+namespace dalle1 {
+
+using ParameterVisitor = std::function<void(const std::string& name, Tensor& parameter)>;
+
+/// A model or a part of one. Parameters are enumerated in a fixed order; names are those of the native
+/// checkpoint.
+class Module {
+ public:
+  virtual ~Module() = default;
+  virtual void visit(const ParameterVisitor& visitor) = 0;
+
+  int64_t parameter_count() {
+    int64_t count = 0;
+    visit([&](const std::string&, Tensor& parameter) { count += parameter.numel(); });
+    return count;
+  }
+};
+
+}  // namespace dalle1

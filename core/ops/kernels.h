@@ -1,0 +1,217 @@
+// What a backend computes: the one interface between ops, which check shapes and know the gradients, and
+// devices.
+//
+// Rules for every kernel: inputs are checked and outputs allocated by the op; outputs are fully written
+// unless the comment says "adds"; tensors are plain and f32 unless said otherwise (CUDA kernels also take
+// bf16 activations); results do not depend on the number of threads.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "core/attention/attention_pattern.h"
+#include "core/random/philox.h"
+#include "core/tensor/tensor.h"
+
+namespace dalle1 {
+
+enum class Unary : uint8_t {
+  relu,
+  gelu,
+  gelu_tanh,
+  quick_gelu,
+  silu,
+  sigmoid,
+  tanh,
+  exp,
+  log,
+  sqrt,
+  rsqrt,
+  square,
+  abs
+};
+enum class Binary : uint8_t { add, sub, mul, div, max };
+
+struct Conv2dGeometry {
+  int stride = 1;
+  int pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;  ///< Zero padding.
+};
+
+/// What is done to a convolution's result: y = residual + gain * conv(x), then ReLU if set.
+struct Conv2dEpilogue {
+  const Tensor* residual = nullptr;  ///< Same shape and layout as y.
+  float gain = 1.0f;
+  bool relu = false;
+};
+
+/// One layer's keys and values in cached decoding. All candidates are at the same position (lockstep), so
+/// which keys are visible is common to all: ranges of the shared prefix, then slots of the private store in
+/// order of position.
+struct CachedAttention {
+  const Tensor* prefix_keys = nullptr;    ///< [H, P, D], shared by all candidates.
+  const Tensor* prefix_values = nullptr;  ///< [H, P, D]
+  std::span<const KeyRange> prefix;       ///< Visible rows of the prefix.
+  const Tensor* keys = nullptr;           ///< [N, H, S, D], S slots per candidate.
+  const Tensor* values = nullptr;         ///< [N, H, S, D]
+  std::span<const int32_t> slots;         ///< Visible slots, in order of position.
+};
+
+/// How a token is drawn from logits (see transformer/sampler.h for the rules of ties and cuts).
+struct SamplingRule {
+  float temperature = 1.0f;  ///< 0: greedy.
+  int32_t top_k = 0;         ///< 0: off. Keeps every logit >= the k-th largest.
+  float top_p = 1.0f;        ///< Drops tokens whose predecessors' cumulative probability already exceeds p.
+};
+
+struct AdamW {
+  float learning_rate = 1e-3f;
+  float beta1 = 0.9f, beta2 = 0.999f;
+  float epsilon = 1e-8f;
+  float weight_decay = 0.0f;    ///< Decoupled (Loshchilov and Hutter 2019).
+  float gradient_scale = 1.0f;  ///< Clipping and accumulation, applied to the gradient first.
+  int64_t step = 1;             ///< From 1: bias correction.
+};
+
+class Kernels {
+ public:
+  virtual ~Kernels() = default;
+
+  // --- elementwise; same layout everywhere, any layout
+  // -------------------------------------------------------------
+  virtual void unary(Unary op, const Tensor& x, Tensor& y) = 0;
+  /// dx = dy * op'(x).
+  virtual void unary_backward(Unary op, const Tensor& x, const Tensor& dy, Tensor& dx) = 0;
+  /// y = a op b with NumPy broadcasting (plain), or the same shape and layout.
+  virtual void binary(Binary op, const Tensor& a, const Tensor& b, Tensor& y) = 0;
+  /// y = scale * x + shift.
+  virtual void affine(const Tensor& x, float scale, float shift, Tensor& y) = 0;
+  /// y += scale * x.
+  virtual void add_scaled(const Tensor& x, float scale, Tensor& y) = 0;
+  /// mask = 1 where x >= y else 0, same shape (the gradient of max).
+  virtual void greater_equal(const Tensor& x, const Tensor& y, Tensor& mask) = 0;
+  virtual void fill(Tensor& y, float value) = 0;
+  /// Copies with rounding between f32, f16, bf16.
+  virtual void cast(const Tensor& x, Tensor& y) = 0;
+
+  // --- movement and reduction
+  // --------------------------------------------------------------------------------------
+  /// y[offset_y + i . strides_y] = x[offset_x + i . strides_x] for every index i below extents (up to 6 axes;
+  /// strides in elements; any dtype). With `accumulate`, adds (f32).
+  struct StridedCopy {
+    std::vector<int64_t> extents, strides_x, strides_y;
+    int64_t offset_x = 0, offset_y = 0;
+    bool accumulate = false;
+  };
+  virtual void strided_copy(const StridedCopy& copy, const Tensor& x, Tensor& y) = 0;
+  /// Sums x over the axes in which y has extent 1 (shapes of equal rank).
+  virtual void sum_to(const Tensor& x, Tensor& y) = 0;
+  /// Largest value over the last axis and its first index: x [R, V], values f32 [R], indices i64 [R].
+  virtual void max_last(const Tensor& x, Tensor& values, Tensor& indices) = 0;
+  /// Sum of squares in double, the same for any number of threads.
+  virtual double sum_squares(const Tensor& x) = 0;
+  /// Whether every value is finite.
+  virtual bool all_finite(const Tensor& x) = 0;
+  /// Changes the layout of a [B, C, H, W] tensor; padding channels are zero.
+  virtual void reorder(const Tensor& x, Tensor& y) = 0;
+
+  // --- products
+  // ----------------------------------------------------------------------------------------------------
+  /// y [R, N] = x [R, K] w^T + bias, w [N, K] f32 (bf16 on CUDA), bias [N] or null. On the CPU each output is
+  /// one chain of fused multiply-adds over k, so a row's bits do not depend on R or on threads. Inference.
+  virtual void linear(const Tensor& x, const Tensor& w, const Tensor* bias, Tensor& y) = 0;
+  /// y = op(a) op(b), batched over all leading axes: a [.., M, K], b [.., K, N] before transposition.
+  /// Training; fastest summation order. With `accumulate`, adds.
+  virtual void matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b, bool accumulate,
+                      Tensor& y) = 0;
+
+  // --- pictures: [B, C, H, W], plain or blocked
+  // --------------------------------------------------------------------
+  /// Layout in which convolutions with this many channels run fastest.
+  virtual Layout preferred_layout(int64_t channels) const = 0;
+  /// w [O, C, kh, kw] plain, bias [O] or null.
+  virtual void conv2d(const Tensor& x, const Tensor& w, const Tensor* bias, const Conv2dGeometry& geometry,
+                      const Conv2dEpilogue& epilogue, Tensor& y) = 0;
+  virtual void conv2d_backward_data(const Tensor& dy, const Tensor& w, const Conv2dGeometry& geometry,
+                                    Tensor& dx) = 0;
+  /// dbias may be null.
+  virtual void conv2d_backward_weights(const Tensor& x, const Tensor& dy, const Conv2dGeometry& geometry,
+                                       Tensor& dw, Tensor* dbias) = 0;
+  /// 2x2 windows of stride 2; odd borders are dropped. The first maximum takes the gradient.
+  virtual void max_pool(const Tensor& x, Tensor& y) = 0;
+  virtual void max_pool_backward(const Tensor& x, const Tensor& dy, Tensor& dx) = 0;
+  /// k x k windows of stride k.
+  virtual void avg_pool(const Tensor& x, int k, Tensor& y) = 0;
+  virtual void avg_pool_backward(const Tensor& dy, int k, Tensor& dx) = 0;
+  /// Nearest neighbour, factor 2.
+  virtual void upsample(const Tensor& x, Tensor& y) = 0;
+  virtual void upsample_backward(const Tensor& dy, Tensor& dx) = 0;
+
+  // --- norms
+  // -------------------------------------------------------------------------------------------------------
+  /// Over the last axis: x, y [R, C]; w, b [C]; mean, rstd [R].
+  virtual void layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, float epsilon, Tensor& y,
+                          Tensor& mean, Tensor& rstd) = 0;
+  virtual void layer_norm_backward(const Tensor& x, const Tensor& w, const Tensor& mean, const Tensor& rstd,
+                                   const Tensor& dy, Tensor& dx, Tensor& dw, Tensor& db) = 0;
+  /// x, y [B, C, H, W] plain; mean, rstd [B, groups].
+  virtual void group_norm(const Tensor& x, const Tensor& w, const Tensor& b, int groups, float epsilon,
+                          Tensor& y, Tensor& mean, Tensor& rstd) = 0;
+  virtual void group_norm_backward(const Tensor& x, const Tensor& w, const Tensor& mean, const Tensor& rstd,
+                                   const Tensor& dy, Tensor& dx, Tensor& dw, Tensor& db) = 0;
+
+  // --- softmax, loss, embedding
+  // ------------------------------------------------------------------------------------
+  /// Over the last axis: [R, V].
+  virtual void softmax(const Tensor& x, Tensor& y) = 0;
+  virtual void softmax_backward(const Tensor& y, const Tensor& dy, Tensor& dx) = 0;
+  /// losses[r] = logsumexp(logits[r]) - logits[r, targets[r]]; logits [R, V], targets i64 [R]; also the
+  /// logsumexp.
+  virtual void cross_entropy(const Tensor& logits, const Tensor& targets, Tensor& losses,
+                             Tensor& logsumexp) = 0;
+  /// dlogits[r] = scale[r] * (softmax(logits[r]) - onehot(targets[r])).
+  virtual void cross_entropy_backward(const Tensor& logits, const Tensor& targets, const Tensor& logsumexp,
+                                      const Tensor& scale, Tensor& dlogits) = 0;
+  /// y[r] = table[ids[r]]; ids i64 [R], table [V, C], y [R, C]. Ids are checked against V.
+  virtual void embedding(const Tensor& ids, const Tensor& table, Tensor& y) = 0;
+  /// dtable[ids[r]] += dy[r], in order of r.
+  virtual void embedding_backward(const Tensor& ids, const Tensor& dy, Tensor& dtable) = 0;
+
+  // --- random
+  // ------------------------------------------------------------------------------------------------------
+  /// y[i] uniform in (0, 1): word i % 4 of random_block(seed, stream, index, step, i / 4).
+  virtual void uniform(uint64_t seed, Stream stream, uint32_t index, uint32_t step, Tensor& y) = 0;
+
+  // --- attention
+  // ---------------------------------------------------------------------------------------------------
+  /// Whole sequences: q [B, Tq, H, D], k, v [B, Tk, H, D], y like q, logsumexp [B, H, Tq].
+  /// Time and memory follow the pattern's ones; no Tq x Tk buffer.
+  virtual void attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionPattern& pattern,
+                         float scale, Tensor& y, Tensor& logsumexp) = 0;
+  struct AttentionGradients {
+    Tensor dq, dk, dv;
+  };
+  virtual void attention_backward(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& y,
+                                  const Tensor& logsumexp, const Tensor& dy, const AttentionPattern& pattern,
+                                  float scale, AttentionGradients& gradients) = 0;
+  /// One new position of N candidates: q, y [N, H, D]. Keys are visited in order of position.
+  virtual void cached_attention(const Tensor& q, const CachedAttention& cache, float scale, Tensor& y) = 0;
+  /// store [N, H, S, D] at `slot` = x [N, H, D].
+  virtual void cache_store(const Tensor& x, int64_t slot, Tensor& store) = 0;
+
+  // --- sampling and optimisation
+  // -----------------------------------------------------------------------------------
+  /// tokens[n] drawn from logits [N, V] with random_block(seed, Stream::sampling, candidates[n], position,
+  /// 0); log_probs[n] = log softmax(logits[n])[token] at temperature 1 and without cuts. Error(model) on a
+  /// NaN.
+  virtual void sample(const Tensor& logits, const SamplingRule& rule, uint64_t seed,
+                      std::span<const uint32_t> candidates, uint32_t position, std::span<int64_t> tokens,
+                      std::span<float> log_probs) = 0;
+  /// parameter, m, v updated in place.
+  virtual void adamw(const AdamW& options, const Tensor& gradient, Tensor& parameter, Tensor& m,
+                     Tensor& v) = 0;
+  /// average = decay * average + (1 - decay) * x.
+  virtual void lerp(const Tensor& x, float decay, Tensor& average) = 0;
+};
+
+}  // namespace dalle1

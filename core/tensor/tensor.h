@@ -1,0 +1,114 @@
+// A dense array on a device. Copies are cheap handles to the same storage; all tensors are contiguous.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "core/error.h"
+#include "core/tensor/device.h"
+#include "core/tensor/dtype.h"
+#include "core/tensor/shape.h"
+
+namespace dalle1 {
+
+/// Order of the elements of a [B, C, H, W] picture tensor in memory. `plain` is row-major and the only layout
+/// of other tensors. Blocked layouts are [B, C/n, H, W, n] with C padded by zeros to a multiple of n
+/// (oneDNN's nChw8c and nChw16c); channels_last is [B, H, W, C] (cuDNN).
+enum class Layout : uint8_t { plain, blocked8, blocked16, channels_last };
+
+int block_of(Layout layout);  ///< 8, 16, or 1.
+
+class Tensor {
+ public:
+  Tensor() = default;
+
+  static Tensor empty(Device& device, const Shape& shape, DType dtype = DType::f32,
+                      Layout layout = Layout::plain);
+  static Tensor zeros(Device& device, const Shape& shape, DType dtype = DType::f32);
+  static Tensor full(Device& device, const Shape& shape, float value);
+  /// Copies host values.
+  static Tensor from(Device& device, const Shape& shape, std::span<const float> values);
+  static Tensor from(Device& device, const Shape& shape, std::span<const int64_t> values);
+  /// Memory that someone else owns (a mapped file), kept alive by `owner`.
+  static Tensor wrap(Device& device, const Shape& shape, DType dtype, void* data,
+                     std::shared_ptr<const void> owner);
+
+  bool defined() const { return impl_ != nullptr; }
+  const Shape& shape() const { return impl_->shape; }
+  int64_t dim(int axis) const { return impl_->shape[axis]; }
+  int rank() const { return impl_->shape.rank(); }
+  int64_t numel() const { return impl_->shape.numel(); }
+  DType dtype() const { return impl_->dtype; }
+  Layout layout() const { return impl_->layout; }
+  Device& device() const { return *impl_->storage->device; }
+  Kernels& kernels() const { return device().kernels(); }
+  /// Elements in memory: more than numel() where a blocked layout pads the channels.
+  int64_t storage_numel() const;
+  size_t bytes() const { return storage_numel() * size_of(dtype()); }
+  /// Identity of the value on a tape; a view has its own.
+  uint64_t id() const { return impl_->id; }
+
+  /// Typed access on the CPU or to device memory; throws for another dtype or a blocked layout.
+  template <typename T>
+  T* data() const {
+    require_plain(sizeof(T));
+    return static_cast<T*>(raw());
+  }
+  float* floats() const { return data<float>(); }
+  void* raw() const { return static_cast<char*>(impl_->storage->pointer) + impl_->offset; }
+
+  /// Same storage, other shape of the same numel (plain layout only). Not recorded on a tape: see
+  /// ops::reshape.
+  Tensor view(const Shape& shape) const;
+  /// Same storage and shape under a new identity: what follows gets no gradient through it.
+  Tensor detach() const;
+  /// Rows [begin, end) of the first axis, sharing storage (plain layout only). Not recorded on a tape.
+  Tensor rows(int64_t begin, int64_t end) const;
+
+  /// Copy on another device or in another dtype (values rounded); the same tensor when nothing changes.
+  Tensor to(Device& device) const;
+  Tensor to(DType dtype) const;
+  Tensor clone() const;
+
+  std::vector<float> to_floats() const;  ///< Host copy of a floating tensor, plain order.
+  std::vector<int64_t> to_ints() const;  ///< Host copy of an i64 tensor.
+  float item() const;                    ///< The one value of a one-element tensor.
+
+  /// Marks the contents as changed in place, so that derived data (packed weights) is made anew.
+  void touch() const { impl_->storage->version.fetch_add(1, std::memory_order_relaxed); }
+  uint64_t version() const { return impl_->storage->version.load(std::memory_order_relaxed); }
+
+  /// What a backend derived from these contents (packed weights), null when absent or outdated.
+  std::shared_ptr<void> derived() const;
+  void set_derived(std::shared_ptr<void> data) const;
+
+ private:
+  struct Storage {
+    Device* device = nullptr;
+    void* pointer = nullptr;
+    size_t bytes = 0;
+    std::shared_ptr<const void> owner;  // set: memory is not ours to release
+    std::atomic<uint64_t> version{0};
+    ~Storage();
+  };
+  struct Impl {
+    std::shared_ptr<Storage> storage;
+    size_t offset = 0;
+    Shape shape;
+    DType dtype = DType::f32;
+    Layout layout = Layout::plain;
+    uint64_t id = 0;
+    std::shared_ptr<void> derived;
+    uint64_t derived_version = 0;
+  };
+  void require_plain(size_t element_bytes) const;
+  Tensor alias(const Shape& shape, size_t offset) const;
+  static Tensor make(std::shared_ptr<Storage> storage, size_t offset, const Shape& shape, DType dtype,
+                     Layout layout);
+
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace dalle1
