@@ -23,8 +23,8 @@ class Tape {
   /// Whether a gradient flows to this tensor: it is watched or was computed from something that is.
   bool tracks(const Tensor& tensor) const;
 
-  /// Appends an op. Does nothing unless one of the inputs is tracked.
-  void record(std::vector<Tensor> inputs, const Tensor& output, Backward backward);
+  /// Appends an op. Does nothing unless one of the inputs is tracked or `always` is set.
+  void record(std::vector<Tensor> inputs, const Tensor& output, Backward backward, bool always = false);
 
   /// d(loss)/d(everything watched), for a loss of one element. Frees the recorded nodes as it goes.
   void backward(const Tensor& loss);
@@ -33,7 +33,7 @@ class Tape {
 
   /// Gradient of a leaf after backward(); undefined when the loss does not depend on it.
   Tensor gradient(const Tensor& leaf) const;
-  /// Tensors that are not of this tape but of its parent, with their gradients.
+  /// What backward() left: the gradients of leaves and of tensors of the parent tape.
   const std::unordered_map<uint64_t, Tensor>& gradients() const { return gradients_; }
   /// Adds to the gradient of a tensor.
   void accumulate(const Tensor& tensor, const Tensor& gradient) { accumulate(tensor.id(), gradient); }

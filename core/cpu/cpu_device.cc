@@ -1,0 +1,163 @@
+// The CPU: a pool of aligned blocks, so that the temporaries of a step do not go back to the system each
+// time.
+#include <omp.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <map>
+#include <mutex>
+#include <vector>
+
+#include "core/cpu/cpu_kernels.h"
+#include "core/tensor/device.h"
+
+namespace dalle1 {
+namespace {
+
+constexpr size_t kAlignment = 64;
+constexpr size_t kLargeBlock = size_t{1} << 20;  // larger sizes are kept at coarser steps
+constexpr size_t kPoolLimit = size_t{2} << 30;   // free bytes kept for reuse
+
+size_t rounded(size_t bytes) {
+  const size_t step = bytes >= kLargeBlock ? kLargeBlock / 4 : 256;
+  return (std::max<size_t>(bytes, 1) + step - 1) / step * step;
+}
+
+int available_processors() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) return std::max(1, CPU_COUNT(&set));
+  return std::max(1L, sysconf(_SC_NPROCESSORS_ONLN));
+}
+
+std::string processor_name() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);) {
+    if (line.rfind("model name", 0) == 0) return line.substr(line.find(':') + 2);
+  }
+  return "CPU";
+}
+
+size_t free_system_memory() {
+  std::ifstream info("/proc/meminfo");
+  for (std::string line; std::getline(info, line);) {
+    if (line.rfind("MemAvailable:", 0) == 0) return std::strtoull(line.c_str() + 13, nullptr, 10) * 1024;
+  }
+  return static_cast<size_t>(sysconf(_SC_AVPHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+}
+
+class CpuDevice final : public Device {
+ public:
+  CpuDevice(int threads, bool poison) : threads_(threads), poison_(poison), kernels_(threads) {}
+  ~CpuDevice() override {
+    for (auto& [bytes, blocks] : free_) {
+      for (void* block : blocks) std::free(block);
+    }
+  }
+
+  DeviceKind kind() const override { return DeviceKind::cpu; }
+  std::string describe() const override {
+    return fmt::format("cpu: {}, {} thread{}, {:.1f} GiB free", processor_name(), threads_,
+                       threads_ == 1 ? "" : "s", static_cast<double>(available_memory()) / (1 << 30));
+  }
+  int threads() const override { return threads_; }
+  Kernels& kernels() override { return kernels_; }
+
+  void* allocate(size_t bytes) override {
+    const size_t size = rounded(bytes);
+    void* block = take_free(size);
+    if (!block) {
+      if (size >= kLargeBlock * 64) require(size);
+      block = std::aligned_alloc(kAlignment, size);
+      check(block != nullptr, ErrorKind::memory, "out of memory: {} bytes needed, {} bytes available", size,
+            available_memory());
+    }
+    if (poison_) std::memset(block, 0xff, size);  // NaN as f32, f16 and bf16
+    return block;
+  }
+
+  void release(void* pointer, size_t bytes) override {
+    const size_t size = rounded(bytes);
+    std::lock_guard lock(mutex_);
+    use_.in_use -= size;
+    if (pooled_ + size > kPoolLimit) {
+      std::free(pointer);
+      return;
+    }
+    pooled_ += size;
+    free_[size].push_back(pointer);
+  }
+
+  size_t available_memory() const override {
+    std::lock_guard lock(mutex_);
+    return free_system_memory() + pooled_;
+  }
+  MemoryUse memory_use() const override {
+    std::lock_guard lock(mutex_);
+    return use_;
+  }
+  void reset_peak() override {
+    std::lock_guard lock(mutex_);
+    use_.peak = use_.in_use;
+  }
+
+  void copy_from_host(void* target, const void* host, size_t bytes) override { copy(target, host, bytes); }
+  void copy_to_host(void* host, const void* source, size_t bytes) override { copy(host, source, bytes); }
+  void copy(void* target, const void* source, size_t bytes) override {
+    if (bytes) std::memcpy(target, source, bytes);
+  }
+  void fill_zero(void* pointer, size_t bytes) override { std::memset(pointer, 0, bytes); }
+
+ private:
+  void* take_free(size_t size) {
+    std::lock_guard lock(mutex_);
+    use_.in_use += size;
+    use_.peak = std::max(use_.peak, use_.in_use);
+    auto found = free_.find(size);
+    if (found == free_.end() || found->second.empty()) return nullptr;
+    void* block = found->second.back();
+    found->second.pop_back();
+    pooled_ -= size;
+    return block;
+  }
+
+  // Linux grants memory it does not have; asking first turns a later kill into an error.
+  void require(size_t size) {
+    const size_t available = available_memory();
+    if (size <= available) return;
+    std::lock_guard lock(mutex_);
+    use_.in_use -= size;
+    fail(ErrorKind::memory, "not enough memory: {} bytes needed, {} bytes available", size, available);
+  }
+
+  int threads_;
+  bool poison_;
+  mutable std::mutex mutex_;
+  std::map<size_t, std::vector<void*>> free_;
+  size_t pooled_ = 0;
+  MemoryUse use_;
+  CpuKernels kernels_;
+};
+
+}  // namespace
+
+std::shared_ptr<Device> make_cpu_device(int threads, bool poison) {
+  check(threads >= 0 && threads <= 1024, ErrorKind::usage, "{} threads; give 0 (automatic) to 1024", threads);
+  return std::make_shared<CpuDevice>(threads ? threads : available_processors(), poison);
+}
+
+std::shared_ptr<Device> make_device(std::string_view name, int threads) {
+  if (name == "cpu") return make_cpu_device(threads);
+  if (name == "auto") return cuda_device_count() > 0 ? make_cuda_device(0) : make_cpu_device(threads);
+  if (name == "cuda") return make_cuda_device(0);
+  if (name.substr(0, 5) == "cuda:" && name.size() > 5 &&
+      name.find_first_not_of("0123456789", 5) == name.npos && name.size() < 9) {
+    return make_cuda_device(std::atoi(name.substr(5).data()));
+  }
+  fail(ErrorKind::usage, "unknown device '{}'; use auto, cpu, cuda or cuda:N", name);
+}
+
+}  // namespace dalle1

@@ -1,0 +1,13 @@
+// Linked instead of the CUDA backend in builds without it.
+#include "core/error.h"
+#include "core/tensor/device.h"
+
+namespace dalle1 {
+
+int cuda_device_count() { return 0; }
+
+std::shared_ptr<Device> make_cuda_device(int) {
+  fail(ErrorKind::device, "this build has no CUDA backend; build with the cuda preset or use --device cpu");
+}
+
+}  // namespace dalle1
