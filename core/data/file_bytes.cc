@@ -29,7 +29,8 @@ std::vector<uint8_t> read_file(const std::filesystem::path& path, uint64_t limit
   check(fstat(file.number, &status) == 0, ErrorKind::input, "{}: {}", path.string(), std::strerror(errno));
   check(!S_ISDIR(status.st_mode), ErrorKind::input, "{}: is a folder, not a file", path.string());
   const auto expected = static_cast<uint64_t>(status.st_size);
-  check(expected <= limit, ErrorKind::input, "{}: {} bytes; at most {} are read", path.string(), expected, limit);
+  check(expected <= limit, ErrorKind::input, "{}: {} bytes; at most {} are read", path.string(), expected,
+        limit);
 
   // One byte more than expected, so that the end of the file is met without growing the buffer.
   std::vector<uint8_t> bytes(expected + 1);

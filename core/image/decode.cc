@@ -10,8 +10,8 @@
 
 namespace {
 
-// stb_image inflates as much as a stream yields, so a small file could ask for gigabytes: no single allocation may
-// exceed what a picture of the size in the header needs.
+// stb_image inflates as much as a stream yields, so a small file could ask for gigabytes: no single
+// allocation may exceed what a picture of the size in the header needs.
 thread_local size_t allocation_limit = 0;
 
 void* limited_malloc(size_t size) { return size <= allocation_limit ? std::malloc(size) : nullptr; }
@@ -64,7 +64,8 @@ Header png_header(std::span<const uint8_t> bytes, std::string_view name) {
 Header jpeg_header(std::span<const uint8_t> bytes, std::string_view name) {
   allocation_limit = 1 << 20;
   int width = 0, height = 0, channels = 0;
-  const bool readable = stbi_info_from_memory(bytes.data(), static_cast<int>(bytes.size()), &width, &height, &channels);
+  const bool readable =
+      stbi_info_from_memory(bytes.data(), static_cast<int>(bytes.size()), &width, &height, &channels);
   check(readable, ErrorKind::input, "{}: damaged JPEG: {}", name, stbi_failure_reason());
   return {width, height, channels == 1 ? 1 : 3};
 }
@@ -72,15 +73,16 @@ Header jpeg_header(std::span<const uint8_t> bytes, std::string_view name) {
 }  // namespace
 
 Image decode_image(std::span<const uint8_t> bytes, std::string_view name) {
-  check(bytes.size() <= kMaxImageFileBytes, ErrorKind::input, "{}: a picture file of {} bytes; at most {} are read",
-        name, bytes.size(), kMaxImageFileBytes);
+  check(bytes.size() <= kMaxImageFileBytes, ErrorKind::input,
+        "{}: a picture file of {} bytes; at most {} are read", name, bytes.size(), kMaxImageFileBytes);
   const bool png = is_png(bytes);
   const bool jpeg = bytes.size() >= 3 && bytes[0] == 0xff && bytes[1] == 0xd8 && bytes[2] == 0xff;
   check(png || jpeg, ErrorKind::input, "{}: not a PNG or JPEG picture", name);
   const Header header = png ? png_header(bytes, name) : jpeg_header(bytes, name);
-  check(std::max(header.width, header.height) <= kMaxImageSide && header.width * header.height <= kMaxImagePixels,
-        ErrorKind::input, "{}: {} x {} pixels; at most {} a side and {} megapixels are read", name, header.width,
-        header.height, kMaxImageSide, kMaxImagePixels >> 20);
+  check(std::max(header.width, header.height) <= kMaxImageSide &&
+            header.width * header.height <= kMaxImagePixels,
+        ErrorKind::input, "{}: {} x {} pixels; at most {} a side and {} megapixels are read", name,
+        header.width, header.height, kMaxImageSide, kMaxImagePixels >> 20);
 
   // At most four 16-bit samples a pixel, twice that while a buffer grows, and tables.
   allocation_limit = static_cast<size_t>(header.width + 64) * (header.height + 64) * 16 + (1 << 20);
@@ -91,8 +93,8 @@ Image decode_image(std::span<const uint8_t> bytes, std::string_view name) {
       &std::free);
   check(decoded != nullptr, ErrorKind::input, "{}: truncated or damaged {}: {}", name, png ? "PNG" : "JPEG",
         stbi_failure_reason());
-  check(width == header.width && height == header.height, ErrorKind::input, "{}: two different sizes in one picture",
-        name);
+  check(width == header.width && height == header.height, ErrorKind::input,
+        "{}: two different sizes in one picture", name);
   Image image(width, height, header.channels);
   std::copy_n(decoded.get(), image.pixels.size(), image.pixels.begin());
   image.origin = header.origin;

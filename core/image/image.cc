@@ -32,8 +32,8 @@ Image to_rgb(const Image& image) {
 
 Image crop(const Image& image, int x, int y, int width, int height) {
   check(x >= 0 && y >= 0 && width > 0 && height > 0 && width <= image.width - x && height <= image.height - y,
-        ErrorKind::usage, "crop: {} x {} pixels at ({}, {}) are not inside a picture of {} x {}", width, height, x, y,
-        image.width, image.height);
+        ErrorKind::usage, "crop: {} x {} pixels at ({}, {}) are not inside a picture of {} x {}", width,
+        height, x, y, image.width, image.height);
   Image part(width, height, image.channels);
   part.origin = image.origin;
   for (int row = 0; row < height; ++row) std::copy_n(image.at(x, y + row), part.row_bytes(), part.at(0, row));
@@ -48,7 +48,8 @@ Image crop_centre_square(const Image& image) {
 Image flip_horizontal(const Image& image) {
   Image flipped = image;
   for (int y = 0; y < image.height; ++y) {
-    for (int x = 0; x < image.width; ++x) std::copy_n(image.at(x, y), image.channels, flipped.at(image.width - 1 - x, y));
+    for (int x = 0; x < image.width; ++x)
+      std::copy_n(image.at(x, y), image.channels, flipped.at(image.width - 1 - x, y));
   }
   return flipped;
 }

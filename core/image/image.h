@@ -15,8 +15,9 @@ inline constexpr int kMaxImageSide = 16384;
 inline constexpr int64_t kMaxImagePixels = int64_t{64} << 20;  // 8192 x 8192
 inline constexpr uint64_t kMaxImageFileBytes = 50'000'000;
 
-/// How the file stored its pixels. Pillow, and with it CLIP's preprocessing, resizes `indexed` pictures (a palette, or
-/// grey of one bit) by nearest neighbour, and `alpha` ones with colours multiplied by alpha; see resample_filter_for.
+/// How the file stored its pixels. Pillow, and with it CLIP's preprocessing, resizes `indexed` pictures (a
+/// palette, or grey of one bit) by nearest neighbour, and `alpha` ones with colours multiplied by alpha; see
+/// resample_filter_for.
 enum class PixelOrigin : uint8_t { direct, indexed, alpha };
 
 struct Image {
@@ -37,9 +38,10 @@ struct Image {
   size_t offset(int x, int y) const { return (static_cast<size_t>(y) * width + x) * channels; }
 };
 
-/// Decodes a PNG or JPEG file. Palettes are expanded, grey with alpha becomes RGBA, 16-bit samples keep their high
-/// byte (as Pillow does for colour), CMYK becomes RGB; EXIF orientation is not applied (as Pillow's open does not).
-/// Error(input) with one line that names the file: not a PNG or JPEG, over the limits, truncated, damaged.
+/// Decodes a PNG or JPEG file. Palettes are expanded, grey with alpha becomes RGBA, 16-bit samples keep their
+/// high byte (as Pillow does for colour), CMYK becomes RGB; EXIF orientation is not applied (as Pillow's open
+/// does not). Error(input) with one line that names the file: not a PNG or JPEG, over the limits, truncated,
+/// damaged.
 Image read_image(const std::filesystem::path& path);
 /// The same from memory; `name` is what errors call it.
 Image decode_image(std::span<const uint8_t> bytes, std::string_view name);

@@ -19,8 +19,8 @@ uint32_t big_endian(const uint8_t* p) {
 }
 
 PngChunk chunk_at(std::span<const uint8_t> bytes, size_t offset, std::string_view name) {
-  check(bytes.size() - offset >= kChunkFrame, ErrorKind::input, "{}: truncated PNG: ends at byte {}, before IEND", name,
-        bytes.size());
+  check(bytes.size() - offset >= kChunkFrame, ErrorKind::input,
+        "{}: truncated PNG: ends at byte {}, before IEND", name, bytes.size());
   const uint8_t* start = bytes.data() + offset;
   PngChunk chunk;
   std::memcpy(chunk.type, start + 4, 4);
@@ -31,8 +31,8 @@ PngChunk chunk_at(std::span<const uint8_t> bytes, size_t offset, std::string_vie
   }
   const uint64_t length = big_endian(start);
   check(length <= bytes.size() - offset - kChunkFrame, ErrorKind::input,
-        "{}: truncated PNG: chunk {} at byte {} says {} bytes, the file ends at byte {}", name, chunk.type, offset,
-        length, bytes.size());
+        "{}: truncated PNG: chunk {} at byte {} says {} bytes, the file ends at byte {}", name, chunk.type,
+        offset, length, bytes.size());
   chunk.data = {start + 8, static_cast<size_t>(length)};
   const auto crc = static_cast<uint32_t>(crc32(0, start + 4, static_cast<uInt>(length + 4)));
   check(crc == big_endian(start + 8 + length), ErrorKind::input,
@@ -42,12 +42,16 @@ PngChunk chunk_at(std::span<const uint8_t> bytes, size_t offset, std::string_vie
 
 bool depth_fits(int colour_type, int depth) {
   switch (colour_type) {
-    case 0: return depth == 1 || depth == 2 || depth == 4 || depth == 8 || depth == 16;
-    case 3: return depth == 1 || depth == 2 || depth == 4 || depth == 8;
+    case 0:
+      return depth == 1 || depth == 2 || depth == 4 || depth == 8 || depth == 16;
+    case 3:
+      return depth == 1 || depth == 2 || depth == 4 || depth == 8;
     case 2:
     case 4:
-    case 6: return depth == 8 || depth == 16;
-    default: return false;
+    case 6:
+      return depth == 8 || depth == 16;
+    default:
+      return false;
   }
 }
 
@@ -64,8 +68,8 @@ void for_each_png_chunk(std::span<const uint8_t> bytes, std::string_view name,
   std::string_view expected = "IHDR";
   for (bool ended = false; !ended;) {
     const PngChunk chunk = chunk_at(bytes, offset, name);
-    check(expected.empty() || expected == chunk.type, ErrorKind::input, "{}: damaged PNG: begins with chunk {}, not IHDR",
-          name, chunk.type);
+    check(expected.empty() || expected == chunk.type, ErrorKind::input,
+          "{}: damaged PNG: begins with chunk {}, not IHDR", name, chunk.type);
     expected = {};
     visit(chunk);
     ended = std::string_view(chunk.type) == "IEND";
@@ -80,9 +84,9 @@ PngHeader read_png_header(std::span<const uint8_t> bytes, std::string_view name)
         "{}: damaged PNG: no valid IHDR chunk at byte {}", name, chunk.offset);
   const uint8_t* data = chunk.data.data();
   const PngHeader header{big_endian(data), big_endian(data + 4), data[8], data[9]};
-  check(header.width > 0 && header.height > 0 && depth_fits(header.colour_type, header.bit_depth), ErrorKind::input,
-        "{}: damaged PNG: {} x {} pixels, colour type {}, bit depth {}", name, header.width, header.height,
-        header.colour_type, header.bit_depth);
+  check(header.width > 0 && header.height > 0 && depth_fits(header.colour_type, header.bit_depth),
+        ErrorKind::input, "{}: damaged PNG: {} x {} pixels, colour type {}, bit depth {}", name, header.width,
+        header.height, header.colour_type, header.bit_depth);
   return header;
 }
 

@@ -16,8 +16,8 @@ struct PngChunk {
   size_t offset = 0;              ///< of the chunk's length field in the file
 };
 
-/// Calls `visit` for each chunk up to and with IEND, whose presence it demands. Error(input) naming `name` and the
-/// byte: no signature, a first chunk other than IHDR, a chunk that reaches past the end, a wrong CRC.
+/// Calls `visit` for each chunk up to and with IEND, whose presence it demands. Error(input) naming `name`
+/// and the byte: no signature, a first chunk other than IHDR, a chunk that reaches past the end, a wrong CRC.
 void for_each_png_chunk(std::span<const uint8_t> bytes, std::string_view name,
                         const std::function<void(const PngChunk&)>& visit);
 
