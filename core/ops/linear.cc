@@ -1,0 +1,70 @@
+#include "core/ops/linear.h"
+
+#include "core/grad/tape.h"
+#include "core/ops/kernels.h"
+#include "core/ops/movement.h"
+#include "core/ops/reduce.h"
+
+namespace dalle1::ops {
+namespace {
+
+Tensor product(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
+  Shape shape = a.shape();
+  shape[-2] = a.dim(transpose_a ? -1 : -2);
+  shape[-1] = b.dim(transpose_b ? -2 : -1);
+  Tensor y = Tensor::empty(a.device(), shape, a.dtype());
+  a.kernels().matmul(a, b, transpose_a, transpose_b, /*accumulate=*/false, y);
+  return y;
+}
+
+}  // namespace
+
+Tensor linear(Context& context, const Tensor& input, const Tensor& w, const Tensor& bias) {
+  const Tensor x = to_plain(context, input);
+  check(w.rank() == 2 && x.rank() >= 1 && x.dim(-1) == w.dim(1), ErrorKind::internal,
+        "linear: x {} with weights {}", x.shape().str(), w.shape().str());
+  check(!bias.defined() || bias.shape() == Shape({w.dim(0)}), ErrorKind::internal,
+        "linear: bias {} with weights {}", bias.defined() ? bias.shape().str() : "", w.shape().str());
+  const int64_t inputs = w.dim(1), outputs = w.dim(0), rows = x.numel() / inputs;
+  Shape shape = x.shape();
+  shape[-1] = outputs;
+  const Tensor rows_in = x.view({rows, inputs});
+  if (!context.tape) {
+    Tensor y = Tensor::empty(x.device(), shape, x.dtype());
+    Tensor rows_out = y.view({rows, outputs});
+    x.kernels().linear(rows_in, w, bias.defined() ? &bias : nullptr, rows_out);
+    return y;
+  }
+  Tensor y = product(rows_in, w, false, true);
+  if (bias.defined()) x.kernels().binary(Binary::add, y, bias, y);
+  y = y.view(shape);
+  const bool need_x = context.tape->tracks(x), need_w = context.tape->tracks(w);
+  context.tape->record({x, w, bias}, y, [=](const Tensor& dy) {
+    const Tensor rows_dy = dy.view({rows, outputs});
+    return std::vector<Tensor>{need_x ? product(rows_dy, w, false, false).view(x.shape()) : Tensor(),
+                               need_w ? product(rows_dy, rows_in, true, false) : Tensor(),
+                               bias.defined() ? reduced_to(rows_dy, bias.shape()) : Tensor()};
+  });
+  return y;
+}
+
+Tensor matmul(Context& context, const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
+  check(a.rank() >= 2 && a.rank() == b.rank() && a.dim(transpose_a ? -2 : -1) == b.dim(transpose_b ? -1 : -2),
+        ErrorKind::internal, "matmul: {}{} with {}{}", a.shape().str(), transpose_a ? "^T" : "",
+        b.shape().str(), transpose_b ? "^T" : "");
+  for (int i = 0; i + 2 < a.rank(); ++i) {
+    check(a.dim(i) == b.dim(i), ErrorKind::internal, "matmul: batches of {} and {}", a.shape().str(),
+          b.shape().str());
+  }
+  Tensor y = product(a, b, transpose_a, transpose_b);
+  if (context.tape) {
+    context.tape->record({a, b}, y, [=](const Tensor& dy) {
+      Tensor da = transpose_a ? product(b, dy, transpose_b, true) : product(dy, b, false, !transpose_b);
+      Tensor db = transpose_b ? product(dy, a, true, transpose_a) : product(a, dy, !transpose_a, false);
+      return std::vector<Tensor>{da, db};
+    });
+  }
+  return y;
+}
+
+}  // namespace dalle1::ops

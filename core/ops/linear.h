@@ -1,0 +1,16 @@
+// Matrix products.
+#pragma once
+
+#include "core/tensor/context.h"
+
+namespace dalle1::ops {
+
+/// x w^T + bias over the last axis: x [.., K], w [N, K], bias [N] or undefined; y [.., N].
+/// Without a tape the product is batch-invariant on the CPU: a row's bits do not depend on the other rows.
+Tensor linear(Context& context, const Tensor& x, const Tensor& w, const Tensor& bias = {});
+
+/// op(a) op(b) over the last two axes, batched over equal leading axes.
+Tensor matmul(Context& context, const Tensor& a, const Tensor& b, bool transpose_a = false,
+              bool transpose_b = false);
+
+}  // namespace dalle1::ops

@@ -1,0 +1,38 @@
+#include "core/ops/norm.h"
+
+#include "core/grad/tape.h"
+#include "core/ops/elementwise.h"
+#include "core/ops/movement.h"
+
+namespace dalle1::ops {
+
+Tensor layer_norm(Context& context, const Tensor& x, const Tensor& w, const Tensor& b, float epsilon) {
+  check(w.shape() == Shape({x.dim(-1)}) && b.shape() == w.shape(), ErrorKind::internal,
+        "layer_norm: x {} with weight {} and bias {}", x.shape().str(), w.shape().str(), b.shape().str());
+  const int64_t rows = x.numel() / w.numel();
+  Tensor y = Tensor::empty(x.device(), x.shape(), x.dtype());
+  Tensor mean = Tensor::empty(x.device(), {rows}), rstd = Tensor::empty(x.device(), {rows});
+  x.kernels().layer_norm(x, w, b, epsilon, y, mean, rstd);
+  if (context.tape) {
+    context.tape->record({x, w, b}, y, [=](const Tensor& dy) {
+      Tensor dx = Tensor::empty(x.device(), x.shape(), x.dtype());
+      Tensor dw = Tensor::empty(x.device(), w.shape()), db = Tensor::empty(x.device(), w.shape());
+      x.kernels().layer_norm_backward(x, w, mean, rstd, dy, dx, dw, db);
+      return std::vector<Tensor>{dx, dw, db};
+    });
+  }
+  return y;
+}
+
+Tensor batch_norm(Context& context, const Tensor& x, const BatchNormParameters& p) {
+  check(x.rank() == 4 && p.weight.shape() == Shape({x.dim(1)}), ErrorKind::internal,
+        "batch_norm: x {} with weight {}", x.shape().str(), p.weight.shape().str());
+  const Shape per_channel{1, x.dim(1), 1, 1};
+  Tensor scale =
+      mul(context, p.weight, unary(context, Unary::rsqrt, affine(context, p.variance, 1.0f, p.epsilon)));
+  Tensor shift = sub(context, p.bias, mul(context, p.mean, scale));
+  Tensor scaled = mul(context, to_plain(context, x), reshape(context, scale, per_channel));
+  return add(context, scaled, reshape(context, shift, per_channel));
+}
+
+}  // namespace dalle1::ops
