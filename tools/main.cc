@@ -1,0 +1,24 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "tools/command.h"
+
+namespace {
+
+// libgomp reads its wait policy while it is loaded, before main. With spinning waits a second busy process on
+// the machine makes every parallel region ten times slower, so the program starts itself again with the
+// policy set. The variable is then present, so this happens at most once.
+void wait_passively(char** argv) {
+  if (getenv("OMP_WAIT_POLICY")) return;
+  setenv("OMP_WAIT_POLICY", "passive", 1);
+  execv("/proc/self/exe", argv);
+  perror("dalle1: warning: threads will wait actively, since the program cannot start itself again");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  wait_passively(argv);
+  return dalle1::tools::run_program(argc, argv);
+}
