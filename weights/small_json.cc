@@ -1,0 +1,36 @@
+#include "weights/small_json.h"
+
+#include "core/error.h"
+
+namespace dalle1::weights {
+
+nlohmann::json parse_small_json(const std::string& name, std::string_view text) {
+  check(text.size() <= largest_small_json, ErrorKind::model, "{}: {} bytes of JSON; the limit is {}", name,
+        text.size(), largest_small_json);
+  auto limit_depth = [&](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
+    check(depth <= deepest_json, ErrorKind::model, "{}: JSON nested deeper than {}", name, deepest_json);
+    return true;
+  };
+  try {
+    return nlohmann::json::parse(text.begin(), text.end(), limit_depth);
+  } catch (const nlohmann::json::parse_error& error) {
+    fail(ErrorKind::model, "{}: not JSON at byte {}", name, error.byte ? error.byte - 1 : 0);
+  } catch (const nlohmann::json::exception& error) {
+    fail(ErrorKind::model, "{}: {}", name, error.what());
+  }
+}
+
+bool is_plain_file_name(std::string_view name) {
+  return !name.empty() && name != "." && name != ".." && name.size() <= 255 &&
+         name.find_first_of(std::string_view("/\\\0", 3)) == std::string_view::npos;
+}
+
+std::string printable(std::string_view text) {
+  constexpr size_t limit = 80;
+  std::string out;
+  for (char c : text.substr(0, limit))
+    out += c >= ' ' && c <= '~' ? std::string(1, c) : fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+  return text.size() > limit ? out + "..." : out;
+}
+
+}  // namespace dalle1::weights
