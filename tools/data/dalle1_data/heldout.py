@@ -30,7 +30,7 @@ HELD_OUT_SOLIDS = {
 }
 HELD_OUT_LANDSCAPES = {("beach", "at night"), ("desert", "at sunrise"), ("forest", "at sunset"), ("city", "at noon")}
 WHOLE_CAPTIONS = 0.10
-GARMENTS = 0.05
+GARMENTS = 0.08
 _MIRRORED = {"below": "above", "to the right of": "to the left of"}
 
 

@@ -1,5 +1,7 @@
 """Named colours, and distances between colours as an eye sees them."""
 
+from functools import lru_cache
+
 import numpy as np
 
 COLOURS = {
@@ -26,7 +28,8 @@ PALE = {
 }
 STRONG_BACKGROUNDS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "black")
 BACKGROUNDS = {**PALE, **{name: COLOURS[name] for name in STRONG_BACKGROUNDS}}
-MIN_CONTRAST = 35  # Lab distance below which a thing on a background is hard to name
+MIN_CONTRAST = 38  # Lab distance below which a thing on a background is hard to name
+MIN_LIGHTNESS_STEP = 16  # and on a strong background it must also be this much lighter or darker
 
 WHITE = (255, 255, 255)
 BLACK = (0, 0, 0)
@@ -56,20 +59,28 @@ def lab(rgb):
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], -1)
 
 
+@lru_cache(maxsize=None)
 def distance(first, second):
     return float(np.linalg.norm(lab(first) - lab(second)))
 
 
-def contrasting_backgrounds(colours, strong=True):
+def contrasting_backgrounds(colours):
     """Names of the backgrounds on which all of `colours` (RGB) stand out."""
-    names = BACKGROUNDS if strong else PALE
-    return [name for name in names if all(distance(BACKGROUNDS[name], c) > MIN_CONTRAST for c in colours)]
+    return [name for name in BACKGROUNDS if all(stands_out(c, name) for c in colours)]
+
+
+@lru_cache(maxsize=None)
+def stands_out(colour, background):
+    step = lab(colour) - lab(BACKGROUNDS[background])
+    needed = 0 if background in PALE else MIN_LIGHTNESS_STEP
+    return np.linalg.norm(step) > MIN_CONTRAST and abs(step[0]) > needed
 
 
 def pick_background(rng, colours, strong_share=0.25):
     """A background name for things of these colours: mostly pale, sometimes strong."""
-    pale = contrasting_backgrounds(colours, strong=False)
-    strong = [name for name in contrasting_backgrounds(colours) if name not in pale]
+    fitting = contrasting_backgrounds(colours)
+    pale = [name for name in fitting if name in PALE]
+    strong = [name for name in fitting if name not in PALE]
     if strong and (not pale or rng.chance(strong_share)):
         return rng.choice(strong)
     return rng.choice(pale)

@@ -1,0 +1,64 @@
+"""The kinds of pictures. A kind is a module with
+
+    sample(rng) -> spec           what the picture shows, as a dictionary
+    held_out(spec) -> reason      why no training picture may show it, or None
+    caption(spec, rng) -> text    says what it shows; without rng the plainest way to say so
+    draw(spec, rng, size) -> image
+"""
+
+from . import animal, blocks, clock, count, landscape, relation, shape
+from .rng import Rng
+
+KINDS = {
+    "shape": shape,
+    "relation": relation,
+    "count": count,
+    "animal": animal,
+    "landscape": landscape,
+    "blocks": blocks,
+    "clock": clock,
+}
+GROUPS = {"shapes": ("shape", "relation", "count")}
+WEIGHTS = {"shape": 15, "relation": 18, "count": 12, "animal": 20, "landscape": 15, "blocks": 10, "clock": 10}
+MAX_TRIES = 10_000
+
+
+class UnknownKind(ValueError):
+    pass
+
+
+def weights_of(text):
+    """The weights that a list such as `shapes,blocks=3` asks for; all kinds without a list."""
+    if not text:
+        return dict(WEIGHTS)
+    weights = {}
+    for item in text.split(","):
+        name, _, weight = item.partition("=")
+        members = GROUPS.get(name, (name,))
+        if not all(member in KINDS for member in members) or (weight and not weight.isdigit()):
+            raise UnknownKind(f"no such kind: {item} (kinds: {', '.join([*KINDS, *GROUPS])})")
+        for member in members:
+            weights[member] = int(weight) if weight else WEIGHTS[member]
+    return weights
+
+
+def sample_spec(kind, rng, held_out):
+    """A spec that is held out or not, as asked; with the reason."""
+    for _ in range(MAX_TRIES):
+        spec = KINDS[kind].sample(rng)
+        reason = KINDS[kind].held_out(spec)
+        if bool(reason) == held_out:
+            return spec, reason
+    raise ValueError(f"no {'held-out' if held_out else 'training'} {kind} in {MAX_TRIES} tries")
+
+
+def describe(seed, split, kind, index, held_out=False):
+    """The record of picture `index`: everything but its pixels."""
+    name = (seed, split, kind, index)
+    spec, reason = sample_spec(kind, Rng(*name, "spec"), held_out)
+    text = KINDS[kind].caption(spec, Rng(*name, "caption"))
+    return {"caption": text, "kind": kind, "held_out": held_out, "why": reason, "spec": spec}
+
+
+def render(seed, split, kind, index, spec, size):
+    return KINDS[kind].draw(spec, Rng(seed, split, kind, index, "draw"), size)
