@@ -69,9 +69,13 @@ class CpuKernels final : public Kernels {
   void adamw(const AdamW& options, const Tensor& gradient, Tensor& parameter, Tensor& m, Tensor& v) override;
   void lerp(const Tensor& x, float decay, Tensor& average) override;
 
+  /// Changes of layout so far: blocked networks make two an inference, and a test counts them.
+  int64_t reorder_count() const;
+
+  struct ConvolutionCache;  // oneDNN primitives by shape
+
  private:
   int threads_;
-  struct ConvolutionCache;  // oneDNN primitives by shape
   std::unique_ptr<ConvolutionCache> convolutions_;
 };
 

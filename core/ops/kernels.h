@@ -154,7 +154,7 @@ class Kernels {
                           Tensor& mean, Tensor& rstd) = 0;
   virtual void layer_norm_backward(const Tensor& x, const Tensor& w, const Tensor& mean, const Tensor& rstd,
                                    const Tensor& dy, Tensor& dx, Tensor& dw, Tensor& db) = 0;
-  /// x, y [B, C, H, W] plain; mean, rstd [B, groups].
+  /// x, y [B, C, H, W] in one layout; mean, rstd [B, groups].
   virtual void group_norm(const Tensor& x, const Tensor& w, const Tensor& b, int groups, float epsilon,
                           Tensor& y, Tensor& mean, Tensor& rstd) = 0;
   virtual void group_norm_backward(const Tensor& x, const Tensor& w, const Tensor& mean, const Tensor& rstd,
