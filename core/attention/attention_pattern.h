@@ -87,7 +87,8 @@ int64_t count_ones(const AttentionPattern& pattern);
 /// The order of positions in which tiles of this pattern become empty or full: column-major image for column
 /// patterns.
 std::vector<int32_t> tile_order(const AttentionPattern& pattern);
-TileMap tile_map(const AttentionPattern& pattern, int tile);
+/// With `prefix` > 0: of the sequence's first `prefix` positions alone.
+TileMap tile_map(const AttentionPattern& pattern, int tile, int32_t prefix = 0);
 
 /// "row", "column", "conv 11x11 raster", ...
 std::string name_of(const AttentionPattern& pattern);

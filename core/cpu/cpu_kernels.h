@@ -73,10 +73,14 @@ class CpuKernels final : public Kernels {
   int64_t reorder_count() const;
 
   struct ConvolutionCache;  // oneDNN primitives by shape
+  struct MatmulCache;       // the same for matmul
+  struct AttentionPlans;    // tiles and masks by pattern
 
  private:
   int threads_;
   std::unique_ptr<ConvolutionCache> convolutions_;
+  std::shared_ptr<MatmulCache> matmuls_;  // made on first use, as the plans
+  std::shared_ptr<AttentionPlans> attention_plans_;
 };
 
 }  // namespace dalle1

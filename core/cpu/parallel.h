@@ -20,4 +20,16 @@ void parallel_for(int threads, int64_t n, int64_t grain, const Body& body) {
   for (int64_t chunk = 0; chunk < chunks; ++chunk) body(n * chunk / chunks, n * (chunk + 1) / chunks);
 }
 
+/// Calls body(i) for each of `n` pieces of work of uneven cost, handed out in order.
+template <typename Body>
+void parallel_tasks(int threads, int64_t n, const Body& body) {
+  const auto workers = static_cast<int>(std::min<int64_t>(threads, n));
+  if (workers <= 1 || omp_in_parallel()) {
+    for (int64_t i = 0; i < n; ++i) body(i);
+    return;
+  }
+#pragma omp parallel for schedule(dynamic, 1) num_threads(workers)
+  for (int64_t i = 0; i < n; ++i) body(i);
+}
+
 }  // namespace dalle1::cpu

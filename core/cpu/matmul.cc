@@ -1,0 +1,109 @@
+// Products of training, by oneDNN. Its summation order depends on the shape: see linear.cc for inference.
+#include <omp.h>
+
+#include <dnnl.hpp>
+#include <map>
+#include <mutex>
+
+#include "core/cpu/cpu_kernels.h"
+
+namespace dalle1 {
+namespace {
+
+using dnnl::memory;
+
+struct MatmulShape {
+  int64_t batch, a_batch, b_batch;  ///< a_batch and b_batch are `batch`, or 1 for a matrix shared by all.
+  int64_t m, n, k;
+  bool transpose_a, transpose_b, accumulate;
+  auto operator<=>(const MatmulShape&) const = default;
+};
+
+/// [batch, rows, columns] as the product sees it; stored with the last two axes swapped if `transposed`.
+memory::desc describe(int64_t batch, int64_t rows, int64_t columns, bool transposed) {
+  const memory::dims row_column = transposed ? memory::dims{1, rows} : memory::dims{columns, 1};
+  if (batch == 1) return {{rows, columns}, memory::data_type::f32, row_column};
+  return {{batch, rows, columns}, memory::data_type::f32, {rows * columns, row_column[0], row_column[1]}};
+}
+
+/// oneDNN asks OpenMP for its default number of threads, at creation and at execution.
+class ThreadLimit {
+ public:
+  explicit ThreadLimit(int threads) : before_(omp_get_max_threads()) { omp_set_num_threads(threads); }
+  ~ThreadLimit() { omp_set_num_threads(before_); }
+  ThreadLimit(const ThreadLimit&) = delete;
+  ThreadLimit& operator=(const ThreadLimit&) = delete;
+
+ private:
+  int before_;
+};
+
+int64_t leading(const Tensor& x) {
+  int64_t batch = 1;
+  for (int axis = 0; axis + 2 < x.rank(); ++axis) batch *= x.dim(axis);
+  return batch;
+}
+
+}  // namespace
+
+struct CpuKernels::MatmulCache {
+  struct Entry {
+    dnnl::matmul::primitive_desc description;
+    dnnl::matmul primitive;
+  };
+
+  dnnl::engine engine{dnnl::engine::kind::cpu, 0};
+  dnnl::stream stream{engine};
+  std::mutex mutex;
+  std::map<MatmulShape, Entry> entries;
+
+  const Entry& entry(const MatmulShape& shape) {
+    std::lock_guard lock(mutex);
+    const auto found = entries.find(shape);
+    if (found != entries.end()) return found->second;
+    // A batch of several with a shared matrix keeps its axis of extent 1.
+    const auto operand = [&](int64_t own_batch, int64_t rows, int64_t columns, bool transposed) {
+      if (shape.batch == own_batch) return describe(own_batch, rows, columns, transposed);
+      const memory::desc matrix = describe(1, rows, columns, transposed);
+      return matrix.reshape({1, rows, columns});
+    };
+    dnnl::primitive_attr attributes;
+    if (shape.accumulate) {
+      dnnl::post_ops sum;
+      sum.append_sum();
+      attributes.set_post_ops(sum);
+    }
+    const dnnl::matmul::desc product(operand(shape.a_batch, shape.m, shape.k, shape.transpose_a),
+                                     operand(shape.b_batch, shape.k, shape.n, shape.transpose_b),
+                                     describe(shape.batch, shape.m, shape.n, false));
+    Entry made;
+    made.description = dnnl::matmul::primitive_desc(product, attributes, engine);
+    made.primitive = dnnl::matmul(made.description);
+    return entries.emplace(shape, std::move(made)).first->second;
+  }
+};
+
+void CpuKernels::matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b, bool accumulate,
+                        Tensor& y) {
+  if (!matmuls_) matmuls_ = std::make_shared<MatmulCache>();
+  MatmulShape shape;
+  shape.batch = leading(y);
+  shape.a_batch = leading(a);
+  shape.b_batch = leading(b);
+  shape.m = y.dim(-2);
+  shape.n = y.dim(-1);
+  shape.k = a.dim(transpose_a ? -2 : -1);
+  shape.transpose_a = transpose_a;
+  shape.transpose_b = transpose_b;
+  shape.accumulate = accumulate;
+  if (y.numel() == 0) return;
+  const ThreadLimit limit(threads_);
+  const auto& [description, primitive] = matmuls_->entry(shape);
+  primitive.execute(matmuls_->stream,
+                    {{DNNL_ARG_SRC, memory(description.src_desc(), matmuls_->engine, a.raw())},
+                     {DNNL_ARG_WEIGHTS, memory(description.weights_desc(), matmuls_->engine, b.raw())},
+                     {DNNL_ARG_DST, memory(description.dst_desc(), matmuls_->engine, y.raw())}});
+  matmuls_->stream.wait();
+}
+
+}  // namespace dalle1

@@ -1,0 +1,7 @@
+#include "core/cpu/packed_linear_kernels.h"
+
+namespace dalle1::cpu {
+
+constexpr PackedLinearKernels packed_linear_avx2 = kernels;
+
+}  // namespace dalle1::cpu
