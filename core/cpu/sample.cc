@@ -1,0 +1,99 @@
+// One token per candidate. Everything a draw depends on is its own row of logits and its counter, so a
+// candidate's token is the same alone or among 512.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <vector>
+
+#include "core/cpu/cpu_kernels.h"
+#include "core/cpu/parallel.h"
+
+namespace dalle1 {
+namespace {
+
+struct Entry {
+  float probability;
+  int32_t token;
+};
+
+// The k-th largest logit: everything below it is cut, ties with it stay.
+float top_k_threshold(const float* logits, int64_t n, int32_t k, std::vector<float>& scratch) {
+  scratch.assign(logits, logits + n);
+  std::nth_element(scratch.begin(), scratch.begin() + (k - 1), scratch.end(), std::greater<>());
+  return scratch[k - 1];
+}
+
+// Keeps the most probable tokens until their sum exceeds p; the token that crosses p stays.
+void cut_top_p(std::vector<Entry>& entries, float top_p, double total) {
+  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+    return a.probability != b.probability ? a.probability > b.probability : a.token < b.token;
+  });
+  double before = 0;
+  size_t kept = 0;
+  while (kept < entries.size() && (kept == 0 || before <= top_p * total))
+    before += entries[kept++].probability;
+  entries.resize(kept);
+}
+
+int64_t draw(const float* logits, int64_t n, const SamplingRule& rule, float uniform,
+             std::vector<float>& scratch) {
+  const float largest = *std::max_element(logits, logits + n);
+  float threshold = -std::numeric_limits<float>::infinity();
+  if (rule.top_k > 0 && rule.top_k < n) threshold = top_k_threshold(logits, n, rule.top_k, scratch);
+  std::vector<Entry> entries;
+  entries.reserve(rule.top_k > 0 ? rule.top_k : n);
+  double total = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    if (logits[i] < threshold) continue;
+    const float probability = std::exp((logits[i] - largest) / rule.temperature);
+    entries.push_back({probability, static_cast<int32_t>(i)});
+    total += probability;
+  }
+  if (rule.top_p < 1.0f) {
+    cut_top_p(entries, rule.top_p, total);
+    total = std::accumulate(entries.begin(), entries.end(), 0.0,
+                            [](double sum, const Entry& entry) { return sum + entry.probability; });
+  }
+  double remaining = uniform * total;
+  for (const Entry& entry : entries) {
+    remaining -= entry.probability;
+    if (remaining < 0) return entry.token;
+  }
+  return entries.back().token;
+}
+
+}  // namespace
+
+void CpuKernels::sample(const Tensor& logits, const SamplingRule& rule, uint64_t seed,
+                        std::span<const uint32_t> candidates, uint32_t position, std::span<int64_t> tokens,
+                        std::span<float> log_probs) {
+  const int64_t rows = logits.dim(0), columns = logits.dim(1);
+  const float* in = logits.floats();
+  for (int64_t row = 0; row < rows; ++row) {
+    const float* source = in + row * columns;
+    const bool finite =
+        std::all_of(source, source + columns, [](float value) { return std::isfinite(value); });
+    check(finite, ErrorKind::model,
+          "the transformer gave a logit that is not finite at image position {}, candidate {}", position,
+          candidates[row]);
+  }
+  cpu::parallel_for(threads_, rows, 1, [&](int64_t begin, int64_t end) {
+    std::vector<float> scratch;
+    for (int64_t row = begin; row < end; ++row) {
+      const float* source = in + row * columns;
+      if (rule.temperature <= 0.0f) {
+        tokens[row] = std::max_element(source, source + columns) - source;
+      } else {
+        const uint32_t word = random_block(seed, Stream::sampling, candidates[row], position, 0)[0];
+        tokens[row] = draw(source, columns, rule, unit_interval(word), scratch);
+      }
+    }
+  });
+  const Tensor targets = Tensor::from(logits.device(), {rows}, std::span<const int64_t>(tokens.data(), rows));
+  Tensor losses = Tensor::empty(logits.device(), {rows}), logsumexp = Tensor::empty(logits.device(), {rows});
+  cross_entropy(logits, targets, losses, logsumexp);
+  for (int64_t row = 0; row < rows; ++row) log_probs[row] = -losses.floats()[row];
+}
+
+}  // namespace dalle1

@@ -1,0 +1,218 @@
+#include "core/train/loop.h"
+
+#include <chrono>
+#include <cmath>
+
+#include "core/train/curves.h"
+
+namespace dalle1 {
+namespace {
+
+constexpr int kLargestNonFiniteRun = 10;
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// Everything of a run that outlives a step.
+class Session {
+ public:
+  Session(Device& device, TrainTask& task, const TrainOptions& options, const TrainRun& run)
+      : device_(device),
+        task_(task),
+        options_(options),
+        run_(run),
+        optimizer_(task.model(), options.optimizer,
+                   [&](const std::string& name) { return task.trainable(name); }),
+        ema_(task.model(), options.ema_decay),
+        store_(run.folder / "checkpoints", *run.format) {
+    if (run.resume) restore();
+  }
+
+  int64_t step() const { return step_; }
+
+  nlohmann::json advance() {
+    nlohmann::json log = {{"step", step_}};
+    double loss_sum = 0;
+    for (int micro = 0; micro < options_.accumulate; ++micro) {
+      const int64_t batch = step_ * options_.accumulate + micro;
+      Tape tape;
+      optimizer_.watch(tape);
+      Context context(device_, &tape);
+      context.seed = options_.seed;
+      context.step = static_cast<uint64_t>(batch);
+      context.training = true;
+      const Tensor loss = task_.loss(context, batch, log);
+      loss_sum += loss.item();
+      tape.backward(loss);
+      optimizer_.accumulate(tape);
+    }
+    const auto rate = static_cast<float>(options_.learning_rate.at(step_));
+    const double norm = optimizer_.step(rate, options_.accumulate);
+    const bool finite = std::isfinite(norm) && std::isfinite(loss_sum);
+    non_finite_ = finite ? 0 : non_finite_ + 1;
+    check(non_finite_ < kLargestNonFiniteRun, ErrorKind::model,
+          "the loss was not finite for {} steps in a row at step {}; lower the learning rate", non_finite_,
+          step_);
+    if (finite) {
+      Context context(device_);
+      context.seed = options_.seed;
+      context.step = static_cast<uint64_t>(step_);
+      task_.after_step(context, step_);
+      if (options_.ema_decay > 0) ema_.update();
+    }
+    log["loss"] = loss_sum / options_.accumulate;
+    log["gradient_norm"] = norm;
+    log["learning_rate"] = rate;
+    ++step_;
+    return log;
+  }
+
+  template <typename Function>
+  auto with_average(const Function& function) {
+    const bool swap = options_.ema_decay > 0 && ema_.updates() > 0;
+    if (swap) ema_.swap();
+    try {
+      auto result = function();
+      if (swap) ema_.swap();
+      return result;
+    } catch (...) {  // put the parameters back, then let the error go on
+      if (swap) ema_.swap();
+      throw;
+    }
+  }
+
+  nlohmann::json evaluate() {
+    return with_average([&] { return task_.evaluate(step_); });
+  }
+
+  void save() {
+    nlohmann::json state = {{"step", step_},
+                            {"optimizer_steps", optimizer_.steps()},
+                            {"ema_updates", ema_.updates()},
+                            {"settings", run_.settings},
+                            {"task", task_.state()}};
+    store_.save(step_, state, tensors());
+    with_average([&] {
+      task_.export_model(run_.folder / "model");
+      return 0;
+    });
+  }
+
+ private:
+  NamedTensors tensors() {
+    NamedTensors all;
+    auto add = [&](const std::string& name, Tensor& tensor) { all.emplace_back(name, tensor); };
+    task_.model().visit(
+        [&](const std::string& name, Tensor& tensor) { all.emplace_back("model." + name, tensor); });
+    optimizer_.visit_state(add);
+    if (options_.ema_decay > 0) ema_.visit_state(add);
+    task_.visit_state(
+        [&](const std::string& name, Tensor& tensor) { all.emplace_back("task." + name, tensor); });
+    return all;
+  }
+
+  void restore() {
+    const auto newest = store_.latest();
+    if (!newest) return;
+    const NamedTensors targets = tensors();
+    const nlohmann::json state = store_.load(*newest, targets);
+    if (state.at("settings") != run_.settings) refuse(state.at("settings"), newest->string());
+    for (const auto& [name, tensor] : targets) tensor.touch();
+    step_ = state.at("step").get<int64_t>();
+    optimizer_.set_steps(state.at("optimizer_steps").get<int64_t>());
+    ema_.set_updates(state.at("ema_updates").get<int64_t>());
+    task_.set_state(state.at("task"));
+  }
+
+  [[noreturn]] void refuse(const nlohmann::json& saved, const std::string& file) const {
+    const auto difference = nlohmann::json::diff(saved, run_.settings);
+    const std::string field = difference.empty() ? "" : difference[0].value("path", "");
+    fail(ErrorKind::usage,
+         "--resume: '{}' differs from the run in {}; resume with the same settings or start anew", field,
+         file);
+  }
+
+  Device& device_;
+  TrainTask& task_;
+  const TrainOptions& options_;
+  const TrainRun& run_;
+  Optimizer optimizer_;
+  Ema ema_;
+  CheckpointStore store_;
+  int64_t step_ = 0;
+  int non_finite_ = 0;
+};
+
+// Curves of everything that was logged, losses first.
+void write_curves(const std::filesystem::path& folder) {
+  const auto jsonl = folder / "metrics.jsonl";
+  write_metrics_csv(jsonl);
+  write_metrics_curves(jsonl, folder / "curves.svg");
+}
+
+}  // namespace
+
+TrainOptions train_options_from_json(const nlohmann::json& json, const std::vector<std::string>& own) {
+  TrainOptions options;
+  std::map<std::string, std::function<void(const nlohmann::json&)>> fields = {
+      {"steps", [&](const auto& v) { options.steps = v.template get<int64_t>(); }},
+      {"learning_rate",
+       [&](const auto& v) { options.learning_rate = schedule_from_json(v, "train.learning_rate"); }},
+      {"beta1", [&](const auto& v) { options.optimizer.beta1 = v.template get<float>(); }},
+      {"beta2", [&](const auto& v) { options.optimizer.beta2 = v.template get<float>(); }},
+      {"weight_decay", [&](const auto& v) { options.optimizer.weight_decay = v.template get<float>(); }},
+      {"clip_norm", [&](const auto& v) { options.optimizer.clip_norm = v.template get<float>(); }},
+      {"ema_decay", [&](const auto& v) { options.ema_decay = v.template get<float>(); }},
+      {"accumulate", [&](const auto& v) { options.accumulate = v.template get<int>(); }},
+      {"seed", [&](const auto& v) { options.seed = v.template get<uint64_t>(); }},
+      {"log_every", [&](const auto& v) { options.log_every = v.template get<int64_t>(); }},
+      {"evaluate_every", [&](const auto& v) { options.evaluate_every = v.template get<int64_t>(); }},
+      {"checkpoint_every", [&](const auto& v) { options.checkpoint_every = v.template get<int64_t>(); }}};
+  check(json.is_object(), ErrorKind::input, "'train' must be an object");
+  for (const auto& [key, value] : json.items()) {
+    auto field = fields.find(key);
+    if (field == fields.end()) {
+      check(std::find(own.begin(), own.end(), key) != own.end(), ErrorKind::input,
+            "'train.{}' is not a known field", key);
+      continue;
+    }
+    try {
+      field->second(value);
+    } catch (const nlohmann::json::exception& error) {
+      fail(ErrorKind::input, "'train.{}': {}", key, error.what());
+    }
+  }
+  check(options.steps > 0 && options.accumulate > 0 && options.log_every > 0 && options.evaluate_every > 0 &&
+            options.checkpoint_every > 0,
+        ErrorKind::input,
+        "'train': steps, accumulate, log_every, evaluate_every and checkpoint_every must be positive");
+  return options;
+}
+
+TrainResult train(Device& device, TrainTask& task, const TrainOptions& options, const TrainRun& run) {
+  const auto start = std::chrono::steady_clock::now();
+  Session session(device, task, options, run);
+  MetricsLog metrics(run.folder / "metrics.jsonl", session.step());
+  auto last_row = start;
+  bool stopped = false;
+  while (session.step() < options.steps && !stopped) {
+    nlohmann::json row = session.advance();
+    const int64_t done = session.step();
+    const bool last = done == options.steps;
+    if (done % options.evaluate_every == 0 || last) row.update(session.evaluate());
+    if (done % options.log_every == 0 || done % options.evaluate_every == 0 || last) {
+      row["seconds_per_step"] = seconds_since(last_row) / static_cast<double>(options.log_every);
+      last_row = std::chrono::steady_clock::now();
+      metrics.write(row);
+      if (run.report) run.report(row);
+    }
+    const bool out_of_time = options.max_minutes > 0 && seconds_since(start) > options.max_minutes * 60;
+    stopped = out_of_time || (run.stop_requested && run.stop_requested());
+    if (done % options.checkpoint_every == 0 || last || stopped) session.save();
+  }
+  write_curves(run.folder);
+  return {session.step(), session.step() >= options.steps};
+}
+
+}  // namespace dalle1

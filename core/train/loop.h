@@ -1,0 +1,74 @@
+// The training loop that the dVAE, CLIP and the transformer share.
+//
+// Everything random in a step derives from (seed, step), so a run that is stopped, killed and resumed gives
+// the bits of an uninterrupted one on the same device and thread count.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+
+#include "core/train/checkpoint_store.h"
+#include "core/train/metrics.h"
+#include "core/train/optimizer.h"
+#include "core/train/schedule.h"
+
+namespace dalle1 {
+
+/// What is trained. One micro-batch is one call of loss().
+class TrainTask {
+ public:
+  virtual ~TrainTask() = default;
+  virtual Module& model() = 0;
+  /// The loss of micro-batch number `batch` (counted over the whole run) as [1]; adds what is worth logging.
+  virtual Tensor loss(Context& context, int64_t batch, nlohmann::json& log) = 0;
+  /// After the update of a step (codebook averages, clamped temperatures).
+  virtual void after_step(Context& context, int64_t step) {}
+  /// Held-out figures, with the averaged parameters in place; also writes sheets if it has any.
+  virtual nlohmann::json evaluate(int64_t step) { return nlohmann::json::object(); }
+  /// Writes a usable model, with the averaged parameters in place.
+  virtual void export_model(const std::filesystem::path& folder) = 0;
+  virtual bool trainable(const std::string& name) const { return true; }
+  /// Buffers beyond the parameters that a resume needs, and small state.
+  virtual void visit_state(const ParameterVisitor& visitor) {}
+  virtual nlohmann::json state() const { return nlohmann::json::object(); }
+  virtual void set_state(const nlohmann::json& state) {}
+};
+
+struct TrainOptions {
+  int64_t steps = 1000;
+  Schedule learning_rate;
+  OptimizerOptions optimizer;
+  float ema_decay = 0.999f;  ///< 0: off.
+  int accumulate = 1;        ///< Micro-batches per update.
+  uint64_t seed = 0;
+  double max_minutes = 0;  ///< Stops with a checkpoint after this long; 0: off.
+  int64_t log_every = 10;
+  int64_t evaluate_every = 500;
+  int64_t checkpoint_every = 500;
+};
+
+/// Reads the `train` object of a training file: steps, learning_rate, beta1, beta2, weight_decay, clip_norm,
+/// ema_decay, accumulate, seed, log_every, evaluate_every, checkpoint_every. Error(input) names a wrong or
+/// unknown field; `own` lists the fields that the model's trainer reads itself.
+TrainOptions train_options_from_json(const nlohmann::json& json, const std::vector<std::string>& own);
+
+struct TrainRun {
+  std::filesystem::path folder;  ///< checkpoints/, metrics.jsonl, metrics.csv, curves.svg, model/
+  bool resume = false;
+  nlohmann::json
+      settings;  ///< What decides the result; a resume with other settings is refused (Error(usage)).
+  const StateFormat* format = nullptr;
+  std::function<bool()> stop_requested;                   ///< Polled once a step.
+  std::function<void(const nlohmann::json& row)> report;  ///< Every logged row.
+};
+
+struct TrainResult {
+  int64_t steps = 0;      ///< Steps done in all.
+  bool finished = false;  ///< Reached options.steps.
+};
+
+/// Trains until done, stopped or out of time; saves a checkpoint at each way out and exports the model to
+/// folder/model. Error(model) when the loss is not finite for 10 steps in a row.
+TrainResult train(Device& device, TrainTask& task, const TrainOptions& options, const TrainRun& run);
+
+}  // namespace dalle1

@@ -1,0 +1,49 @@
+#include "core/train/schedule.h"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <numbers>
+
+#include "core/error.h"
+
+namespace dalle1 {
+
+double Schedule::at(int64_t step) const {
+  double value = first;
+  if (kind != ScheduleKind::constant) {
+    const double span = static_cast<double>(std::max<int64_t>(1, end - begin));
+    const double progress = std::min(1.0, std::max(0.0, static_cast<double>(step - begin) / span));
+    const double share =
+        kind == ScheduleKind::linear ? progress : 0.5 * (1.0 - std::cos(std::numbers::pi * progress));
+    value = first + (last - first) * share;
+  }
+  return step < warmup ? value * static_cast<double>(step + 1) / static_cast<double>(warmup) : value;
+}
+
+Schedule schedule_from_json(const nlohmann::json& json, const std::string& field) {
+  Schedule schedule;
+  if (json.is_number()) {
+    schedule.first = schedule.last = json.get<double>();
+    return schedule;
+  }
+  check(json.is_object(), ErrorKind::input,
+        "'{}' must be a number or an object with kind, first, last, begin, end", field);
+  try {
+    const auto kind = json.value("kind", std::string("constant"));
+    check(kind == "constant" || kind == "cosine" || kind == "linear", ErrorKind::input,
+          "'{}.kind' is '{}'; use constant, cosine or linear", field, kind);
+    schedule.kind = kind == "cosine"   ? ScheduleKind::cosine
+                    : kind == "linear" ? ScheduleKind::linear
+                                       : ScheduleKind::constant;
+    schedule.first = json.at("first").get<double>();
+    schedule.last = json.value("last", schedule.first);
+    schedule.warmup = json.value("warmup", int64_t{0});
+    schedule.begin = json.value("begin", int64_t{0});
+    schedule.end = json.value("end", int64_t{0});
+  } catch (const nlohmann::json::exception& error) {
+    fail(ErrorKind::input, "'{}': {}", field, error.what());
+  }
+  return schedule;
+}
+
+}  // namespace dalle1
