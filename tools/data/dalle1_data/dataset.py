@@ -27,6 +27,8 @@ class Settings:
     size: int = 256
     seed: int = 1
     weights: dict = field(default_factory=lambda: dict(kinds.WEIGHTS))
+    styles: tuple = ("noto",)
+    common_emoji: bool = False
 
 
 class SettingsError(ValueError):
@@ -41,11 +43,11 @@ def make_dataset(out, settings, jobs=1, prompts=200):
         write_split(out / split, split, count, settings, jobs)
     for name in ("dev", "test"):
         write_lines(out / f"prompts_{name}.jsonl", sample_prompts(name, prompts, settings))
-    write_text(out / "NOTICE", credits.notice(settings.weights))
+    write_text(out / "NOTICE", credits.notice(settings))
 
 
 def keep_settings(path, settings):
-    text = json.dumps(asdict(settings), indent=1) + "\n"
+    text = json.dumps(asdict(settings), indent=1, default=list) + "\n"
     if path.exists() and path.read_text() != text:
         raise SettingsError(f"{path.parent} holds a data set of other settings (see {path}): choose another --out")
     write_text(path, text)

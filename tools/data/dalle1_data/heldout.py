@@ -31,6 +31,8 @@ HELD_OUT_SOLIDS = {
 HELD_OUT_LANDSCAPES = {("beach", "at night"), ("desert", "at sunrise"), ("forest", "at sunset"), ("city", "at noon")}
 WHOLE_CAPTIONS = 0.10
 GARMENTS = 0.08
+COLOURED_THINGS = 0.10
+EMOJI_STYLES = 0.05
 _MIRRORED = {"below": "above", "to the right of": "to the left of"}
 
 
@@ -69,3 +71,15 @@ def garment(animal, name, colour):
 
 def landscape(place, time):
     return "caption" if (place, time) in HELD_OUT_LANDSCAPES else None
+
+
+def coloured_thing(colour, name):
+    return "pair" if hashed_share(COLOURED_THINGS, "coloured", colour, name) else None
+
+
+def emoji_style(code, style):
+    return "style" if hashed_share(EMOJI_STYLES, "style", code, style) else None
+
+
+def thing_in_scene(name, place, time):
+    return "caption" if hashed_share(WHOLE_CAPTIONS, "scene", name, place, time) else None

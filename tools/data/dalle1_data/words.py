@@ -9,13 +9,14 @@ _IRREGULAR = {
 
 def with_article(phrase):
     """`a red circle`, `an orange star`, `a unicorn`."""
-    vowel = phrase[0] in "aeiou" and not phrase.startswith(("uni", "one"))
+    vowel = phrase[0] in "aeiou" and not phrase.startswith(("uni", "one", "ufo"))
     return f"{'an' if vowel else 'a'} {phrase}"
 
 
 def plural(phrase):
-    """The plural of a noun phrase whose head is its last word, or the word before ` of `."""
-    head, of, rest = phrase.partition(" of ")
+    """The plural of a noun phrase whose head is its last word, or the word before ` of ` or ` with `."""
+    of = next((word for word in (" of ", " with ") if word in phrase), " of ")
+    head, of, rest = phrase.partition(of)
     *before, noun = head.split(" ")
     if noun in _IRREGULAR:
         noun = _IRREGULAR[noun]
