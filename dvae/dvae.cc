@@ -1,0 +1,30 @@
+#include "dvae/dvae.h"
+
+#include "core/ops/kernels.h"
+#include "core/ops/movement.h"
+#include "dvae/openai_dvae.h"
+#include "dvae/vqgan.h"
+
+namespace dalle1::dvae {
+
+Tensor Dvae::encode_indices(Context& context, const Tensor& images) {
+  Context inference = context.untaped();
+  const Tensor logits = encode(inference, images);
+  const Tensor rows = ops::permute(inference, logits, {0, 2, 3, 1});
+  Device& device = images.device();
+  const int64_t positions = rows.numel() / codes();
+  Tensor values = Tensor::empty(device, {positions}),
+         indices = Tensor::empty(device, {positions}, DType::i64);
+  device.kernels().max_last(rows.view({positions, codes()}), values, indices);
+  check(device.kernels().all_finite(values), ErrorKind::model, "the encoder's logits are not finite");
+  return indices.view({rows.dim(0), rows.dim(1), rows.dim(2)});
+}
+
+std::unique_ptr<Dvae> make_dvae(const nlohmann::json& config, Device& device) {
+  const std::string kind = config.value("kind", "");
+  if (kind == "openai") return std::make_unique<OpenAiDvae>(device, OpenAiConfig::from_json(config));
+  if (kind == "vqgan") return std::make_unique<Vqgan>(device, VqganConfig::from_json(config));
+  fail(ErrorKind::model, "unknown kind of dVAE '{}' in its configuration; known are openai and vqgan", kind);
+}
+
+}  // namespace dalle1::dvae

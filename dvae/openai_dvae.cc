@@ -1,0 +1,193 @@
+#include "dvae/openai_dvae.h"
+
+#include <cmath>
+
+#include "core/ops/elementwise.h"
+#include "core/ops/embedding.h"
+#include "core/ops/logit_laplace.h"
+#include "core/ops/movement.h"
+#include "core/ops/pool.h"
+#include "core/ops/upsample.h"
+#include "core/random/philox.h"
+#include "dvae/config_fields.h"
+
+namespace dalle1::dvae {
+
+OpenAiConfig OpenAiConfig::from_json(const nlohmann::json& json) {
+  constexpr int64_t widest = 1 << 16;
+  OpenAiConfig c;
+  c.hidden = integer_field(json, "hidden", c.hidden, 4, widest);
+  c.decoder_init = integer_field(json, "decoder_init", c.decoder_init, 1, widest);
+  c.groups = static_cast<int>(integer_field(json, "groups", c.groups, 1, 8));
+  c.blocks_per_group = static_cast<int>(integer_field(json, "blocks_per_group", c.blocks_per_group, 1, 64));
+  c.codes = integer_field(json, "codes", c.codes, 1, 1 << 20);
+  c.channels = integer_field(json, "channels", c.channels, 1, 16);
+  c.output_channels = integer_field(json, "output_channels", 2 * c.channels, c.channels, 64);
+  c.quantiser = json.value("quantiser", c.quantiser);
+  check(c.hidden % 4 == 0, ErrorKind::model, "dVAE configuration: 'hidden' is {}, not a multiple of 4",
+        c.hidden);
+  const int layers = c.groups * c.blocks_per_group;
+  c.post_gain = 1.0f / static_cast<float>(layers * layers);
+  if (json.contains("post_gain") && !json.at("post_gain").is_null())
+    c.post_gain = json.at("post_gain").get<float>();
+  return c;
+}
+
+nlohmann::json OpenAiConfig::to_json() const {
+  return {{"kind", "openai"},
+          {"hidden", hidden},
+          {"decoder_init", decoder_init},
+          {"groups", groups},
+          {"blocks_per_group", blocks_per_group},
+          {"codes", codes},
+          {"channels", channels},
+          {"output_channels", output_channels},
+          {"post_gain", post_gain},
+          {"quantiser", quantiser},
+          {"pixel_map", "logit_laplace"}};
+}
+
+ResidualBlock::ResidualBlock(Device& device, int64_t in, int64_t out, const std::vector<int>& kernels,
+                             float post_gain)
+    : post_gain_(post_gain) {
+  if (in != out) shortcut_.emplace(device, in, out, 1);
+  const int64_t narrow = out / 4;
+  for (size_t i = 0; i < kernels.size(); ++i) {
+    path_.emplace_back(device, i == 0 ? in : narrow, i + 1 == kernels.size() ? out : narrow, kernels[i]);
+  }
+}
+
+Tensor ResidualBlock::forward(Context& context, const Tensor& x) const {
+  Tensor y = ops::relu(context, x);
+  for (size_t i = 0; i + 1 < path_.size(); ++i) y = path_[i].with_relu(context, y);
+  ops::Conv2dOptions last = path_.back().same();
+  last.residual = shortcut_ ? (*shortcut_)(context, x) : x;
+  last.gain = post_gain_;
+  return path_.back()(context, y, last);
+}
+
+void ResidualBlock::visit(const std::string& prefix, const ParameterVisitor& visitor) {
+  if (shortcut_) shortcut_->visit(prefix + ".id_path.w", prefix + ".id_path.b", visitor);
+  for (size_t i = 0; i < path_.size(); ++i) {
+    const std::string name = fmt::format("{}.res_path.conv_{}", prefix, i + 1);
+    path_[i].visit(name + ".w", name + ".b", visitor);
+  }
+}
+
+OpenAiDvae::OpenAiDvae(Device& device, const OpenAiConfig& c)
+    : config_(c),
+      encoder_input_(device, c.channels, c.hidden, 7),
+      encoder_output_(device, c.hidden << (c.groups - 1), c.codes, 1),
+      decoder_input_(device, c.codes, c.decoder_init, 1),
+      decoder_output_(device, c.hidden, c.output_channels, 1) {
+  const auto add_group = [&](std::vector<Group>& groups, int64_t in, int64_t out,
+                             const std::vector<int>& kernels) {
+    Group& group = groups.emplace_back();
+    for (int i = 0; i < c.blocks_per_group; ++i) {
+      group.emplace_back(device, i == 0 ? in : out, out, kernels, c.post_gain);
+    }
+  };
+  int64_t width = c.hidden;
+  for (int g = 0; g < c.groups; ++g) {
+    add_group(encoder_groups_, width, c.hidden << g, {3, 3, 3, 1});
+    width = c.hidden << g;
+  }
+  width = c.decoder_init;
+  for (int g = c.groups - 1; g >= 0; --g) {
+    add_group(decoder_groups_, width, c.hidden << g, {1, 3, 3, 3});
+    width = c.hidden << g;
+  }
+}
+
+Tensor OpenAiDvae::encode_features(Context& context, const Tensor& images) {
+  check(images.rank() == 4 && images.dim(1) == config_.channels, ErrorKind::internal,
+        "dVAE: pictures of {} for an encoder of {} channels", images.shape().str(), config_.channels);
+  check(images.dim(2) >= downsampling() && images.dim(3) >= downsampling(), ErrorKind::input,
+        "a picture of {}x{} is smaller than one code of {}x{}", images.dim(3), images.dim(2), downsampling(),
+        downsampling());
+  Tensor x = encoder_input_(context, ops::map_pixels(context, images));
+  for (size_t g = 0; g < encoder_groups_.size(); ++g) {
+    if (g > 0) x = ops::max_pool(context, x);
+    for (const ResidualBlock& block : encoder_groups_[g]) x = block.forward(context, x);
+  }
+  return ops::relu(context, x);
+}
+
+Tensor OpenAiDvae::logits_of(Context& context, const Tensor& features) {
+  return ops::to_plain(context, encoder_output_(context, features));
+}
+
+Tensor OpenAiDvae::encode(Context& context, const Tensor& images) {
+  return logits_of(context, encode_features(context, images));
+}
+
+Tensor OpenAiDvae::code_table(Context& context) {
+  const auto make = [&] {
+    const Tensor w = ops::reshape(context, decoder_input_.w, {config_.decoder_init, config_.codes});
+    return ops::add(context, ops::permute(context, w, {1, 0}), decoder_input_.b);
+  };
+  if (context.tape) return make();
+  const uint64_t version = decoder_input_.w.version() + decoder_input_.b.version() + 1;
+  if (table_version_ != version || &table_.device() != context.device) {
+    table_ = make();
+    table_version_ = version;
+  }
+  return table_;
+}
+
+Tensor OpenAiDvae::decode_stats(Context& context, const Tensor& indices) {
+  check(indices.rank() == 3 && indices.dtype() == DType::i64, ErrorKind::internal, "dVAE: indices of {} {}",
+        name_of(indices.dtype()), indices.shape().str());
+  // A 1x1 convolution of one-hot codes is a look-up.
+  const Tensor rows = ops::embedding(context, indices, code_table(context));
+  return decode_features(context, ops::permute(context, rows, {0, 3, 1, 2}));
+}
+
+Tensor OpenAiDvae::decode_features(Context& context, const Tensor& features) {
+  Tensor x = features;
+  for (size_t g = 0; g < decoder_groups_.size(); ++g) {
+    if (g > 0) x = ops::upsample(context, x);
+    for (const ResidualBlock& block : decoder_groups_[g]) x = block.forward(context, x);
+  }
+  return ops::to_plain(context, decoder_output_(context, ops::relu(context, x)));
+}
+
+Tensor OpenAiDvae::image_of(Context& context, const Tensor& stats) {
+  Context inference = context.untaped();
+  return ops::unmap_pixels(ops::sigmoid(inference, ops::slice(inference, stats, 1, 0, config_.channels)));
+}
+
+void OpenAiDvae::visit(const ParameterVisitor& visitor) {
+  const auto visit_groups = [&](const std::string& part, std::vector<Group>& groups) {
+    for (size_t g = 0; g < groups.size(); ++g) {
+      for (size_t b = 0; b < groups[g].size(); ++b) {
+        groups[g][b].visit(fmt::format("{}.blocks.group_{}.block_{}", part, g + 1, b + 1), visitor);
+      }
+    }
+  };
+  encoder_input_.visit("encoder.blocks.input.w", "encoder.blocks.input.b", visitor);
+  visit_groups("encoder", encoder_groups_);
+  encoder_output_.visit("encoder.blocks.output.conv.w", "encoder.blocks.output.conv.b", visitor);
+  decoder_input_.visit("decoder.blocks.input.w", "decoder.blocks.input.b", visitor);
+  visit_groups("decoder", decoder_groups_);
+  decoder_output_.visit("decoder.blocks.output.conv.w", "decoder.blocks.output.conv.b", visitor);
+}
+
+void initialise(OpenAiDvae& model, uint64_t seed) {
+  uint32_t index = 0;
+  model.visit([&](const std::string& name, Tensor& parameter) {
+    ++index;
+    if (parameter.rank() != 4) return;  // biases stay zero
+    const bool linear = name.ends_with("input.w") || name.find("id_path") != name.npos;
+    // One code at a time goes through the look-up: its fan-in is 1.
+    const int64_t fan_in = name == "decoder.blocks.input.w" ? 1 : parameter.numel() / parameter.dim(0);
+    const float scale = std::sqrt((linear ? 1.0f : 2.0f) / static_cast<float>(fan_in));
+    RandomStream random(seed, Stream::initialisation, index);
+    std::vector<float> values(parameter.numel());
+    for (float& value : values) value = scale * random.normal();
+    parameter.device().copy_from_host(parameter.raw(), values.data(), values.size() * sizeof(float));
+    parameter.touch();
+  });
+}
+
+}  // namespace dalle1::dvae

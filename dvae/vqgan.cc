@@ -1,0 +1,243 @@
+#include "dvae/vqgan.h"
+
+#include <algorithm>
+
+#include "core/ops/elementwise.h"
+#include "core/ops/embedding.h"
+#include "core/ops/haar.h"
+#include "core/ops/movement.h"
+#include "core/ops/upsample.h"
+#include "dvae/config_fields.h"
+#include "dvae/vqgan_layers.h"
+
+namespace dalle1::dvae {
+namespace {
+
+std::vector<int64_t> list_field(const nlohmann::json& json, const std::string& name,
+                                std::vector<int64_t> fallback) {
+  if (!json.contains(name)) return fallback;
+  const auto& field = json.at(name);
+  const bool valid = field.is_array() && std::all_of(field.begin(), field.end(), [](const auto& value) {
+                       return value.is_number_integer() && value.template get<int64_t>() >= 1;
+                     });
+  check(valid, ErrorKind::model, "dVAE configuration: '{}' must be a list of positive integers, not {}", name,
+        field.dump());
+  return field.get<std::vector<int64_t>>();
+}
+
+/// One resolution: its blocks, with attention after each where the configuration asks for it, and the
+/// convolution that changes the resolution.
+struct Level {
+  std::vector<ResnetBlock> blocks;
+  std::vector<AttentionBlock> attention;  // as many as blocks, or none
+  std::optional<ConvLayer> resample;
+
+  Tensor forward(Context& context, Tensor x) const {
+    for (size_t i = 0; i < blocks.size(); ++i) {
+      x = blocks[i].forward(context, x);
+      if (!attention.empty()) x = attention[i].forward(context, x);
+    }
+    return x;
+  }
+  void visit(const std::string& prefix, const std::string& resample_name, const ParameterVisitor& visitor) {
+    for (size_t i = 0; i < blocks.size(); ++i)
+      blocks[i].visit(fmt::format("{}.block.{}", prefix, i), visitor);
+    for (size_t i = 0; i < attention.size(); ++i)
+      attention[i].visit(fmt::format("{}.attn.{}", prefix, i), visitor);
+    if (resample) {
+      const std::string name = prefix + "." + resample_name + ".conv";
+      resample->visit(name + ".weight", name + ".bias", visitor);
+    }
+  }
+};
+
+Level make_level(Device& device, int64_t in, int64_t out, int blocks, bool attends) {
+  Level level;
+  for (int i = 0; i < blocks; ++i) {
+    level.blocks.emplace_back(device, i == 0 ? in : out, out);
+    if (attends) level.attention.emplace_back(device, out);
+  }
+  return level;
+}
+
+bool attends(const VqganConfig& c, size_t level) {
+  const int64_t resolution = c.resolution >> level;
+  return std::count(c.attention_resolutions.begin(), c.attention_resolutions.end(), resolution) > 0;
+}
+
+}  // namespace
+
+VqganConfig VqganConfig::from_json(const nlohmann::json& json) {
+  constexpr int64_t widest = 1 << 16;
+  VqganConfig c;
+  c.z_channels = integer_field(json, "z_channels", c.z_channels, 1, widest);
+  c.resolution = integer_field(json, "resolution", c.resolution, 1, widest);
+  c.in_channels = integer_field(json, "in_channels", c.in_channels, 1, 16);
+  c.out_channels = integer_field(json, "out_ch", c.out_channels, 1, 16);
+  c.ch = integer_field(json, "ch", c.ch, 1, widest);
+  c.ch_mult = list_field(json, "ch_mult", c.ch_mult);
+  c.res_blocks = static_cast<int>(integer_field(json, "num_res_blocks", c.res_blocks, 1, 64));
+  c.attention_resolutions = list_field(json, "attn_resolutions", c.attention_resolutions);
+  c.embed_dim = integer_field(json, "embed_dim", c.embed_dim, 1, widest);
+  c.codes = integer_field(json, "n_embed", c.codes, 1, 1 << 20);
+  c.dwt = json.value("dwt", false);
+  check(c.ch_mult.size() <= 8 && !c.ch_mult.empty(), ErrorKind::model,
+        "dVAE configuration: {} levels in 'ch_mult'", c.ch_mult.size());
+  // The published code applies a projection of z_channels inputs to embed_dim channels.
+  check(c.z_channels == c.embed_dim, ErrorKind::model,
+        "dVAE configuration: 'z_channels' {} and 'embed_dim' {} must be equal", c.z_channels, c.embed_dim);
+  return c;
+}
+
+nlohmann::json VqganConfig::to_json() const {
+  return {{"kind", "vqgan"},
+          {"z_channels", z_channels},
+          {"resolution", resolution},
+          {"in_channels", in_channels},
+          {"out_ch", out_channels},
+          {"ch", ch},
+          {"ch_mult", ch_mult},
+          {"num_res_blocks", res_blocks},
+          {"attn_resolutions", attention_resolutions},
+          {"embed_dim", embed_dim},
+          {"n_embed", codes},
+          {"dwt", dwt}};
+}
+
+class Vqgan::Encoder {
+ public:
+  Encoder(Device& device, const VqganConfig& c) : input_(device, c.in_channels, c.ch, 3) {
+    int64_t width = c.ch;
+    for (size_t i = 0; i < c.ch_mult.size(); ++i) {
+      Level& level =
+          levels_.emplace_back(make_level(device, width, c.ch * c.ch_mult[i], c.res_blocks, attends(c, i)));
+      width = c.ch * c.ch_mult[i];
+      if (i + 1 < c.ch_mult.size()) level.resample.emplace(device, width, width, 3);
+    }
+    middle_.emplace(device, width);
+    norm_ = GroupNormLayer(device, width);
+    output_ = ConvLayer(device, width, c.z_channels, 3);
+  }
+
+  Tensor forward(Context& context, const Tensor& images) const {
+    Tensor x = input_(context, images);
+    for (const Level& level : levels_) {
+      x = level.forward(context, x);
+      if (level.resample) x = downsample(context, *level.resample, x);
+    }
+    return output_(context, norm_.with_swish(context, middle_->forward(context, x)));
+  }
+
+  void visit(const ParameterVisitor& visitor) {
+    input_.visit("encoder.conv_in.weight", "encoder.conv_in.bias", visitor);
+    for (size_t i = 0; i < levels_.size(); ++i) {
+      levels_[i].visit(fmt::format("encoder.down.{}", i), "downsample", visitor);
+    }
+    middle_->visit("encoder.mid", visitor);
+    norm_.visit("encoder.norm_out", visitor);
+    output_.visit("encoder.conv_out.weight", "encoder.conv_out.bias", visitor);
+  }
+
+ private:
+  ConvLayer input_;
+  std::vector<Level> levels_;
+  std::optional<MiddleLayers> middle_;
+  GroupNormLayer norm_;
+  ConvLayer output_;
+};
+
+class Vqgan::Decoder {
+ public:
+  Decoder(Device& device, const VqganConfig& c) {
+    int64_t width = c.ch * c.ch_mult.back();
+    input_ = ConvLayer(device, c.z_channels, width, 3);
+    middle_.emplace(device, width);
+    levels_.resize(c.ch_mult.size());
+    for (size_t i = c.ch_mult.size(); i-- > 0;) {
+      levels_[i] = make_level(device, width, c.ch * c.ch_mult[i], c.res_blocks + 1, attends(c, i));
+      width = c.ch * c.ch_mult[i];
+      if (i > 0) levels_[i].resample.emplace(device, width, width, 3);
+    }
+    norm_ = GroupNormLayer(device, width);
+    // With wavelets: one low band and three detail bands per channel.
+    output_ = ConvLayer(device, width, c.out_channels * (c.dwt ? 4 : 1), 3);
+  }
+
+  Tensor forward(Context& context, const Tensor& z) const {
+    Tensor x = middle_->forward(context, input_(context, z));
+    for (size_t i = levels_.size(); i-- > 0;) {
+      x = levels_[i].forward(context, x);
+      if (levels_[i].resample) x = (*levels_[i].resample)(context, ops::upsample(context, x));
+    }
+    return ops::to_plain(context, output_(context, norm_.with_swish(context, x)));
+  }
+
+  void visit(const ParameterVisitor& visitor) {
+    input_.visit("decoder.conv_in.weight", "decoder.conv_in.bias", visitor);
+    middle_->visit("decoder.mid", visitor);
+    for (size_t i = 0; i < levels_.size(); ++i)
+      levels_[i].visit(fmt::format("decoder.up.{}", i), "upsample", visitor);
+    norm_.visit("decoder.norm_out", visitor);
+    output_.visit("decoder.conv_out.weight", "decoder.conv_out.bias", visitor);
+  }
+
+ private:
+  ConvLayer input_;
+  std::optional<MiddleLayers> middle_;
+  std::vector<Level> levels_;  // by resolution, the finest first
+  GroupNormLayer norm_;
+  ConvLayer output_;
+};
+
+Vqgan::Vqgan(Device& device, const VqganConfig& c)
+    : config_(c),
+      encoder_(std::make_unique<Encoder>(device, c)),
+      decoder_(std::make_unique<Decoder>(device, c)),
+      projection_(device, c.embed_dim, c.codes, 1),
+      codebook_(Tensor::zeros(device, {c.codes, c.embed_dim})),
+      quant_(device, c.z_channels, c.embed_dim, 1),
+      post_quant_(device, c.embed_dim, c.z_channels, 1) {}
+
+Vqgan::~Vqgan() = default;
+
+Tensor Vqgan::encode(Context& context, const Tensor& images) {
+  check(images.rank() == 4 && images.dim(1) == config_.in_channels, ErrorKind::internal,
+        "dVAE: pictures of {} for an encoder of {} channels", images.shape().str(), config_.in_channels);
+  check(images.dim(2) >= downsampling() && images.dim(3) >= downsampling(), ErrorKind::input,
+        "a picture of {}x{} is smaller than one code of {}x{}", images.dim(3), images.dim(2), downsampling(),
+        downsampling());
+  const Tensor z = encoder_->forward(context, ops::affine(context, images, 2.0f, -1.0f));
+  return ops::to_plain(context, projection_(context, quant_(context, z)));
+}
+
+Tensor Vqgan::decode_stats(Context& context, const Tensor& indices) {
+  check(indices.rank() == 3 && indices.dtype() == DType::i64, ErrorKind::internal, "dVAE: indices of {} {}",
+        name_of(indices.dtype()), indices.shape().str());
+  const Tensor rows = ops::embedding(context, indices, codebook_);
+  const Tensor z = ops::permute(context, rows, {0, 3, 1, 2});
+  const Tensor bands = decoder_->forward(context, post_quant_(context, z));
+  if (!config_.dwt) return bands;
+  const int64_t channels = config_.out_channels;
+  const Tensor low = ops::slice(context, bands, 1, 0, channels);
+  const Tensor high = ops::reshape(context, ops::slice(context, bands, 1, channels, 4 * channels),
+                                   {bands.dim(0), channels, 3, bands.dim(2), bands.dim(3)});
+  return ops::inverse_haar(context, low, high);
+}
+
+Tensor Vqgan::image_of(Context& context, const Tensor& stats) {
+  Context inference = context.untaped();
+  const Tensor x = ops::relu(inference, ops::affine(inference, stats, 0.5f, 0.5f));
+  // min(x, 1)
+  return ops::sub(inference, x, ops::relu(inference, ops::affine(inference, x, 1.0f, -1.0f)));
+}
+
+void Vqgan::visit(const ParameterVisitor& visitor) {
+  encoder_->visit(visitor);
+  decoder_->visit(visitor);
+  projection_.visit("quantize.proj.weight", "quantize.proj.bias", visitor);
+  visitor("quantize.embed.weight", codebook_);
+  quant_.visit("quant_conv.weight", "quant_conv.bias", visitor);
+  post_quant_.visit("post_quant_conv.weight", "post_quant_conv.bias", visitor);
+}
+
+}  // namespace dalle1::dvae

@@ -1,0 +1,52 @@
+// The Gumbel VQGAN of ru-dalle (taming-transformers' GumbelVQ, factor 8), plain or with a wavelet decoder.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "dvae/conv_layer.h"
+#include "dvae/dvae.h"
+
+namespace dalle1::dvae {
+
+struct VqganConfig {
+  int64_t z_channels = 256, resolution = 256, in_channels = 3, out_channels = 3;
+  int64_t ch = 128;
+  std::vector<int64_t> ch_mult = {1, 1, 2, 4};
+  int res_blocks = 2;
+  std::vector<int64_t> attention_resolutions = {32};
+  int64_t embed_dim = 256, codes = 8192;
+  bool dwt = false;  ///< The decoder makes wavelet bands of a picture of twice the side.
+
+  static VqganConfig from_json(const nlohmann::json& json);
+  nlohmann::json to_json() const;
+};
+
+/// Parameters have the published names: encoder.*, decoder.*, quantize.*, quant_conv.*, post_quant_conv.*
+class Vqgan : public Dvae {
+ public:
+  Vqgan(Device& device, const VqganConfig& config);
+  ~Vqgan() override;
+
+  Tensor encode(Context& context, const Tensor& images) override;
+  Tensor decode_stats(Context& context, const Tensor& indices) override;
+  Tensor image_of(Context& context, const Tensor& stats) override;
+  int64_t codes() const override { return config_.codes; }
+  int64_t downsampling() const override { return int64_t{1} << (config_.ch_mult.size() - 1); }
+  int64_t upsampling() const override { return downsampling() * (config_.dwt ? 2 : 1); }
+  nlohmann::json config() const override { return config_.to_json(); }
+  void visit(const ParameterVisitor& visitor) override;
+
+ private:
+  class Encoder;
+  class Decoder;
+
+  VqganConfig config_;
+  std::unique_ptr<Encoder> encoder_;
+  std::unique_ptr<Decoder> decoder_;
+  ConvLayer projection_;  // quantize.proj, to codes
+  Tensor codebook_;       // quantize.embed.weight [codes, embed_dim]
+  ConvLayer quant_, post_quant_;
+};
+
+}  // namespace dalle1::dvae
