@@ -1,0 +1,359 @@
+#include "rerank/pipeline.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "core/error.h"
+#include "core/image/sheet.h"
+#include "rerank/top_k.h"
+
+namespace dalle1::rerank {
+namespace {
+
+constexpr size_t kMostOnSheet = 128;
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// Adds the time of its life to a stage.
+class StageTimer {
+ public:
+  explicit StageTimer(double& seconds) : seconds_(seconds), begin_(now()) {}
+  ~StageTimer() { seconds_ += now() - begin_; }
+
+ private:
+  double& seconds_;
+  double begin_;
+};
+
+// One colour, give or take one level: what a model draws that has nothing to say.
+bool is_constant(const Image& picture) {
+  std::vector<uint8_t> low(picture.channels, 255), high(picture.channels, 0);
+  for (size_t i = 0; i < picture.pixels.size(); ++i) {
+    const size_t channel = i % picture.channels;
+    low[channel] = std::min(low[channel], picture.pixels[i]);
+    high[channel] = std::max(high[channel], picture.pixels[i]);
+    if (high[channel] - low[channel] > 1) return false;
+  }
+  return true;
+}
+
+class Pipeline {
+ public:
+  Pipeline(CandidateSource& source, PictureDecoder& decoder, Scorer& scorer, const PipelineOptions& options,
+           const ProgressCallback& progress)
+      : source_(source),
+        decoder_(decoder),
+        scorer_(scorer),
+        options_(options),
+        callback_(progress),
+        folder_(options.folder, options.existing, options.options),
+        best_(static_cast<size_t>(options.keep)),
+        info_(options.info) {
+    info_.cells = source.cells();
+  }
+
+  PipelineResult run() {
+    if (folder_.done())
+      if (auto result = earlier_result()) return *std::move(result);
+    folder_.write_run("running", options_.record);
+    take_up_saved_waves();
+    std::vector<uint32_t> pending;
+    for (const auto candidate : options_.candidates)
+      if (!folder_.has(candidate)) pending.push_back(candidate);
+    state_.tokens = static_cast<int64_t>(pending.size()) * source_.cells();
+    if (!pending.empty()) sample_all(pending);
+    return finish();
+  }
+
+ private:
+  bool report(Stage stage) {
+    state_.stage = stage;
+    state_.candidates = static_cast<int>(options_.candidates.size());
+    state_.candidates_done = static_cast<int>(rows_.size());
+    state_.seconds = now() - begin_;
+    if (callback_ && !callback_(state_)) cancelled_ = true;
+    return !cancelled_;
+  }
+
+  // What a finished run left, if all of it is still there.
+  std::optional<PipelineResult> earlier_result() const {
+    PipelineResult result;
+    result.sheet = options_.folder / "grid.png";
+    if (!std::filesystem::exists(result.sheet) || !std::filesystem::exists(options_.folder / "results.jsonl"))
+      return std::nullopt;
+    for (auto& row : read_results(options_.folder / "results.jsonl")) {
+      ++result.candidates_done;
+      if (row.file.empty()) continue;
+      if (!std::filesystem::exists(options_.folder / row.file)) return std::nullopt;
+      row.tokens.clear();
+      result.best.push_back(std::move(row));
+    }
+    return result;
+  }
+
+  // Scores what an earlier call sampled but did not score.
+  void take_up_saved_waves() {
+    for (const auto& file : folder_.waves()) {
+      auto rows = read_results(file);
+      check(!rows.empty(), ErrorKind::input, "{}: no candidates in it", file.string());
+      for (const auto& row : rows)
+        check(static_cast<int>(row.tokens.size()) == source_.cells(), ErrorKind::input,
+              "{}: candidate {} has {} tokens, the model has {}", file.string(), row.candidate,
+              row.tokens.size(), source_.cells());
+      const bool scored = std::all_of(rows.begin(), rows.end(), [](const auto& row) { return row.scored(); });
+      if (!scored) score(rows);
+      for (auto& row : rows) accept(std::move(row), std::nullopt);
+      if (!report(Stage::score)) return;
+    }
+  }
+
+  void sample_all(const std::vector<uint32_t>& pending) {
+    if (!report(Stage::prefill)) return;
+    {
+      StageTimer timer(seconds_.prefill);
+      source_.prefill();
+    }
+    for (size_t begin = 0; begin < pending.size() && !cancelled_;
+         begin += static_cast<size_t>(options_.wave)) {
+      const size_t size = std::min(static_cast<size_t>(options_.wave), pending.size() - begin);
+      const auto wave = sample_wave(std::span(pending).subspan(begin, size));
+      if (!wave) return;
+      auto rows = rows_of(*wave);
+      folder_.save_wave(rows);
+      auto pictures = score(rows);
+      for (size_t i = 0; i < rows.size(); ++i) accept(std::move(rows[i]), std::move(pictures[i]));
+      report(Stage::score);
+    }
+  }
+
+  std::optional<Wave> sample_wave(std::span<const uint32_t> candidates) {
+    const auto before = state_.tokens_done;
+    const auto each = static_cast<int64_t>(candidates.size());
+    auto wave = [&] {
+      StageTimer timer(seconds_.sample);
+      const double begin = now(), earlier = seconds_.sample;
+      return source_.sample(candidates, [&](int cells_done) {
+        state_.tokens_done = before + each * cells_done;
+        const double sampling = earlier + now() - begin;
+        state_.tokens_per_second = sampling > 0 ? static_cast<double>(state_.tokens_done) / sampling : 0;
+        // Decoding and scoring cost per candidate what they have cost so far.
+        const auto left = static_cast<double>(state_.tokens - state_.tokens_done);
+        if (state_.tokens_per_second > 0)
+          state_.seconds_left = left / state_.tokens_per_second + after_sampling_seconds(left);
+        return report(Stage::sample);
+      });
+    }();
+    if (!wave) return wave;
+    check(wave->cells() == static_cast<size_t>(source_.cells()), ErrorKind::internal,
+          "the source gave {} cells for {}", wave->cells(), source_.cells());
+    for (size_t i = 0; i < wave->size(); ++i)
+      check(std::isfinite(wave->log_likelihood[i]) && std::isfinite(wave->forced_log_likelihood[i]),
+            ErrorKind::model,
+            "the likelihood of candidate {} is not a number: the model's weights are broken",
+            wave->candidates[i]);
+    return wave;
+  }
+
+  double after_sampling_seconds(double tokens_left) const {
+    const double scored = static_cast<double>(state_.candidates_done - already_done_) * source_.cells();
+    if (scored <= 0) return 0;
+    return (seconds_.decode + seconds_.score) * tokens_left / scored;
+  }
+
+  std::vector<ResultRow> rows_of(const Wave& wave) const {
+    std::vector<ResultRow> rows(wave.size());
+    for (size_t i = 0; i < wave.size(); ++i) {
+      const auto tokens = wave.tokens_of(i);
+      rows[i].candidate = wave.candidates[i];
+      rows[i].seed = info_.seed;
+      rows[i].log_likelihood = wave.log_likelihood[i];
+      rows[i].forced_log_likelihood = wave.forced_log_likelihood[i];
+      rows[i].tokens.assign(tokens.begin(), tokens.end());
+    }
+    return rows;
+  }
+
+  // Decodes and scores the rows of one wave and saves them again with their scores.
+  std::vector<Image> score(std::vector<ResultRow>& rows) {
+    Wave wave;
+    for (const auto& row : rows) {
+      wave.candidates.push_back(row.candidate);
+      wave.tokens.insert(wave.tokens.end(), row.tokens.begin(), row.tokens.end());
+      wave.log_likelihood.push_back(row.log_likelihood);
+      wave.forced_log_likelihood.push_back(row.forced_log_likelihood);
+    }
+    report(Stage::decode);
+    auto pictures = decode(wave.tokens, static_cast<int>(rows.size()));
+    report(Stage::score);
+    StageTimer timer(seconds_.score);
+    const auto columns = scorer_.columns();
+    const auto scores = scorer_.score({wave, pictures, source_.sampled_cells()});
+    check(scores.size() == rows.size() * columns.size(), ErrorKind::internal,
+          "the scorer gave {} scores for {} x {}", scores.size(), rows.size(), columns.size());
+    for (size_t i = 0; i < rows.size(); ++i) {
+      rows[i].constant = is_constant(pictures[i]);
+      for (size_t c = 0; c < columns.size(); ++c) {
+        const double value = scores[i * columns.size() + c];
+        check(std::isfinite(value), ErrorKind::model, "score '{}' of candidate {} is not a number",
+              columns[c], rows[i].candidate);
+        rows[i].scores.emplace_back(columns[c], value);
+      }
+    }
+    folder_.save_wave(rows);
+    return pictures;
+  }
+
+  std::vector<Image> decode(std::span<const int32_t> tokens, int count) {
+    StageTimer timer(seconds_.decode);
+    return decoder_.decode(tokens, count);
+  }
+
+  // Takes a scored row into the ranking; of its tokens only the copy on the disk stays.
+  void accept(ResultRow row, std::optional<Image> picture) {
+    if (!picture) ++already_done_;
+    const auto standing = row.standing();
+    row.tokens.clear();
+    row.tokens.shrink_to_fit();
+    if (!row.constant && (!state_.best_score || standing.score > *state_.best_score))
+      state_.best_score = standing.score;
+    best_.add(standing, std::move(picture));
+    rows_.push_back(std::move(row));
+  }
+
+  PipelineResult finish() {
+    PipelineResult result;
+    result.partial = rows_.size() < options_.candidates.size();
+    result.candidates_done = static_cast<int>(rows_.size());
+    if (!rows_.empty()) {
+      check(!std::all_of(rows_.begin(), rows_.end(), [](const auto& row) { return row.constant; }),
+            ErrorKind::model, "all {} pictures have a single colour each: the model draws nothing",
+            rows_.size());
+      report(Stage::write);
+      std::sort(rows_.begin(), rows_.end(),
+                [](const auto& a, const auto& b) { return ranks_before(a.standing(), b.standing()); });
+      write_pictures(result);
+    }
+    result.seconds = seconds_;
+    result.tokens_per_second =
+        seconds_.sample > 0 ? static_cast<double>(state_.tokens_done) / seconds_.sample : 0;
+    write_record(result);
+    return result;
+  }
+
+  void write_pictures(PipelineResult& result) {
+    std::vector<SheetCell> cells;
+    if (options_.given) cells.push_back({*options_.given, "given", true});
+    const auto kept = best_.take();
+    for (size_t rank = 0; rank < rows_.size(); ++rank) {
+      rows_[rank].rank = static_cast<int>(rank);
+      if (rank < kept.size()) rows_[rank].file = picture_name(rows_[rank].rank, rows_[rank].candidate);
+    }
+    for (size_t rank = 0; rank < kept.size(); ++rank) {
+      const auto& row = rows_[rank];
+      check(kept[rank].first.candidate == row.candidate, ErrorKind::internal,
+            "the kept candidate {} is not that of rank {}", kept[rank].first.candidate, rank);
+      auto picture =
+          kept[rank].second ? *kept[rank].second : decode(folder_.load(row.candidate).tokens, 1).front();
+      StageTimer timer(seconds_.write);
+      if (options_.finish_picture) picture = options_.finish_picture(picture);
+      const auto texts = options_.metadata ? picture_metadata(info_, row, picture.width, result.partial)
+                                           : std::vector<PngText>();
+      write_png(options_.folder / row.file, picture, texts);
+      if (cells.size() < kMostOnSheet)
+        cells.push_back({std::move(picture),
+                         fmt::format("#{} candidate {}  {:.4f}", rank, row.candidate, row.standing().score),
+                         false});
+    }
+    StageTimer timer(seconds_.write);
+    result.best.assign(rows_.begin(), rows_.begin() + static_cast<std::ptrdiff_t>(kept.size()));
+    write_sheet(result, cells);
+    folder_.write_results(rows_);
+  }
+
+  void write_sheet(PipelineResult& result, const std::vector<SheetCell>& cells) {
+    SheetOptions sheet;
+    sheet.title = fmt::format("{}   seed {}, best {} of {}{}", info_.prompt, info_.seed, result.best.size(),
+                              rows_.size(), result.partial ? " (partial)" : "");
+    const auto texts = options_.metadata ? sheet_metadata(info_, result.candidates_done,
+                                                          static_cast<int>(result.best.size()),
+                                                          decoder_.picture_size(), result.partial)
+                                         : std::vector<PngText>();
+    result.sheet = options_.folder / "grid.png";
+    write_png(result.sheet, draw_sheet(cells, sheet), texts);
+  }
+
+  void write_record(const PipelineResult& result) const {
+    auto record = options_.record;
+    record["prompt"] = info_.prompt;
+    record["candidates_done"] = result.candidates_done;
+    record["wave"] = options_.wave;
+    record["seconds"] = {{"prefill", seconds_.prefill}, {"sample", seconds_.sample},
+                         {"decode", seconds_.decode},   {"score", seconds_.score},
+                         {"write", seconds_.write},     {"total", now() - begin_}};
+    record["tokens_sampled"] = state_.tokens_done;
+    record["tokens_per_second"] = result.tokens_per_second;
+    record["peak_memory_bytes"] = peak_resident_bytes();
+    folder_.write_run(result.partial ? "partial" : "done", record);
+  }
+
+  CandidateSource& source_;
+  PictureDecoder& decoder_;
+  Scorer& scorer_;
+  const PipelineOptions& options_;
+  const ProgressCallback& callback_;
+  RunFolder folder_;
+  TopK<std::optional<Image>> best_;  // no picture where an earlier call sampled it
+  std::vector<ResultRow> rows_;      // without tokens
+  RunInfo info_;
+  PipelineProgress state_;
+  StageSeconds seconds_;
+  double begin_ = now();
+  int already_done_ = 0;
+  bool cancelled_ = false;
+};
+
+void validate(const PipelineOptions& options) {
+  check(!options.candidates.empty() && options.keep > 0 && options.wave > 0, ErrorKind::usage,
+        "candidates, kept pictures and the wave must all be at least 1");
+  for (size_t i = 1; i < options.candidates.size(); ++i)
+    check(options.candidates[i - 1] < options.candidates[i], ErrorKind::usage,
+          "candidate {} is named twice or out of order", options.candidates[i]);
+}
+
+}  // namespace
+
+const char* name_of(Stage stage) {
+  switch (stage) {
+    case Stage::prefill:
+      return "prefill";
+    case Stage::sample:
+      return "sample";
+    case Stage::decode:
+      return "decode";
+    case Stage::score:
+      return "score";
+    case Stage::write:
+      return "write";
+  }
+  fail(ErrorKind::internal, "no such stage");
+}
+
+PipelineResult run_pipeline(CandidateSource& source, PictureDecoder& decoder, Scorer& scorer,
+                            const PipelineOptions& options, const ProgressCallback& progress) {
+  validate(options);
+  return Pipeline(source, decoder, scorer, options, progress).run();
+}
+
+uint64_t peak_resident_bytes() {
+  rusage usage = {};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+}  // namespace dalle1::rerank

@@ -1,0 +1,76 @@
+// The main job: candidates of one prompt in, the best k out, as files.
+//
+// Candidates are sampled in waves; each wave is decoded to pictures, scored and forgotten but for its tokens
+// on the disk and the pictures of the k best so far. Memory does not grow with the number of candidates. A
+// run that is cut keeps its finished waves and goes on from them; the result is the same as that of an
+// uninterrupted run.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "rerank/candidate_source.h"
+#include "rerank/metadata.h"
+#include "rerank/run_folder.h"
+#include "rerank/scorer.h"
+
+namespace dalle1::rerank {
+
+enum class Stage { prefill, sample, decode, score, write };
+const char* name_of(Stage stage);
+
+struct PipelineProgress {
+  Stage stage = Stage::prefill;
+  int candidates_done = 0;  ///< Scored, those of an earlier run included.
+  int candidates = 0;
+  int64_t tokens_done = 0;  ///< Sampled by this call.
+  int64_t tokens = 0;       ///< To be sampled by this call.
+  double seconds = 0;
+  double tokens_per_second = 0;        ///< While sampling; 0 before.
+  std::optional<double> seconds_left;  ///< From the second step on.
+  std::optional<double> best_score;
+};
+
+/// Called at least once a step; false cancels: the step is finished, complete waves are ranked and written,
+/// and the run is marked partial.
+using ProgressCallback = std::function<bool(const PipelineProgress&)>;
+
+struct PipelineOptions {
+  std::filesystem::path folder;
+  Existing existing = Existing::refuse;
+  std::vector<uint32_t> candidates;  ///< Indices, ascending and distinct; at least one.
+  int keep = 32;                     ///< At least 1.
+  int wave = 64;                     ///< Candidates decoded together.
+  bool metadata = true;              ///< Texts in the PNG files.
+  RunInfo info;
+  Json options = Json::object();  ///< What would change the result, for --resume (see RunFolder).
+  Json record = Json::object();   ///< More for run.json: device, estimates, ...
+  std::optional<Image> given;     ///< First on the sheet.
+  std::function<Image(const Image& generated)>
+      finish_picture;  ///< Applied to kept pictures (pasting); may be empty.
+};
+
+struct StageSeconds {
+  double prefill = 0, sample = 0, decode = 0, score = 0, write = 0;
+  double total() const { return prefill + sample + decode + score + write; }
+};
+
+struct PipelineResult {
+  bool partial = false;
+  int candidates_done = 0;
+  std::vector<ResultRow> best;  ///< The kept ones, best first, without tokens.
+  std::filesystem::path sheet;  ///< grid.png; empty when no wave was finished.
+  StageSeconds seconds;         ///< Of this call.
+  double tokens_per_second = 0;
+};
+
+/// Runs or resumes. Error(model) when the output of a model is not finite or when every picture is constant;
+/// then no picture is written. Other errors as of the parts.
+PipelineResult run_pipeline(CandidateSource& source, PictureDecoder& decoder, Scorer& scorer,
+                            const PipelineOptions& options, const ProgressCallback& progress = {});
+
+/// Most bytes of memory this process ever had (resident set).
+uint64_t peak_resident_bytes();
+
+}  // namespace dalle1::rerank

@@ -1,0 +1,76 @@
+#include "rerank/results.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <fstream>
+
+#include "core/error.h"
+
+namespace dalle1::rerank {
+
+Standing ResultRow::standing() const {
+  check(scored(), ErrorKind::internal, "candidate {} has no score yet", candidate);
+  return {scores.front().second, candidate, constant};
+}
+
+std::string to_line(const ResultRow& row) {
+  Json json;
+  if (row.rank >= 0) json["rank"] = row.rank;
+  json["candidate"] = row.candidate;
+  json["seed"] = row.seed;
+  if (!row.file.empty()) json["file"] = row.file;
+  if (row.scored()) {
+    json["score"] = row.scores.front().second;
+    json["scores"] = Json::object();
+    for (const auto& [name, value] : row.scores) json["scores"][name] = value;
+  }
+  json["log_likelihood"] = row.log_likelihood;
+  json["forced_log_likelihood"] = row.forced_log_likelihood;
+  if (row.scored()) json["constant"] = row.constant;
+  json["tokens"] = row.tokens;
+  return json.dump();
+}
+
+ResultRow parse_row(std::string_view line, const std::string& where) {
+  ResultRow row;
+  try {
+    const auto json = Json::parse(line);
+    row.rank = json.value("rank", -1);
+    row.candidate = json.at("candidate").get<uint32_t>();
+    row.seed = json.at("seed").get<uint64_t>();
+    row.file = json.value("file", std::string());
+    if (json.contains("scores"))
+      for (const auto& [name, value] : json.at("scores").items())
+        row.scores.emplace_back(name, value.get<double>());
+    row.log_likelihood = json.at("log_likelihood").get<double>();
+    row.forced_log_likelihood = json.value("forced_log_likelihood", 0.0);
+    row.constant = json.value("constant", false);
+    row.tokens = json.at("tokens").get<std::vector<int32_t>>();
+  } catch (const nlohmann::json::exception& error) {
+    fail(ErrorKind::input, "{}: not a row of results: {}", where, error.what());
+  }
+  // A name that leaves the folder would let a file from elsewhere point anywhere.
+  check(row.file.find('/') == std::string::npos, ErrorKind::input,
+        "{}: the file name '{}' has a folder in it", where, row.file);
+  for (const auto& [name, value] : row.scores)
+    check(std::isfinite(value), ErrorKind::input, "{}: score '{}' is not a number", where, name);
+  return row;
+}
+
+std::vector<ResultRow> read_results(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  check(file.good(), ErrorKind::input, "{}: cannot be read", path.string());
+  std::vector<ResultRow> rows;
+  std::string line;
+  for (int number = 1; std::getline(file, line); ++number)
+    if (!line.empty()) rows.push_back(parse_row(line, fmt::format("{} line {}", path.string(), number)));
+  check(!file.bad(), ErrorKind::input, "{}: cannot be read to its end", path.string());
+  return rows;
+}
+
+std::string picture_name(int rank, uint32_t candidate) {
+  return fmt::format("rank-{:03}_candidate-{:04}.png", rank, candidate);
+}
+
+}  // namespace dalle1::rerank

@@ -1,0 +1,49 @@
+// Rows of results.jsonl: one candidate each, best first.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "rerank/top_k.h"
+
+namespace dalle1::rerank {
+
+using Json = nlohmann::ordered_json;
+
+/// One line, for example
+/// {"rank":0,"candidate":417,"seed":0,"file":"rank-000_candidate-0417.png","score":0.31,"scores":{"clip":0.31},
+///  "log_likelihood":-2931.5,"forced_log_likelihood":0.0,"constant":false,"tokens":[...]}.
+/// rank and file are absent in the files under tokens/, file also where the picture was not kept.
+struct ResultRow {
+  int rank = -1;  ///< 0 is the best; -1 before ranking
+  uint32_t candidate = 0;
+  uint64_t seed = 0;
+  std::string file;  ///< Name inside the run's folder; empty when not kept.
+  std::vector<std::pair<std::string, double>>
+      scores;                        ///< By column, the first one ranks; empty before scoring.
+  double log_likelihood = 0;         ///< nats over sampled cells
+  double forced_log_likelihood = 0;  ///< nats over forced cells
+  bool constant = false;             ///< The picture has one colour.
+  std::vector<int32_t> tokens;       ///< [G * G]
+
+  bool scored() const { return !scores.empty(); }
+  Standing standing() const;  ///< Error(internal) before scoring.
+};
+
+/// One line without the line break.
+std::string to_line(const ResultRow& row);
+/// The inverse. Error(input) that begins with `where` (file and line) and says what is wrong.
+ResultRow parse_row(std::string_view line, const std::string& where);
+
+/// All rows of a file in its order. Error(input) that names file and line.
+std::vector<ResultRow> read_results(const std::filesystem::path& path);
+
+/// Name of a kept picture's file: rank-000_candidate-0417.png.
+std::string picture_name(int rank, uint32_t candidate);
+
+}  // namespace dalle1::rerank

@@ -1,0 +1,177 @@
+#include "rerank/run_folder.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <set>
+
+#include "core/data/atomic_file.h"
+#include "core/error.h"
+
+namespace dalle1::rerank {
+namespace fs = std::filesystem;
+namespace {
+
+bool starts_with(const std::string& text, std::string_view prefix) { return text.rfind(prefix, 0) == 0; }
+bool ends_with(const std::string& text, std::string_view suffix) {
+  return text.size() >= suffix.size() &&
+         text.compare(text.size() - suffix.size(), suffix.size(), suffix) == 0;
+}
+
+bool is_picture(const std::string& name) { return starts_with(name, "rank-") && ends_with(name, ".png"); }
+
+/// Whether a run writes files of this name. A name with a dot in front and six characters behind is a
+/// temporary file of AtomicFile that a kill left.
+bool belongs_to_a_run(const std::string& name) {
+  if (name.size() > 8 && name[0] == '.' && name[name.size() - 7] == '.')
+    return belongs_to_a_run(name.substr(1, name.size() - 8));
+  return name == "run.json" || name == "results.jsonl" || name == "grid.png" || name == "tokens" ||
+         is_picture(name) || starts_with(name, "prompt-") ||
+         (starts_with(name, "wave-") && ends_with(name, ".jsonl"));
+}
+
+bool is_leftover(const std::string& name) { return name[0] == '.' && belongs_to_a_run(name); }
+
+void remove_leftovers(const fs::path& folder) {
+  if (!fs::exists(folder)) return;
+  for (const auto& entry : fs::directory_iterator(folder))
+    if (is_leftover(entry.path().filename().string())) fs::remove(entry.path());
+}
+
+Json read_run(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  const auto json = Json::parse(file, nullptr, false);
+  check(json.is_object() && json.contains("options") && json.contains("status"), ErrorKind::input,
+        "{}: not the record of a run", path.string());
+  return json;
+}
+
+void check_same_options(const Json& before, const Json& now, const fs::path& folder) {
+  for (const auto& [name, value] : now.items()) {
+    const auto earlier = before.contains(name) ? before[name] : Json();
+    check(earlier == value, ErrorKind::usage,
+          "{}: {} was {} and is {} now, which would change the result; resume with the same value or use "
+          "--overwrite",
+          folder.string(), name, earlier.dump(), value.dump());
+  }
+}
+
+}  // namespace
+
+void prepare_folder(const fs::path& folder, Existing existing) {
+  try {
+    check(!fs::exists(folder) || fs::is_directory(folder), ErrorKind::output,
+          "{} is there and is not a folder", folder.string());
+    fs::create_directories(folder);
+    if (existing == Existing::refuse)
+      check(fs::is_empty(folder), ErrorKind::usage,
+            "the output folder {} is not empty: use --resume to go on, --overwrite to start again, or "
+            "another --out",
+            folder.string());
+    if (existing != Existing::overwrite) return;
+    std::vector<fs::path> ours;
+    for (const auto& entry : fs::directory_iterator(folder))
+      if (belongs_to_a_run(entry.path().filename().string())) ours.push_back(entry.path());
+    for (const auto& path : ours) fs::remove_all(path);
+  } catch (const fs::filesystem_error& error) {
+    fail(ErrorKind::output, "{}: {}", folder.string(), error.code().message());
+  }
+}
+
+RunFolder::RunFolder(fs::path folder, Existing existing, const Json& options)
+    : path_(std::move(folder)), options_(options) {
+  prepare_folder(path_, existing);
+  try {
+    if (existing == Existing::resume) {
+      remove_leftovers(path_);
+      remove_leftovers(path_ / "tokens");
+      if (fs::exists(path_ / "run.json")) {
+        const auto run = read_run(path_ / "run.json");
+        check_same_options(run["options"], options_, path_);
+        done_ = run["status"] == "done";
+      } else {
+        check(fs::is_empty(path_), ErrorKind::usage,
+              "{} has files but no run.json: there is no run to resume", path_.string());
+      }
+    }
+    fs::create_directories(path_ / "tokens");
+  } catch (const fs::filesystem_error& error) {
+    fail(ErrorKind::output, "{}: {}", path_.string(), error.code().message());
+  }
+  if (existing == Existing::resume) read_saved_waves();
+}
+
+void RunFolder::read_saved_waves() {
+  for (const auto& file : waves()) index_wave(file);
+}
+
+void RunFolder::index_wave(const fs::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  check(stream.good(), ErrorKind::input, "{}: cannot be read", file.string());
+  std::string line;
+  for (size_t offset = 0; std::getline(stream, line); offset += line.size() + 1) {
+    const auto row = parse_row(line, fmt::format("{} byte {}", file.string(), offset));
+    saved_[row.candidate] = {file, offset};
+  }
+}
+
+void RunFolder::save_wave(const std::vector<ResultRow>& rows) {
+  check(!rows.empty(), ErrorKind::internal, "a wave without candidates");
+  const auto file = path_ / "tokens" / fmt::format("wave-{:06}.jsonl", rows.front().candidate);
+  std::string text;
+  for (const auto& row : rows) {
+    saved_[row.candidate] = {file, text.size()};
+    text += to_line(row) + '\n';
+  }
+  write_file_atomically(file, text);
+}
+
+std::vector<fs::path> RunFolder::waves() const {
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(path_ / "tokens")) {
+    const auto name = entry.path().filename().string();
+    if (starts_with(name, "wave-") && ends_with(name, ".jsonl")) files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+ResultRow RunFolder::load(uint32_t candidate) const {
+  const auto& place = saved_.at(candidate);
+  std::ifstream stream(place.file, std::ios::binary);
+  stream.seekg(static_cast<std::streamoff>(place.offset));
+  std::string line;
+  check(static_cast<bool>(std::getline(stream, line)), ErrorKind::input, "{}: cannot be read at byte {}",
+        place.file.string(), place.offset);
+  return parse_row(line, fmt::format("{} byte {}", place.file.string(), place.offset));
+}
+
+void RunFolder::write_results(const std::vector<ResultRow>& rows) const {
+  std::set<std::string> named;
+  AtomicFile file(path_ / "results.jsonl");
+  for (auto row : rows) {
+    row.tokens = load(row.candidate).tokens;
+    file.write(to_line(row) + '\n');
+    named.insert(row.file);
+  }
+  file.commit();
+  std::vector<fs::path> stale;
+  for (const auto& entry : fs::directory_iterator(path_)) {
+    const auto name = entry.path().filename().string();
+    if (is_picture(name) && !named.count(name)) stale.push_back(entry.path());
+  }
+  std::error_code error;
+  for (const auto& path : stale) {
+    fs::remove(path, error);
+    check(!error, ErrorKind::output, "{}: cannot be removed: {}", path.string(), error.message());
+  }
+}
+
+void RunFolder::write_run(const std::string& status, const Json& record) const {
+  Json json = {{"format", 1}, {"status", status}, {"options", options_}};
+  json.update(record);
+  write_file_atomically(path_ / "run.json", json.dump(2) + '\n');
+}
+
+}  // namespace dalle1::rerank

@@ -1,0 +1,81 @@
+#include "rerank/scorer.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+
+namespace dalle1::rerank {
+
+std::vector<double> LikelihoodScorer::score(const ScoringInput& input) {
+  std::vector<double> scores;
+  for (const double sum : input.wave.log_likelihood) scores.push_back(sum / std::max(1, input.sampled_cells));
+  return scores;
+}
+
+LikelihoodRatioScorer::LikelihoodRatioScorer(std::shared_ptr<TokenLikelihood> empty_prompt)
+    : empty_prompt_(std::move(empty_prompt)) {}
+
+std::vector<double> LikelihoodRatioScorer::score(const ScoringInput& input) {
+  const auto unconditional = empty_prompt_->log_likelihood(input.wave);
+  const double cells = std::max(1, input.sampled_cells);
+  std::vector<double> scores;
+  for (size_t i = 0; i < input.wave.size(); ++i) {
+    const double conditional = input.wave.log_likelihood[i];
+    scores.push_back((conditional - unconditional[i]) / cells);
+    scores.push_back(conditional / cells);
+  }
+  return scores;
+}
+
+WeightedSumScorer::WeightedSumScorer(std::vector<Part> parts) : parts_(std::move(parts)), columns_{"sum"} {
+  for (const auto& [scorer, weight] : parts_)
+    for (const auto& column : scorer->columns())
+      if (std::find(columns_.begin(), columns_.end(), column) == columns_.end()) columns_.push_back(column);
+}
+
+std::vector<double> WeightedSumScorer::score(const ScoringInput& input) {
+  const size_t rows = input.wave.size(), width = columns_.size();
+  std::vector<double> scores(rows * width, 0.0);
+  for (const auto& [scorer, weight] : parts_) {
+    const auto names = scorer->columns();
+    const auto values = scorer->score(input);
+    for (size_t row = 0; row < rows; ++row) {
+      scores[row * width] += weight * values[row * names.size()];
+      for (size_t i = 0; i < names.size(); ++i) {
+        const auto column = std::find(columns_.begin(), columns_.end(), names[i]) - columns_.begin();
+        scores[row * width + static_cast<size_t>(column)] = values[row * names.size() + i];
+      }
+    }
+  }
+  return scores;
+}
+
+std::vector<ScorerTerm> parse_scorer(const std::string& text) {
+  const std::string known[] = {"clip", "likelihood", "likelihood-ratio"};
+  std::vector<ScorerTerm> terms;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    const auto term = text.substr(begin, end - begin);
+    const size_t equals = term.find('=');
+    ScorerTerm parsed{term.substr(0, equals), 1.0};
+    check(std::find(std::begin(known), std::end(known), parsed.name) != std::end(known), ErrorKind::usage,
+          "there is no scorer '{}'; there are clip, likelihood, likelihood-ratio, and sums such as "
+          "clip=1,likelihood=0.05",
+          parsed.name);
+    for (const auto& other : terms)
+      check(other.name != parsed.name, ErrorKind::usage, "--scorer names '{}' twice", parsed.name);
+    if (equals != std::string::npos) {
+      const auto number = term.substr(equals + 1);
+      char* rest = nullptr;
+      parsed.weight = std::strtod(number.c_str(), &rest);
+      check(!number.empty() && *rest == '\0' && std::isfinite(parsed.weight), ErrorKind::usage,
+            "the weight of scorer '{}' is '{}', which is not a number", parsed.name, number);
+    }
+    terms.push_back(parsed);
+    begin = end + 1;
+  }
+  return terms;
+}
+
+}  // namespace dalle1::rerank
