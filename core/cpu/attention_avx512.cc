@@ -1,0 +1,7 @@
+#include "core/cpu/attention_tiles.h"
+
+namespace dalle1::cpu {
+
+constexpr AttentionKernels attention_avx512 = kernels;
+
+}  // namespace dalle1::cpu

@@ -1,0 +1,7 @@
+#include "core/cpu/cached_attention_block.h"
+
+namespace dalle1::cpu {
+
+constexpr CachedAttentionKernels cached_attention_avx2 = cached_kernels;
+
+}  // namespace dalle1::cpu

@@ -1,0 +1,190 @@
+// One decoding step of attention for a block of candidates, for the instruction set that the including file
+// is compiled for.
+//
+// Scores lie as [key][candidate], candidates in lanes: each candidate's arithmetic is the same whatever its
+// neighbours are. A prefix row is loaded once for all candidates of the block; each score of a prefix key is
+// one chain over d, each output one chain over the keys in order of position.
+#pragma once
+
+#include <cmath>
+
+#include "core/cpu/cached_attention_kernels.h"
+#include "core/cpu/small_product.h"
+
+namespace dalle1::cpu {
+namespace {
+
+constexpr int64_t padded_size(int64_t size) { return (size + lane_count - 1) / lane_count * lane_count; }
+
+struct CachedScratch {
+  float* queries;     ///< [count, padded D], scaled
+  float* transposed;  ///< [D, width]
+  float* scores;      ///< [visible keys, width]
+  float* sums;        ///< [count, padded D]
+  int64_t width;      ///< Candidates, padded to whole lanes.
+};
+
+int64_t cached_scratch(int32_t visible, int32_t size) {
+  return candidate_block * (2 * padded_size(size) + size + int64_t{visible});
+}
+
+CachedScratch divide_scratch(const CachedAttentionBlock& block, float* memory) {
+  const int64_t rows = candidate_block * padded_size(block.size);
+  CachedScratch s;
+  s.width = padded_size(block.count);
+  s.queries = memory;
+  s.sums = s.queries + rows;
+  s.transposed = s.sums + rows;
+  s.scores = s.transposed + candidate_block * block.size;
+  return s;
+}
+
+void load_queries(const CachedAttentionBlock& block, const CachedScratch& s) {
+  const int64_t row = padded_size(block.size);
+  for (int64_t n = 0; n < s.width; ++n)
+    for (int64_t d = 0; d < block.size; ++d) {
+      const float value = n < block.count ? block.q[n * block.row_stride + d] * block.scale : 0.0f;
+      if (n < block.count) s.queries[n * row + d] = value;
+      s.transposed[d * s.width + n] = value;
+    }
+  for (int64_t i = 0; i < block.count * row; ++i) s.sums[i] = 0.0f;
+}
+
+/// c (+)= a b for any number of rows; `columns` a multiple of 16.
+template <bool accumulate>
+void multiply_any(const SmallProduct& p, int64_t rows, int64_t columns) {
+  const int64_t whole = rows / 8 * 8;
+  multiply_small<accumulate>(p, whole, columns);
+  for (int64_t row = whole; row < rows; ++row)
+    for (int64_t column = 0; column < columns; column += lane_count)
+      product_registers<1, 1, accumulate>(p, row, column);
+}
+
+void score_prefix(const CachedAttentionBlock& block, const CachedScratch& s) {
+  float* scores = s.scores;
+  for (int32_t i = 0; i < block.prefix_ranges; ++i) {
+    const PrefixRange range = block.prefix[i];
+    const float* keys = block.prefix_keys + int64_t{range.begin} * block.size;
+    const int64_t rows = range.end - range.begin;
+    multiply_any<false>({keys, block.size, 1, s.transposed, s.width, scores, s.width, block.size}, rows,
+                        s.width);
+    scores += rows * s.width;
+  }
+}
+
+/// Sixteen partial sums over d, then the tree of sum().
+inline float dot(const float* a, const float* b, int64_t size) {
+  Lanes products = zero();
+  int64_t d = 0;
+  for (; d + lane_count <= size; d += lane_count) products = fma(load(a + d), load(b + d), products);
+  if (d < size) {
+    const int rest = static_cast<int>(size - d);
+    products = fma(load_first(a + d, rest), load_first(b + d, rest), products);
+  }
+  return sum(products);
+}
+
+void score_private(const CachedAttentionBlock& block, const CachedScratch& s) {
+  float* scores = s.scores + block.prefix_rows * s.width;
+  for (int64_t i = block.count; i < s.width; ++i)  // lanes without a candidate
+    for (int64_t j = 0; j < block.slot_count; ++j) scores[j * s.width + i] = 0.0f;
+  for (int64_t n = 0; n < block.count; ++n) {
+    const float* query = s.queries + n * padded_size(block.size);
+    const float* keys = block.keys + n * block.store_stride;
+    for (int64_t j = 0; j < block.slot_count; ++j)
+      scores[j * s.width + n] = dot(query, keys + int64_t{block.slots[j]} * block.size, block.size);
+  }
+}
+
+/// Scores become weights; writes each candidate's total to `totals` [width].
+void soften(const CachedScratch& s, int64_t visible, float* totals) {
+  for (int64_t lane = 0; lane < s.width; lane += lane_count) {
+    float* column = s.scores + lane;
+    Lanes top = load(column);
+    for (int64_t i = 1; i < visible; ++i) top = max(top, load(column + i * s.width));
+    Lanes total = zero();
+    for (int64_t i = 0; i < visible; ++i) {
+      const Lanes weight = exp(load(column + i * s.width) - top);
+      store(column + i * s.width, weight);
+      total = total + weight;
+    }
+    store(totals + lane, total);
+  }
+}
+
+/// sums[n, column ..] += weights of candidate n times values, for the columns of a partly filled lane.
+void add_tail(const SmallProduct& p, int64_t rows, int64_t column, int count) {
+  for (int64_t row = 0; row < rows; ++row) {
+    Lanes sums = load(p.c + row * p.c_stride + column);
+    for (int64_t k = 0; k < p.depth; ++k)
+      sums = fma(broadcast(p.a[row * p.a_row + k * p.a_depth]),
+                 load_first(p.b + k * p.b_stride + column, count), sums);
+    store(p.c + row * p.c_stride + column, sums);
+  }
+}
+
+void add_prefix_values(const CachedAttentionBlock& block, const CachedScratch& s) {
+  const int64_t whole = block.size / lane_count * lane_count;
+  const float* weights = s.scores;
+  for (int32_t i = 0; i < block.prefix_ranges; ++i) {
+    const PrefixRange range = block.prefix[i];
+    const int64_t rows = range.end - range.begin;
+    const SmallProduct product = {weights,
+                                  1,
+                                  s.width,
+                                  block.prefix_values + int64_t{range.begin} * block.size,
+                                  block.size,
+                                  s.sums,
+                                  padded_size(block.size),
+                                  rows};
+    multiply_any<true>(product, block.count, whole);
+    if (whole < block.size) add_tail(product, block.count, whole, static_cast<int>(block.size - whole));
+    weights += rows * s.width;
+  }
+}
+
+void add_private_values(const CachedAttentionBlock& block, const CachedScratch& s) {
+  const float* weights = s.scores + block.prefix_rows * s.width;
+  for (int64_t n = 0; n < block.count; ++n) {
+    const float* values = block.values + n * block.store_stride;
+    float* sums = s.sums + n * padded_size(block.size);
+    for (int64_t d = 0; d < block.size; d += lane_count) {
+      const int64_t room = block.size - d;
+      Lanes total = load(sums + d);
+      for (int64_t j = 0; j < block.slot_count; ++j) {
+        const float* value = values + int64_t{block.slots[j]} * block.size + d;
+        const Lanes part = room >= lane_count ? load(value) : load_first(value, static_cast<int>(room));
+        total = fma(broadcast(weights[j * s.width + n]), part, total);
+      }
+      store(sums + d, total);
+    }
+  }
+}
+
+void write_outputs(const CachedAttentionBlock& block, const CachedScratch& s, const float* totals) {
+  for (int64_t n = 0; n < block.count; ++n) {
+    const Lanes total = broadcast(totals[n]);
+    const float* sums = s.sums + n * padded_size(block.size);
+    float* y = block.y + n * block.row_stride;
+    int64_t d = 0;
+    for (; d + lane_count <= block.size; d += lane_count) store(y + d, load(sums + d) / total);
+    if (d < block.size) store_first(y + d, load(sums + d) / total, static_cast<int>(block.size - d));
+  }
+}
+
+void run_cached(const CachedAttentionBlock& block, float* memory) {
+  const CachedScratch s = divide_scratch(block, memory);
+  float totals[candidate_block];
+  load_queries(block, s);
+  score_prefix(block, s);
+  score_private(block, s);
+  soften(s, int64_t{block.prefix_rows} + block.slot_count, totals);
+  add_prefix_values(block, s);
+  add_private_values(block, s);
+  write_outputs(block, s, totals);
+}
+
+constexpr CachedAttentionKernels cached_kernels = {cached_scratch, run_cached};
+
+}  // namespace
+}  // namespace dalle1::cpu
