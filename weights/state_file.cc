@@ -1,67 +1,55 @@
 #include "weights/state_file.h"
 
-#include <unordered_map>
+#include <algorithm>
 
 #include "weights/safetensors.h"
+#include "weights/small_json.h"
+#include "weights/torch_file.h"
 
 namespace dalle1::weights {
 namespace {
 
-constexpr const char* kStateKey = "dalle1_state";
-
-nlohmann::json parse_state(const std::filesystem::path& path, const SafetensorsFile& file) {
-  const auto found = file.metadata.find(kStateKey);
-  check(found != file.metadata.end(), ErrorKind::model, "{}: not a training checkpoint (no {})",
-        path.string(), kStateKey);
-  auto state = nlohmann::json::parse(found->second, nullptr, /*allow_exceptions=*/false);
-  check(state.is_object(), ErrorKind::model, "{}: its training state is not JSON", path.string());
+StateFile from_safetensors(const std::string& name, SafetensorsFile file) {
+  StateFile state;
+  state.name = name;
+  state.container = "safetensors";
+  state.metadata = std::move(file.metadata);
+  state.tensors = std::move(file.tensors);
   return state;
+}
+
+/// The first byte of the header that is not JSON white space.
+char first_of_header(const FileBytes& file) {
+  if (file.size() < 10) return 0;
+  auto header = text_of(file.bytes.subspan(8, std::min<size_t>(file.size() - 8, 64)));
+  size_t at = header.find_first_not_of(" \t\r\n");
+  return at == header.npos ? 0 : header[at];
 }
 
 }  // namespace
 
-void SafetensorsState::write(const std::filesystem::path& path, const nlohmann::json& state,
-                             const NamedTensors& tensors) const {
-  std::vector<TensorSpec> specs;
-  std::unordered_map<std::string, const Tensor*> by_name;
-  for (const auto& [name, tensor] : tensors) {
-    specs.push_back({name, tensor.dtype(), tensor.shape().extents()});
-    by_name[name] = &tensor;
-  }
-  SafetensorsWriter writer(path, std::move(specs), {{kStateKey, state.dump()}});
-  std::vector<std::byte> host;
-  for (const TensorSpec& spec : writer.specs()) {
-    const Tensor& tensor = *by_name.at(spec.name);
-    host.resize(tensor.bytes());
-    tensor.device().copy_to_host(host.data(), tensor.raw(), host.size());
-    writer.append(host);
-  }
-  writer.commit();
+bool StateFile::has(std::string_view tensor) const {
+  return std::any_of(tensors.begin(), tensors.end(), [&](const RawTensor& t) { return t.name == tensor; });
 }
 
-nlohmann::json SafetensorsState::read(const std::filesystem::path& path, const NamedTensors& tensors) const {
-  const SafetensorsFile file = read_safetensors(FileBytes(path));
-  const TensorIndex index(file.tensors);
-  for (const auto& [name, tensor] : tensors) {
-    const RawTensor* raw = index.find(name);
-    check(raw != nullptr, ErrorKind::model,
-          "{}: tensor '{}' is missing; was it made with another configuration?", path.string(), name);
-    check(raw->shape == tensor.shape().extents() && raw->dtype == tensor.dtype(), ErrorKind::model,
-          "{}: tensor '{}' is {} {}, expected {} {}", path.string(), name, name_of(raw->dtype),
-          shape_text(raw->shape), name_of(tensor.dtype()), tensor.shape().str());
-  }
-  check(file.tensors.size() == tensors.size(), ErrorKind::model, "{}: holds {} tensors, expected {}",
-        path.string(), file.tensors.size(), tensors.size());
-  for (const auto& [name, tensor] : tensors) {
-    const RawTensor* raw = index.find(name);
-    tensor.device().copy_from_host(tensor.raw(), raw->bytes.data(), raw->bytes.size());
-    tensor.touch();
-  }
-  return parse_state(path, file);
+StateFile read_state_file(const FileBytes& file) {
+  auto head = text_of(file.bytes.subspan(0, std::min<size_t>(file.size(), 16)));
+  if (head.starts_with("PK")) return read_torch_zip(file);
+  if (head.starts_with(torch_legacy_magic)) return read_torch_legacy(file);
+  if (first_of_header(file) == '{') return from_safetensors(file.name, read_safetensors(file));
+  std::string shown;
+  for (unsigned char c : head.substr(0, 8)) shown += fmt::format(" {:02x}", c);
+  fail(ErrorKind::model, "{}: neither safetensors nor a PyTorch file: {} bytes that begin with{}", file.name,
+       file.size(), shown.empty() ? " nothing" : shown);
 }
 
-nlohmann::json SafetensorsState::read_state(const std::filesystem::path& path) const {
-  return parse_state(path, read_safetensors(FileBytes(path)));
+StateFile read_state_file(const std::filesystem::path& path) {
+  FileBytes file = map_file(path);
+  auto head = text_of(file.bytes.subspan(0, std::min<size_t>(file.size(), 64)));
+  size_t at = head.find_first_not_of(" \t\r\n");
+  if (at != head.npos && head[at] == '{' && first_of_header(file) != '{')
+    return from_safetensors(file.name, read_safetensors_index(path));
+  return read_state_file(file);
 }
 
 }  // namespace dalle1::weights

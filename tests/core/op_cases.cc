@@ -1,0 +1,388 @@
+#include "tests/core/op_cases.h"
+
+#include <cmath>
+#include <numbers>
+
+#include "core/ops/elementwise.h"
+#include "core/ops/embedding.h"
+#include "core/ops/haar.h"
+#include "core/ops/linear.h"
+#include "core/ops/logit_laplace.h"
+#include "core/ops/movement.h"
+#include "core/ops/norm.h"
+#include "core/ops/reduce.h"
+#include "core/ops/softmax.h"
+
+namespace dalle1::test {
+namespace {
+
+using Inputs = std::vector<HostTensor>;
+using Tensors = std::vector<Tensor>;
+
+HostTensor zeros(const Shape& shape) { return {shape, std::vector<double>(shape.numel())}; }
+
+HostTensor map(const HostTensor& x, const std::function<double(double)>& f) {
+  HostTensor y = x;
+  for (double& value : y.values) value = f(value);
+  return y;
+}
+
+OpCase unary_case(const std::string& name, Unary op, const std::function<double(double)>& f,
+                  double low = -2.0, double high = 2.0) {
+  return {name,
+          {{3, 67}},
+          [op](Context& c, const Tensors& x) { return ops::unary(c, op, x[0]); },
+          [f](const Inputs& x) { return map(x[0], f); },
+          low,
+          high};
+}
+
+// Index of a broadcast operand for element `i` of a result of `shape`.
+int64_t broadcast_index(const Shape& operand, const Shape& shape, int64_t i) {
+  int64_t index = 0, stride = 1;
+  for (int axis = 1; axis <= shape.rank(); ++axis) {
+    const int64_t at = i % shape[-axis];
+    i /= shape[-axis];
+    if (axis <= operand.rank()) {
+      if (operand[-axis] != 1) index += at * stride;
+      stride *= operand[-axis];
+    }
+  }
+  return index;
+}
+
+OpCase binary_case(const std::string& name, Tensor (*op)(Context&, const Tensor&, const Tensor&), Shape a,
+                   Shape b, const std::function<double(double, double)>& f, double low = -1.0,
+                   double high = 1.0) {
+  return {name + " " + a.str() + " " + b.str(),
+          {a, b},
+          [op](Context& c, const Tensors& x) { return op(c, x[0], x[1]); },
+          [f](const Inputs& x) {
+            HostTensor y = zeros(broadcast(x[0].shape, x[1].shape, "reference"));
+            for (int64_t i = 0; i < y.shape.numel(); ++i) {
+              y[i] = f(x[0][broadcast_index(x[0].shape, y.shape, i)],
+                       x[1][broadcast_index(x[1].shape, y.shape, i)]);
+            }
+            return y;
+          },
+          low,
+          high};
+}
+
+HostTensor linear_reference(const HostTensor& x, const HostTensor& w, const HostTensor* bias) {
+  const int64_t inputs = w.shape[1], outputs = w.shape[0], rows = x.shape.numel() / inputs;
+  Shape shape = x.shape;
+  shape[-1] = outputs;
+  HostTensor y = zeros(shape);
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t n = 0; n < outputs; ++n) {
+      double sum = bias ? (*bias)[n] : 0.0;
+      for (int64_t k = 0; k < inputs; ++k) sum += x[r * inputs + k] * w[n * inputs + k];
+      y[r * outputs + n] = sum;
+    }
+  }
+  return y;
+}
+
+OpCase linear_case(int64_t rows, int64_t inputs, int64_t outputs, bool bias) {
+  std::vector<Shape> shapes{{rows, inputs}, {outputs, inputs}};
+  if (bias) shapes.push_back({outputs});
+  return {fmt::format("linear {}x{}x{}{}", rows, inputs, outputs, bias ? " bias" : ""), shapes,
+          [bias](Context& c, const Tensors& x) { return ops::linear(c, x[0], x[1], bias ? x[2] : Tensor()); },
+          [bias](const Inputs& x) { return linear_reference(x[0], x[1], bias ? &x[2] : nullptr); }};
+}
+
+OpCase matmul_case(bool ta, bool tb) {
+  const int64_t batch = 2, m = 5, k = 7, n = 3;
+  return {fmt::format("matmul{}{}", ta ? " a^T" : "", tb ? " b^T" : ""),
+          {ta ? Shape{batch, k, m} : Shape{batch, m, k}, tb ? Shape{batch, n, k} : Shape{batch, k, n}},
+          [=](Context& c, const Tensors& x) { return ops::matmul(c, x[0], x[1], ta, tb); },
+          [=](const Inputs& x) {
+            HostTensor y = zeros({batch, m, n});
+            for (int64_t b = 0; b < batch; ++b) {
+              for (int64_t i = 0; i < m; ++i) {
+                for (int64_t j = 0; j < n; ++j) {
+                  for (int64_t p = 0; p < k; ++p) {
+                    y[(b * m + i) * n + j] += x[0][b * m * k + (ta ? p * m + i : i * k + p)] *
+                                              x[1][b * k * n + (tb ? j * k + p : p * n + j)];
+                  }
+                }
+              }
+            }
+            return y;
+          }};
+}
+
+OpCase layer_norm_case(int64_t rows, int64_t width) {
+  return {fmt::format("layer_norm {}x{}", rows, width),
+          {{rows, width}, {width}, {width}},
+          [](Context& c, const Tensors& x) { return ops::layer_norm(c, x[0], x[1], x[2], 1e-5f); },
+          [=](const Inputs& x) {
+            HostTensor y = x[0];
+            for (int64_t r = 0; r < rows; ++r) {
+              double mean = 0, variance = 0;
+              for (int64_t i = 0; i < width; ++i) mean += x[0][r * width + i] / width;
+              for (int64_t i = 0; i < width; ++i) variance += std::pow(x[0][r * width + i] - mean, 2) / width;
+              for (int64_t i = 0; i < width; ++i) {
+                y[r * width + i] =
+                    (x[0][r * width + i] - mean) / std::sqrt(variance + 1e-5) * x[1][i] + x[2][i];
+              }
+            }
+            return y;
+          }};
+}
+
+HostTensor softmax_reference(const HostTensor& x) {
+  HostTensor y = x;
+  const int64_t columns = x.shape[-1];
+  for (int64_t r = 0; r < x.shape.numel() / columns; ++r) {
+    double sum = 0;
+    for (int64_t i = 0; i < columns; ++i) sum += y[r * columns + i] = std::exp(x[r * columns + i]);
+    for (int64_t i = 0; i < columns; ++i) y[r * columns + i] /= sum;
+  }
+  return y;
+}
+
+OpCase cross_entropy_case() {
+  const std::vector<int64_t> targets{0, 70, 3, 3};
+  const std::vector<float> weights{1.0f, 0.5f, 0.0f, 2.0f};
+  return {"cross_entropy",
+          {{4, 71}},
+          [=](Context& c, const Tensors& x) {
+            return ops::cross_entropy(c, x[0], Tensor::from(*c.device, {4}, targets),
+                                      Tensor::from(*c.device, {4}, weights));
+          },
+          [=](const Inputs& x) {
+            HostTensor y = zeros({1});
+            const HostTensor p = softmax_reference(x[0]);
+            for (int64_t r = 0; r < 4; ++r) y[0] -= weights[r] * std::log(p[r * 71 + targets[r]]);
+            return y;
+          }};
+}
+
+OpCase embedding_case() {
+  const std::vector<int64_t> ids{2, 0, 2, 4, 2, 1};
+  return {"embedding",
+          {{5, 3}},
+          [=](Context& c, const Tensors& x) {
+            return ops::embedding(c, Tensor::from(*c.device, {2, 3}, ids), x[0]);
+          },
+          [=](const Inputs& x) {
+            HostTensor y = zeros({2, 3, 3});
+            for (int64_t r = 0; r < 6; ++r) {
+              for (int64_t i = 0; i < 3; ++i) y[r * 3 + i] = x[0][ids[r] * 3 + i];
+            }
+            return y;
+          }};
+}
+
+OpCase haar_case() {
+  return {"inverse_haar",
+          {{1, 2, 3, 2}, {1, 2, 3, 3, 2}},
+          [](Context& c, const Tensors& x) { return ops::inverse_haar(c, x[0], x[1]); },
+          [](const Inputs& x) {
+            HostTensor y = zeros({1, 2, 6, 4});
+            for (int64_t ch = 0; ch < 2; ++ch) {
+              for (int64_t i = 0; i < 3; ++i) {
+                for (int64_t j = 0; j < 2; ++j) {
+                  const double low = x[0][(ch * 3 + i) * 2 + j];
+                  double band[3];
+                  for (int64_t d = 0; d < 3; ++d) band[d] = x[1][((ch * 3 + d) * 3 + i) * 2 + j];
+                  for (int64_t di = 0; di < 2; ++di) {
+                    for (int64_t dj = 0; dj < 2; ++dj) {
+                      const double vertical = di ? -1 : 1, horizontal = dj ? -1 : 1;
+                      y[(ch * 6 + 2 * i + di) * 4 + 2 * j + dj] =
+                          0.5 *
+                          (low + vertical * band[0] + horizontal * band[1] + vertical * horizontal * band[2]);
+                    }
+                  }
+                }
+              }
+            }
+            return y;
+          }};
+}
+
+OpCase logit_laplace_case() {
+  return {"logit_laplace",
+          {{2, 9}, {2, 9}, {2, 9}},
+          [](Context& c, const Tensors& x) {  // the first input is the picture: it carries no gradient
+            return ops::logit_laplace(c, ops::map_pixels(c, x[2]), x[0], x[1]);
+          },
+          [](const Inputs& x) {
+            HostTensor y = zeros({2, 9});
+            for (int64_t i = 0; i < 18; ++i) {
+              const double p = 0.8 * x[2][i] + 0.1, mu = x[0][i], b = std::exp(x[1][i]);
+              y[i] = std::log(2 * b * p * (1 - p)) + std::abs(std::log(p / (1 - p)) - mu) / b;
+            }
+            return y;
+          },
+          0.05,
+          0.4,
+          2};
+}
+
+void add_movement_cases(std::vector<OpCase>& cases) {
+  cases.push_back({"permute",
+                   {{2, 3, 4, 5}},
+                   [](Context& c, const Tensors& x) {
+                     return ops::permute(c, x[0], {2, 0, 3, 1});
+                   },
+                   [](const Inputs& x) {
+                     HostTensor y = zeros({4, 2, 5, 3});
+                     for (int64_t a = 0; a < 2; ++a)
+                       for (int64_t b = 0; b < 3; ++b)
+                         for (int64_t d = 0; d < 4; ++d)
+                           for (int64_t e = 0; e < 5; ++e)
+                             y[((d * 2 + a) * 5 + e) * 3 + b] = x[0][((a * 3 + b) * 4 + d) * 5 + e];
+                     return y;
+                   }});
+  cases.push_back({"slice",
+                   {{3, 5, 2}},
+                   [](Context& c, const Tensors& x) { return ops::slice(c, x[0], 1, 1, 4); },
+                   [](const Inputs& x) {
+                     HostTensor y = zeros({3, 3, 2});
+                     for (int64_t a = 0; a < 3; ++a)
+                       for (int64_t i = 0; i < 6; ++i) y[a * 6 + i] = x[0][a * 10 + 2 + i];
+                     return y;
+                   }});
+  cases.push_back({"concat",
+                   {{2, 1, 3}, {2, 4, 3}},
+                   [](Context& c, const Tensors& x) {
+                     return ops::concat(c, {x[0], x[1], x[0]}, -2);
+                   },
+                   [](const Inputs& x) {
+                     HostTensor y = zeros({2, 6, 3});
+                     for (int64_t a = 0; a < 2; ++a)
+                       for (int64_t i = 0; i < 3; ++i) {
+                         y[a * 18 + i] = y[a * 18 + 15 + i] = x[0][a * 3 + i];
+                         for (int64_t j = 0; j < 4; ++j) y[a * 18 + 3 + j * 3 + i] = x[1][a * 12 + j * 3 + i];
+                       }
+                     return y;
+                   }});
+  cases.push_back({"reshape twice used",
+                   {{6, 2}},
+                   [](Context& c, const Tensors& x) {
+                     return ops::add(c, ops::reshape(c, x[0], {3, -1}), ops::reshape(c, x[0], {3, 4}));
+                   },
+                   [](const Inputs& x) {
+                     HostTensor y = x[0];
+                     for (double& value : y.values) value *= 2;
+                     y.shape = {3, 4};
+                     return y;
+                   }});
+}
+
+void add_reduction_cases(std::vector<OpCase>& cases) {
+  cases.push_back({"sum over axes 0 and 2",
+                   {{3, 4, 5}},
+                   [](Context& c, const Tensors& x) {
+                     return ops::sum(c, x[0], {0, -1});
+                   },
+                   [](const Inputs& x) {
+                     HostTensor y = zeros({1, 4, 1});
+                     for (int64_t i = 0; i < 60; ++i) y[i / 5 % 4] += x[0][i];
+                     return y;
+                   }});
+  cases.push_back({"mean",
+                   {{7, 11}},
+                   [](Context& c, const Tensors& x) { return ops::mean(c, x[0]); },
+                   [](const Inputs& x) {
+                     HostTensor y = zeros({1});
+                     for (double value : x[0].values) y[0] += value / 77;
+                     return y;
+                   }});
+  cases.push_back({"l2_normalise",
+                   {{3, 5}},
+                   [](Context& c, const Tensors& x) { return ops::l2_normalise(c, x[0]); },
+                   [](const Inputs& x) {
+                     HostTensor y = x[0];
+                     for (int64_t r = 0; r < 3; ++r) {
+                       double squares = 0;
+                       for (int64_t i = 0; i < 5; ++i) squares += x[0][r * 5 + i] * x[0][r * 5 + i];
+                       for (int64_t i = 0; i < 5; ++i) y[r * 5 + i] /= std::sqrt(squares);
+                     }
+                     return y;
+                   }});
+}
+
+OpCase batch_norm_case() {
+  return {"batch_norm",
+          {{2, 3, 2, 2}, {3}, {3}, {3}, {3}},
+          [](Context& c, const Tensors& x) {
+            return ops::batch_norm(c, x[0], {x[1], x[2], x[3], x[4], 1e-5f});
+          },
+          [](const Inputs& x) {
+            HostTensor y = x[0];
+            for (int64_t i = 0; i < 24; ++i) {
+              const int64_t ch = i / 4 % 3;
+              y[i] = (x[0][i] - x[3][ch]) / std::sqrt(x[4][ch] + 1e-5) * x[1][ch] + x[2][ch];
+            }
+            return y;
+          },
+          0.2,
+          1.5};
+}
+
+}  // namespace
+
+std::vector<OpCase> all_op_cases() {
+  const auto sigmoid = [](double x) { return 1 / (1 + std::exp(-x)); };
+  std::vector<OpCase> cases{
+      unary_case("relu", Unary::relu, [](double x) { return std::max(x, 0.0); }),
+      unary_case("gelu", Unary::gelu, [](double x) { return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0))); }),
+      unary_case("gelu_tanh", Unary::gelu_tanh,
+                 [](double x) {
+                   return 0.5 * x *
+                          (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
+                 }),
+      unary_case("quick_gelu", Unary::quick_gelu, [=](double x) { return x * sigmoid(1.702 * x); }),
+      unary_case("silu", Unary::silu, [=](double x) { return x * sigmoid(x); }),
+      unary_case("sigmoid", Unary::sigmoid, sigmoid),
+      unary_case("tanh", Unary::tanh, [](double x) { return std::tanh(x); }),
+      unary_case("exp", Unary::exp, [](double x) { return std::exp(x); }),
+      unary_case(
+          "log", Unary::log, [](double x) { return std::log(x); }, 0.1, 3.0),
+      unary_case(
+          "sqrt", Unary::sqrt, [](double x) { return std::sqrt(x); }, 0.1, 3.0),
+      unary_case(
+          "rsqrt", Unary::rsqrt, [](double x) { return 1 / std::sqrt(x); }, 0.1, 3.0),
+      unary_case("square", Unary::square, [](double x) { return x * x; }),
+      unary_case("abs", Unary::abs, [](double x) { return std::abs(x); }),
+      binary_case("add", ops::add, {4, 33}, {4, 33}, [](double a, double b) { return a + b; }),
+      binary_case("add", ops::add, {2, 3, 5}, {3, 1}, [](double a, double b) { return a + b; }),
+      binary_case("sub", ops::sub, {1, 5}, {3, 5}, [](double a, double b) { return a - b; }),
+      binary_case("mul", ops::mul, {2, 3, 5}, {5}, [](double a, double b) { return a * b; }),
+      binary_case("mul", ops::mul, {1}, {7}, [](double a, double b) { return a * b; }),
+      binary_case(
+          "div", ops::div, {3, 4}, {3, 1}, [](double a, double b) { return a / b; }, 0.5, 2.0),
+      binary_case("maximum", ops::maximum, {5, 13}, {5, 13},
+                  [](double a, double b) { return std::max(a, b); }),
+      {"affine",
+       {{3, 5}},
+       [](Context& c, const Tensors& x) { return ops::affine(c, x[0], -1.5f, 0.25f); },
+       [](const Inputs& x) { return map(x[0], [](double v) { return -1.5 * v + 0.25; }); }},
+      linear_case(1, 1, 1, true),
+      linear_case(3, 70, 33, true),
+      linear_case(17, 19, 130, false),
+      matmul_case(false, false),
+      matmul_case(true, false),
+      matmul_case(false, true),
+      matmul_case(true, true),
+      layer_norm_case(5, 33),
+      layer_norm_case(1, 64),
+      {"softmax",
+       {{3, 67}},
+       [](Context& c, const Tensors& x) { return ops::softmax(c, x[0]); },
+       [](const Inputs& x) { return softmax_reference(x[0]); }},
+      cross_entropy_case(),
+      embedding_case(),
+      haar_case(),
+      logit_laplace_case(),
+      batch_norm_case()};
+  add_movement_cases(cases);
+  add_reduction_cases(cases);
+  return cases;
+}
+
+}  // namespace dalle1::test

@@ -1,0 +1,34 @@
+// One table of ops that drives every check: value, gradient, poisoned outputs, support on a device.
+//
+// A case has an op on tensors and the same function written plainly in double. Gradients are checked against
+// central differences of the double reference, so neither side knows the other.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/tensor/context.h"
+
+namespace dalle1::test {
+
+struct HostTensor {
+  Shape shape;
+  std::vector<double> values;
+  double& operator[](int64_t i) { return values[i]; }
+  double operator[](int64_t i) const { return values[i]; }
+};
+
+struct OpCase {
+  std::string name;
+  std::vector<Shape> inputs;
+  std::function<Tensor(Context&, const std::vector<Tensor>&)> op;
+  std::function<HostTensor(const std::vector<HostTensor>&)> reference;
+  double low = -1.0, high = 1.0;  ///< Range of the random inputs; kept away from kinks by the case.
+  int differentiable = -1;        ///< How many of the inputs get a gradient; -1: all.
+};
+
+/// Every op of core/ops, with odd sizes and sizes of 1 among the shapes.
+std::vector<OpCase> all_op_cases();
+
+}  // namespace dalle1::test
