@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that building, testing and making the training set need. Uses sudo only when it must.
+#   tools/install_packages.sh          what the program and its tests need
+#   tools/install_packages.sh --fuzz   also clang, for the fuzz targets
+#   tools/install_packages.sh --data   also what tools/data needs to make the training set
+set -euo pipefail
+
+packages=(ca-certificates cmake ninja-build g++ pkg-config python3 libdnnl-dev libeigen3-dev libsentencepiece-dev
+  libstb-dev doctest-dev nlohmann-json3-dev libcli11-dev libfmt-dev libicu-dev libarchive-dev zlib1g-dev)
+for option in "$@"; do
+  case "$option" in
+    --fuzz) packages+=(clang-14 libclang-rt-14-dev) ;;
+    --format) packages+=(clang-format-14) ;;
+    --data) packages+=(python3-numpy python3-pil python3-scipy librsvg2-bin npm) ;;
+    --bench) packages+=(libopenblas-dev) ;;
+    *) echo "install_packages.sh: unknown option '$option'" >&2; exit 2 ;;
+  esac
+done
+
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
+done
+if [ "${#missing[@]}" -eq 0 ]; then
+  exit 0
+fi
+
+run=()
+if [ "$(id -u)" -ne 0 ]; then
+  command -v sudo >/dev/null || { echo "install_packages.sh: run as root or install sudo; needed: ${missing[*]}" >&2; exit 1; }
+  run=(sudo)
+fi
+echo "installing: ${missing[*]}" >&2
+"${run[@]}" apt-get update -qq
+DEBIAN_FRONTEND=noninteractive "${run[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
