@@ -1,0 +1,211 @@
+#include "transformer/model.h"
+
+#include <cmath>
+
+#include "core/grad/tape.h"
+#include "core/ops/elementwise.h"
+#include "core/ops/embedding.h"
+#include "core/ops/linear.h"
+#include "core/ops/movement.h"
+#include "core/ops/norm.h"
+#include "core/random/philox.h"
+
+namespace dalle1::transformer {
+namespace {
+
+NormParameters make_norm(Device& device, int64_t width) {
+  return {Tensor::full(device, {width}, 1.0f), Tensor::zeros(device, {width})};
+}
+
+LinearParameters make_linear(Device& device, int64_t outputs, int64_t inputs) {
+  return {Tensor::zeros(device, {outputs, inputs}), Tensor::zeros(device, {outputs})};
+}
+
+template <typename Pair>
+void visit_pair(const std::string& name, Pair& pair, const ParameterVisitor& visitor) {
+  visitor(name + ".weight", pair.weight);
+  visitor(name + ".bias", pair.bias);
+}
+
+bool ends_with(const std::string& text, std::string_view end) {
+  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
+Tensor apply(Context& context, const Tensor& x, const LinearParameters& parameters) {
+  return ops::linear(context, x, parameters.weight, parameters.bias);
+}
+
+}  // namespace
+
+Block::Block(Device& device, const TransformerConfig& config, int index)
+    : index_(index),
+      sandwich_(config.sandwich_norm),
+      epsilon_(config.norm_eps),
+      dropout_(config.dropout),
+      activation_(ops::activation_from_name(config.activation)),
+      attention_norm_(make_norm(device, config.width)),
+      mlp_norm_(make_norm(device, config.width)),
+      qkv_(make_linear(device, 3 * config.width, config.width)),
+      output_(make_linear(device, config.width, config.width)),
+      up_(make_linear(device, int64_t{config.mlp_ratio} * config.width, config.width)),
+      down_(make_linear(device, config.width, int64_t{config.mlp_ratio} * config.width)) {
+  if (!sandwich_) return;
+  attention_post_norm_ = make_norm(device, config.width);
+  mlp_post_norm_ = make_norm(device, config.width);
+}
+
+Tensor Block::norm(Context& context, const Tensor& x, const NormParameters& parameters) const {
+  return ops::layer_norm(context, x, parameters.weight, parameters.bias, epsilon_);
+}
+
+Tensor Block::forward(Context& context, const Tensor& x, Sequence& sequence) const {
+  const auto place = static_cast<uint32_t>(2 * index_);
+  Tensor a = norm(context, x, attention_norm_);
+  a = sequence.attend(context, index_, apply(context, a, qkv_));
+  a = apply(context, a, output_);
+  if (sandwich_) a = norm(context, a, attention_post_norm_);
+  const Tensor h = ops::add(context, x, ops::dropout(context, a, dropout_, place));
+
+  Tensor m = norm(context, h, mlp_norm_);
+  m = ops::unary(context, activation_, apply(context, m, up_));
+  m = apply(context, m, down_);
+  if (sandwich_) m = norm(context, m, mlp_post_norm_);
+  return ops::add(context, h, ops::dropout(context, m, dropout_, place + 1));
+}
+
+void Block::visit(const std::string& prefix, const ParameterVisitor& visitor) {
+  visit_pair(prefix + "attention_norm", attention_norm_, visitor);
+  visit_pair(prefix + "attention.qkv", qkv_, visitor);
+  visit_pair(prefix + "attention.output", output_, visitor);
+  if (sandwich_) visit_pair(prefix + "attention_post_norm", attention_post_norm_, visitor);
+  visit_pair(prefix + "mlp_norm", mlp_norm_, visitor);
+  visit_pair(prefix + "mlp.up", up_, visitor);
+  visit_pair(prefix + "mlp.down", down_, visitor);
+  if (sandwich_) visit_pair(prefix + "mlp_post_norm", mlp_post_norm_, visitor);
+}
+
+Transformer::Transformer(Device& device, const TransformerConfig& config) : config_(config) {
+  validate(config);
+  const int64_t width = config.width;
+  text_embedding_ = Tensor::zeros(device, {config.text_classes(), width});
+  text_position_ = Tensor::zeros(device, {config.text_positions(), width});
+  image_embedding_ = Tensor::zeros(device, {config.image_vocab, width});
+  image_row_ = Tensor::zeros(device, {config.grid, width});
+  image_column_ = Tensor::zeros(device, {config.grid, width});
+  for (int layer = 0; layer < config.layers; ++layer) blocks_.emplace_back(device, config, layer);
+  final_norm_ = make_norm(device, width);
+  if (config.head_norm) head_norm_ = make_norm(device, width);
+  head_ = make_linear(device, config.classes(), width);
+}
+
+void Transformer::initialise(uint64_t seed) {
+  const float deviation = 0.5f / std::sqrt(static_cast<float>(config_.width));
+  const float residual = deviation / std::sqrt(2.0f * static_cast<float>(config_.layers));
+  uint32_t index = 0;
+  visit([&](const std::string& name, Tensor& parameter) {
+    RandomStream draws(seed, Stream::initialisation, index++);
+    if (parameter.rank() < 2) return;  // norms and biases
+    const bool branch_end = ends_with(name, "attention.output.weight") || ends_with(name, "mlp.down.weight");
+    std::vector<float> values(parameter.numel());
+    for (float& value : values) value = (branch_end ? residual : deviation) * draws.normal();
+    parameter.device().copy_from_host(parameter.raw(), values.data(), parameter.bytes());
+    parameter.touch();
+  });
+}
+
+void Transformer::visit(const ParameterVisitor& visitor) {
+  visitor("text_embedding.weight", text_embedding_);
+  visitor("text_position.weight", text_position_);
+  visitor("image_embedding.weight", image_embedding_);
+  visitor("image_row.weight", image_row_);
+  visitor("image_column.weight", image_column_);
+  for (size_t layer = 0; layer < blocks_.size(); ++layer) {
+    blocks_[layer].visit(fmt::format("layers.{}.", layer), visitor);
+  }
+  visit_pair("final_norm", final_norm_, visitor);
+  if (config_.head_norm) visit_pair("head_norm", head_norm_, visitor);
+  visit_pair("head", head_, visitor);
+}
+
+Tensor Transformer::embed(Context& context, const Tensor& text, const Tensor& image) const {
+  check(text.rank() == 2 && text.dim(1) <= config_.text_length, ErrorKind::internal, "text ids {}; {} slots",
+        text.shape().str(), config_.text_length);
+  Tensor ids = text;
+  if (config_.prepended()) {
+    const std::vector<int64_t> start(text.dim(0), config_.start_token);
+    Context plain = context.untaped();
+    ids = ops::concat(plain, {Tensor::from(text.device(), {text.dim(0), 1}, start), text}, 1);
+  }
+  const Tensor positions = ops::slice(context, text_position_, 0, 0, ids.dim(1));
+  const Tensor words = ops::add(context, ops::embedding(context, ids, text_embedding_), positions);
+  if (!image.defined() || image.dim(1) == 0) return words;
+
+  const int64_t cells = image.dim(1);
+  check(image.rank() == 2 && cells <= config_.cells(), ErrorKind::internal, "image ids {} for a grid of {}",
+        image.shape().str(), config_.grid);
+  std::vector<int64_t> rows(cells), columns(cells);
+  for (int64_t cell = 0; cell < cells; ++cell) {
+    rows[cell] = cell / config_.grid;
+    columns[cell] = cell % config_.grid;
+  }
+  Device& device = image.device();
+  const Tensor place =
+      ops::add(context, ops::embedding(context, Tensor::from(device, {cells}, rows), image_row_),
+               ops::embedding(context, Tensor::from(device, {cells}, columns), image_column_));
+  const Tensor picture = ops::add(context, ops::embedding(context, image, image_embedding_), place);
+  return ops::concat(context, {words, picture}, 1);
+}
+
+Tensor Transformer::embed_cell(Context& context, const Tensor& tokens, int32_t cell) const {
+  const int64_t row = cell / config_.grid, column = cell % config_.grid;
+  const Tensor place =
+      ops::add(context, image_row_.rows(row, row + 1), image_column_.rows(column, column + 1));
+  return ops::add(context, ops::embedding(context, tokens, image_embedding_), place);
+}
+
+Tensor Transformer::trunk(Context& context, Tensor x, Sequence& sequence, bool checkpoint_blocks) const {
+  for (const Block& block : blocks_) {
+    if (checkpoint_blocks) {
+      x = checkpoint(context, x, [&](Context& inner, const Tensor& input) {
+        return block.forward(inner, input, sequence);
+      });
+    } else {
+      x = block.forward(context, x, sequence);
+    }
+  }
+  x = ops::layer_norm(context, x, final_norm_.weight, final_norm_.bias, config_.norm_eps);
+  if (!config_.head_norm) return x;
+  return ops::layer_norm(context, x, head_norm_.weight, head_norm_.bias, config_.norm_eps);
+}
+
+Tensor Transformer::logits(Context& context, const Tensor& hidden) const {
+  return apply(context, hidden, head_);
+}
+
+Tensor Transformer::text_logits(Context& context, const Tensor& hidden) const {
+  return apply(context, hidden, text_head(context));
+}
+
+Tensor Transformer::image_logits(Context& context, const Tensor& hidden) const {
+  return apply(context, hidden, image_head(context));
+}
+
+LinearParameters Transformer::text_head(Context& context) const {
+  return head_rows(context, 0, config_.text_classes(), text_view_);
+}
+
+LinearParameters Transformer::image_head(Context& context) const {
+  return head_rows(context, config_.text_classes(), config_.classes(), image_view_);
+}
+
+LinearParameters Transformer::head_rows(Context& context, int64_t begin, int64_t end, HeadView& kept) const {
+  if (context.tape) {
+    return {ops::slice(context, head_.weight, 0, begin, end), ops::slice(context, head_.bias, 0, begin, end)};
+  }
+  if (kept.source != head_.weight.id()) {
+    kept = {{head_.weight.rows(begin, end), head_.bias.rows(begin, end)}, head_.weight.id()};
+  }
+  return kept.rows;
+}
+
+}  // namespace dalle1::transformer

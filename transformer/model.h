@@ -1,0 +1,92 @@
+// The transformer: embeddings, blocks, heads. One definition for training, prefill and cached decoding.
+#pragma once
+
+#include <vector>
+
+#include "core/nn/parameters.h"
+#include "core/ops/kernels.h"
+#include "core/tensor/context.h"
+#include "transformer/config.h"
+#include "transformer/sequence.h"
+
+namespace dalle1::transformer {
+
+struct NormParameters {
+  Tensor weight;  ///< [C]
+  Tensor bias;    ///< [C]
+};
+
+struct LinearParameters {
+  Tensor weight;  ///< [out, in]
+  Tensor bias;    ///< [out]
+};
+
+/// Pre-norm residual block (DALL-E paper, appendix B; sandwich norms as in Ding et al. 2021).
+class Block {
+ public:
+  Block(Device& device, const TransformerConfig& config, int index);
+  /// x [.., C] to [.., C].
+  Tensor forward(Context& context, const Tensor& x, Sequence& sequence) const;
+  void visit(const std::string& prefix, const ParameterVisitor& visitor);
+
+ private:
+  Tensor norm(Context& context, const Tensor& x, const NormParameters& parameters) const;
+
+  int index_;
+  bool sandwich_;
+  float epsilon_, dropout_;
+  Unary activation_;
+  NormParameters attention_norm_, attention_post_norm_, mlp_norm_, mlp_post_norm_;
+  LinearParameters qkv_, output_, up_, down_;
+};
+
+class Transformer final : public Module {
+ public:
+  /// Allocates all parameters: zeros, and ones in the norms' weights. Load or initialise() them.
+  Transformer(Device& device, const TransformerConfig& config);
+
+  /// Normal draws of deviation 1 / (2 sqrt(width)), less in the last product of each residual branch.
+  void initialise(uint64_t seed);
+  void visit(const ParameterVisitor& visitor) override;
+  const TransformerConfig& config() const { return config_; }
+
+  /// Input embeddings of text i64 [B, S], S <= text_length, and the first n image tokens i64 [B, n]
+  /// (undefined: none) as [B, prefix(S) + n, C]. Padding is in the ids already. With a prepended start the
+  /// caller leaves out the last image token.
+  Tensor embed(Context& context, const Tensor& text, const Tensor& image) const;
+  /// Embeddings of one image token at grid cell `cell` of N candidates: i64 [N] to [N, C].
+  Tensor embed_cell(Context& context, const Tensor& tokens, int32_t cell) const;
+
+  /// Through all blocks and the final norm; `checkpoint_blocks` keeps only each block's input for the
+  /// backward pass.
+  Tensor trunk(Context& context, Tensor x, Sequence& sequence, bool checkpoint_blocks = false) const;
+
+  /// Logits of hidden states [.., C] over all classes, the text's or the image's.
+  Tensor logits(Context& context, const Tensor& hidden) const;
+  Tensor text_logits(Context& context, const Tensor& hidden) const;
+  Tensor image_logits(Context& context, const Tensor& hidden) const;
+  /// The rows of the head for text or image classes, differentiable: weight [classes, C], bias [classes].
+  LinearParameters text_head(Context& context) const;
+  LinearParameters image_head(Context& context) const;
+
+ private:
+  // A view of the head, kept so that what a backend packs for it is packed once.
+  struct HeadView {
+    LinearParameters rows;
+    uint64_t source = 0;
+  };
+  LinearParameters head_rows(Context& context, int64_t begin, int64_t end, HeadView& kept) const;
+
+  TransformerConfig config_;
+  Tensor text_embedding_;   // [text_vocab + text_length, C]
+  Tensor text_position_;    // [text_positions, C]
+  Tensor image_embedding_;  // [image_vocab, C]
+  Tensor image_row_;        // [G, C]
+  Tensor image_column_;     // [G, C]
+  std::vector<Block> blocks_;
+  NormParameters final_norm_, head_norm_;
+  LinearParameters head_;  // [text classes + image classes, C]
+  mutable HeadView text_view_, image_view_;
+};
+
+}  // namespace dalle1::transformer

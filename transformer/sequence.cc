@@ -1,0 +1,185 @@
+#include "transformer/sequence.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/grad/tape.h"
+#include "core/ops/kernels.h"
+#include "core/ops/movement.h"
+
+namespace dalle1::transformer {
+namespace {
+
+constexpr int kThirds = 3;
+
+// Third `part` of [R, 3C] as [R, C], or back with `into_whole`.
+void copy_third(const Tensor& whole, int part, const Tensor& third, bool into_whole) {
+  const int64_t width = third.numel() / (whole.numel() / whole.dim(-1)), rows = third.numel() / width;
+  Kernels::StridedCopy copy;
+  copy.extents = {rows, width};
+  const std::vector<int64_t> wide{kThirds * width, 1}, narrow{width, 1};
+  Tensor source = into_whole ? third : whole, target = into_whole ? whole : third;
+  copy.strides_x = into_whole ? narrow : wide;
+  copy.strides_y = into_whole ? wide : narrow;
+  (into_whole ? copy.offset_y : copy.offset_x) = part * width;
+  whole.kernels().strided_copy(copy, source, target);
+}
+
+struct QueryKeyValue {
+  Tensor parts[kThirds];
+  Tensor& q() { return parts[0]; }
+  Tensor& k() { return parts[1]; }
+  Tensor& v() { return parts[2]; }
+};
+
+QueryKeyValue split(const Tensor& qkv, const Shape& shape) {
+  QueryKeyValue result;
+  for (int part = 0; part < kThirds; ++part) {
+    result.parts[part] = Tensor::empty(qkv.device(), shape, qkv.dtype());
+    copy_third(qkv, part, result.parts[part], false);
+  }
+  return result;
+}
+
+float scale_of(int64_t head_size) { return 1.0f / std::sqrt(static_cast<float>(head_size)); }
+
+}  // namespace
+
+Tensor WholeSequence::attend(Context& context, int layer, const Tensor& qkv) {
+  const int64_t batch = qkv.dim(0), length = qkv.dim(1), width = qkv.dim(2) / kThirds;
+  const AttentionPattern& pattern = patterns_[layer];
+  check(length <= pattern.length(), ErrorKind::internal, "{} positions under a pattern of {}", length,
+        pattern.length());
+  const Shape heads{batch, length, heads_, width / heads_};
+  const float scale = scale_of(width / heads_);
+  auto parts = split(qkv, heads);
+  const Tensor q = parts.q(), k = parts.k(), v = parts.v();
+  keep(context, layer, k, v);
+  Tensor y = Tensor::empty(qkv.device(), heads, qkv.dtype());
+  Tensor logsumexp = Tensor::empty(qkv.device(), {batch, heads_, length});
+  qkv.kernels().attention(q, k, v, pattern, scale, y, logsumexp);
+  const Tensor flat = y.view({batch, length, width});
+  if (context.tape) {
+    // One node for split and attention, so that no zero-filled gradient of qkv is made three times.
+    context.tape->record({qkv}, flat, [=, shape = qkv.shape()](const Tensor& dy) {
+      Kernels::AttentionGradients gradients{Tensor::empty(q.device(), heads, q.dtype()),
+                                            Tensor::empty(q.device(), heads, q.dtype()),
+                                            Tensor::empty(q.device(), heads, q.dtype())};
+      q.kernels().attention_backward(q, k, v, y, logsumexp, dy.view(heads), pattern, scale, gradients);
+      Tensor dqkv = Tensor::empty(q.device(), shape, q.dtype());
+      const Tensor* thirds[] = {&gradients.dq, &gradients.dk, &gradients.dv};
+      for (int part = 0; part < kThirds; ++part) copy_third(dqkv, part, *thirds[part], true);
+      return std::vector<Tensor>{dqkv};
+    });
+  }
+  return flat;
+}
+
+void PrefillSequence::keep(Context& context, int layer, const Tensor& keys, const Tensor& values) {
+  check(keys.dim(0) == 1, ErrorKind::internal, "a prefix is of one prompt, not {}", keys.dim(0));
+  if (static_cast<int>(layers_.size()) <= layer) layers_.resize(layer + 1);
+  Context plain = context.untaped();
+  const Shape rows{keys.dim(1), keys.dim(2), keys.dim(3)};
+  layers_[layer].keys = ops::permute(plain, keys.view(rows), {1, 0, 2});
+  layers_[layer].values = ops::permute(plain, values.view(rows), {1, 0, 2});
+}
+
+SlotPlan::SlotPlan(const AttentionPattern& pattern, int32_t begin, int32_t end, bool retain_all)
+    : begin_(begin), prefix_offsets_{0}, visible_offsets_{0} {
+  assign(pattern, end, retain_all);
+  for (int32_t query = begin; query < end; ++query) {
+    for (const KeyRange& range : key_ranges(pattern, query)) {
+      if (range.begin < begin) prefix_.push_back({range.begin, std::min(range.end, begin)});
+      for (int32_t key = std::max(range.begin, begin); key < range.end; ++key) visible_.push_back(slot(key));
+    }
+    prefix_offsets_.push_back(static_cast<int32_t>(prefix_.size()));
+    visible_offsets_.push_back(static_cast<int32_t>(visible_.size()));
+  }
+}
+
+// Each key takes the lowest slot whose last key nobody will see again. Where nearly all keys are wanted at
+// the same time the store is simply in order of position.
+void SlotPlan::assign(const AttentionPattern& pattern, int32_t end, bool retain_all) {
+  const int32_t count = end - begin_;
+  std::vector<int32_t> busy_until;
+  for (int32_t position = begin_; position < end; ++position) {
+    const auto free =
+        std::find_if(busy_until.begin(), busy_until.end(), [&](int32_t last) { return last < position; });
+    slot_.push_back(static_cast<int32_t>(free - busy_until.begin()));
+    const int32_t last = last_query(pattern, position);
+    if (free == busy_until.end()) {
+      busy_until.push_back(last);
+    } else {
+      *free = last;
+    }
+  }
+  slots_ = static_cast<int32_t>(busy_until.size());
+  if (!retain_all && slots_ < count - pattern.grid) return;
+  slots_ = count;
+  for (int32_t i = 0; i < count; ++i) slot_[i] = i;
+}
+
+std::span<const KeyRange> SlotPlan::prefix(int32_t position) const {
+  const int32_t query = position - begin_;
+  return std::span(prefix_).subspan(prefix_offsets_[query],
+                                    prefix_offsets_[query + 1] - prefix_offsets_[query]);
+}
+
+std::span<const int32_t> SlotPlan::visible(int32_t position) const {
+  const int32_t query = position - begin_;
+  return std::span(visible_).subspan(visible_offsets_[query],
+                                     visible_offsets_[query + 1] - visible_offsets_[query]);
+}
+
+CachedSequence::CachedSequence(Device& device, std::span<const SlotPlan> plans,
+                               std::vector<std::span<const LayerPrefix>> prefixes, int64_t candidates,
+                               int heads, int head_size)
+    : plans_(plans),
+      prefixes_(std::move(prefixes)),
+      candidates_(candidates),
+      heads_(heads),
+      head_size_(head_size) {
+  for (size_t group = 0; group < prefixes_.size(); ++group) {
+    check(prefixes_[group].size() == plans.size(), ErrorKind::internal, "a prefix of {} layers for {}",
+          prefixes_[group].size(), plans.size());
+    for (const SlotPlan& plan : plans) {
+      const Shape shape{candidates, heads, std::max(plan.slots(), 1), head_size};
+      stores_.push_back({Tensor::empty(device, shape), Tensor::empty(device, shape)});
+    }
+  }
+}
+
+Tensor CachedSequence::attend(Context& context, int layer, const Tensor& qkv) {
+  const auto groups = static_cast<int64_t>(prefixes_.size());
+  check(qkv.dim(0) == groups * candidates_, ErrorKind::internal, "{} rows for {} groups of {} candidates",
+        qkv.dim(0), groups, candidates_);
+  const SlotPlan& plan = plans_[layer];
+  auto parts = split(qkv, {qkv.dim(0), heads_, head_size_});
+  Tensor y = Tensor::empty(qkv.device(), {qkv.dim(0), heads_, head_size_});
+  CachedAttention cache;
+  cache.prefix = plan.prefix(position_);
+  cache.slots = plan.visible(position_);
+  for (int64_t group = 0; group < groups; ++group) {
+    const int64_t begin = group * candidates_, end = begin + candidates_;
+    Store& store = stores_[group * plans_.size() + layer];
+    qkv.kernels().cache_store(parts.k().rows(begin, end), plan.slot(position_), store.keys);
+    qkv.kernels().cache_store(parts.v().rows(begin, end), plan.slot(position_), store.values);
+    cache.prefix_keys = &prefixes_[group][layer].keys;
+    cache.prefix_values = &prefixes_[group][layer].values;
+    cache.keys = &store.keys;
+    cache.values = &store.values;
+    Tensor rows = y.rows(begin, end);
+    qkv.kernels().cached_attention(parts.q().rows(begin, end), cache, scale_of(head_size_), rows);
+    for (const KeyRange& range : cache.prefix) prefix_rows_read_ += range.end - range.begin;
+    private_rows_read_ += static_cast<int64_t>(cache.slots.size()) * candidates_;
+  }
+  return y.view({qkv.dim(0), int64_t{heads_} * head_size_});
+}
+
+size_t CachedSequence::bytes() const {
+  size_t total = 0;
+  for (const Store& store : stores_) total += store.keys.bytes() + store.values.bytes();
+  return total;
+}
+
+}  // namespace dalle1::transformer

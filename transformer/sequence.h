@@ -1,0 +1,116 @@
+// What attention takes from where a token stands: the whole sequence at once, or a cache of what came before.
+// Everything else of a block is the same in training, prefill and decoding (see Block::forward).
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "core/attention/attention_pattern.h"
+#include "core/tensor/context.h"
+
+namespace dalle1::transformer {
+
+class Sequence {
+ public:
+  virtual ~Sequence() = default;
+  /// Attention of layer `layer`: from qkv [.., 3C] (thirds q, k, v, heads contiguous in each) to [.., C].
+  virtual Tensor attend(Context& context, int layer, const Tensor& qkv) = 0;
+};
+
+/// Every position of B sequences at once: qkv [B, T, 3C], where T may stop short of the patterns' length.
+class WholeSequence : public Sequence {
+ public:
+  /// `patterns`: one a layer, kept by the caller.
+  WholeSequence(std::span<const AttentionPattern> patterns, int heads) : patterns_(patterns), heads_(heads) {}
+  Tensor attend(Context& context, int layer, const Tensor& qkv) override;
+
+ protected:
+  /// Sees keys and values [B, T, H, D] of a layer on their way.
+  virtual void keep(Context& context, int layer, const Tensor& keys, const Tensor& values) {}
+
+ private:
+  std::span<const AttentionPattern> patterns_;
+  int heads_;
+};
+
+/// One layer's keys and values of a prompt (text and forced first cells), shared by all of its candidates.
+struct LayerPrefix {
+  Tensor keys;    ///< [H, P, D]
+  Tensor values;  ///< [H, P, D]
+};
+
+/// The whole sequence of one prompt; leaves its keys and values behind.
+class PrefillSequence final : public WholeSequence {
+ public:
+  using WholeSequence::WholeSequence;
+  std::vector<LayerPrefix> take() { return std::move(layers_); }
+
+ protected:
+  void keep(Context& context, int layer, const Tensor& keys, const Tensor& values) override;
+
+ private:
+  std::vector<LayerPrefix> layers_;
+};
+
+/// Which slot of a candidate's store holds each position's key, so that a store has only as many slots as
+/// keys are ever wanted at once: a ring of grid + 1 in row layers, a band in convolutional ones, the whole
+/// grid in column and dense ones. Everything follows from the pattern's sees().
+class SlotPlan {
+ public:
+  static constexpr int32_t kNone = -1;
+
+  /// Positions [begin, end) are decoded one by one; those before are the shared prefix. `retain_all` gives
+  /// every position a slot of its own (the reference against which the window is tested).
+  SlotPlan(const AttentionPattern& pattern, int32_t begin, int32_t end, bool retain_all = false);
+
+  int32_t slots() const { return slots_; }
+  /// Where position's key goes.
+  int32_t slot(int32_t position) const { return slot_[position - begin_]; }
+  /// What the query at `position` sees, as rows of the prefix and as slots in order of position.
+  std::span<const KeyRange> prefix(int32_t position) const;
+  std::span<const int32_t> visible(int32_t position) const;
+
+ private:
+  void assign(const AttentionPattern& pattern, int32_t end, bool retain_all);
+
+  int32_t begin_ = 0, slots_ = 0;
+  std::vector<int32_t> slot_;
+  std::vector<KeyRange> prefix_;         // of all queries, one after the other
+  std::vector<int32_t> prefix_offsets_;  // [queries + 1]
+  std::vector<int32_t> visible_;
+  std::vector<int32_t> visible_offsets_;
+};
+
+/// One new position of N candidates in lockstep: qkv [groups * N, 3C], group after group. A group has a
+/// prefix of its own (the prompt; with guidance also the unconditional prompt).
+class CachedSequence final : public Sequence {
+ public:
+  /// `plans`: one a layer. `prefixes`: one a group, each with all layers. Both kept by the caller.
+  CachedSequence(Device& device, std::span<const SlotPlan> plans,
+                 std::vector<std::span<const LayerPrefix>> prefixes, int64_t candidates, int heads,
+                 int head_size);
+
+  /// The position of the next forward pass.
+  void seek(int32_t position) { position_ = position; }
+  Tensor attend(Context& context, int layer, const Tensor& qkv) override;
+
+  /// Bytes of the private stores of all candidates.
+  size_t bytes() const;
+  /// Key and value rows that attention has read since the start: of the shared prefix, and of private stores.
+  int64_t prefix_rows_read() const { return prefix_rows_read_; }
+  int64_t private_rows_read() const { return private_rows_read_; }
+
+ private:
+  struct Store {
+    Tensor keys, values;  // [N, H, S, D]
+  };
+  std::span<const SlotPlan> plans_;
+  std::vector<std::span<const LayerPrefix>> prefixes_;
+  int64_t candidates_;
+  int heads_, head_size_;
+  int32_t position_ = 0;
+  std::vector<Store> stores_;  // [groups * layers]
+  int64_t prefix_rows_read_ = 0, private_rows_read_ = 0;
+};
+
+}  // namespace dalle1::transformer
