@@ -1,0 +1,244 @@
+#include <doctest/doctest.h>
+#include <sentencepiece_processor.h>
+
+#include <chrono>
+#include <fstream>
+#include <set>
+
+#include "core/error.h"
+#include "core/text/sentencepiece_tokenizer.h"
+#include "core/text/train_sentencepiece.h"
+#include "tests/support/golden.h"
+
+using namespace dalle1;
+using namespace dalle1::text;
+
+namespace {
+
+std::vector<std::string> captions() {
+  std::vector<std::string> out;
+  for (const char* colour : {"red", "orange", "green", "navy blue", "violet"})
+    for (const char* thing :
+         {"circle", "armchair in the shape of an avocado", "baby daikon radish in a tutu", "cat"})
+      for (const char* place :
+           {"on a white background", "left of a yellow square", "at night, seen from above"})
+        out.push_back(fmt::format("A {} {} {} ({} of 12)", colour, thing, place, out.size() % 10));
+  out.insert(out.end(),
+             {"красный кот на фоне ночного города", "Café naïve, straße ÉTÉ", "一只猫的照片", "  ", ""});
+  return out;
+}
+
+std::string train(const SentencePieceTraining& training, std::vector<std::string> lines = captions()) {
+  size_t at = 0;
+  return train_sentencepiece(
+      [&]() -> std::optional<std::string> {
+        if (at == lines.size()) return std::nullopt;
+        return lines[at++];
+      },
+      training);
+}
+
+const std::string& model() {
+  static const std::string bytes = train({.vocab_size = 320});
+  return bytes;
+}
+
+std::unique_ptr<SentencePieceTokenizer> parse(std::string_view bytes) {
+  const std::span data(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+  return std::make_unique<SentencePieceTokenizer>(read_sentencepiece_model(data, "text.model"), "text.model");
+}
+
+const std::vector<std::string>& texts() {
+  static const std::vector<std::string> out = [] {
+    std::vector<std::string> all = captions();
+    all.insert(all.end(), {"an armchair",
+                           "AN ARMCHAIR",
+                           "  an   armchair \t\n twice ",
+                           "unseen words: zebra xylophone quiz",
+                           "ﬁne ﬂow Ａ１",
+                           "½ ² ① Ⅷ",
+                           "İstanbul STRASSE straße",
+                           "cafe\u0301",
+                           "🐱 and 🐶🐶",
+                           "漢字と猫",
+                           "х🐱y字字z",
+                           "▁marked▁text",
+                           " ▁ ",
+                           "▁",
+                           "\u3000\u00A0\u2003wide",
+                           "zero\u200Bwidth soft\u00ADhyphen",
+                           "\u0007bell\u0000x",
+                           std::string("nul\0inside", 10),
+                           "<s> </s> <unk> <pad>",
+                           "\uFDFA ligature of words",
+                           "...---...!!",
+                           "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+                           "\u0300\u0301 marks alone",
+                           "a",
+                           " ",
+                           ""});
+    RandomStream draws(5, Stream::test);
+    static constexpr const char* parts[] = {"cat", "A", " ",   "  ", "é", "of", "字",
+                                            "▁",   "s", "ing", "th", "е", "🐱",  "\t"};
+    for (int i = 0; i < 300; ++i) {
+      std::string text;
+      for (uint32_t n = draws.below(24); n > 0; --n) text += parts[draws.below(std::size(parts))];
+      all.push_back(text);
+    }
+    return all;
+  }();
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("sentencepiece: ids and text equal the library's on every text") {
+  sentencepiece::SentencePieceProcessor library;
+  REQUIRE(library.LoadFromSerializedProto(model()).ok());
+  const auto ours = parse(model());
+  CHECK(ours->vocab_size() == 320);
+  CHECK(ours->special().pad == 0);
+  CHECK(ours->special().unk == 1);
+  CHECK(ours->special().bos == 2);
+  CHECK(ours->special().eos == 3);
+  for (const std::string& text : texts()) {
+    CAPTURE(text);
+    const auto expected = library.EncodeAsIds(text);
+    const auto ids = ours->encode(text);
+    CHECK(ids == expected);
+    CHECK(ours->encode_dropout(text, 0, 7, 9) == expected);
+    CHECK(ours->decode(ids) == library.DecodeIds(expected));
+  }
+  CHECK(ours->decode(std::vector<int32_t>{2, 1, 0, 3, 1}) == library.DecodeIds({2, 1, 0, 3, 1}));
+}
+
+TEST_CASE("sentencepiece: case, width and spaces do not matter") {
+  const auto tokenizer = parse(model());
+  const auto ids = tokenizer->encode("a red circle");
+  CHECK(tokenizer->encode("A  RED\u00A0Circle ") == ids);
+  CHECK(tokenizer->encode("Ａ ｒｅｄ circle") == ids);
+  CHECK(tokenizer->decode(ids) == "a red circle");
+  CHECK(tokenizer->encode("🐱🐶") == std::vector<int32_t>{tokenizer->encode(" ◊")[0], 1});  // a run is one unk
+}
+
+TEST_CASE("sentencepiece: BPE dropout") {
+  const auto tokenizer = parse(model());
+  const std::string text = "a green armchair in the shape of an avocado on a white background";
+  const auto whole = tokenizer->encode(text);
+
+  const auto characters = tokenizer->encode_dropout(text, 1, 3, 4);
+  CHECK(characters.size() == text.size() + 1);
+  CHECK(tokenizer->decode(characters) == text);
+
+  std::set<std::vector<int32_t>> seen;
+  size_t tokens = 0;
+  for (uint64_t index = 0; index < 200; ++index) {
+    const auto ids = tokenizer->encode_dropout(text, 0.1f, 3, index);
+    CHECK(tokenizer->decode(ids) == text);
+    CHECK(ids == tokenizer->encode_dropout(text, 0.1f, 3, index));
+    CHECK(ids != tokenizer->encode_dropout(text, 0.9f, 3, index));
+    seen.insert(ids);
+    tokens += ids.size();
+  }
+  CHECK(seen.size() > 100);
+  const double mean = static_cast<double>(tokens) / 200;
+  CHECK(mean > 1.05 * whole.size());
+  CHECK(mean < 2.0 * whole.size());
+  CHECK(tokenizer->encode_dropout(text, 0.5f, 3, 0) != tokenizer->encode_dropout(text, 0.5f, 4, 0));
+  CHECK(tokenizer->encode_dropout(text, 0.5f, 3, 0) !=
+        tokenizer->encode_dropout(text, 0.5f, 3, uint64_t{1} << 32));
+  CHECK_THROWS_AS(tokenizer->encode_dropout(text, 1.5f, 3, 0), Error);
+}
+
+TEST_CASE("sentencepiece: dropout of one merge has the published distribution") {
+  // "ab" with the one rule a b: split with probability p, whole with 1 - p, independently in every word.
+  SentencePieceModel tiny;
+  tiny.model_type = 2;
+  using Type = SentencePieceModel::Type;
+  tiny.pieces = {{"<unk>", 0, Type::unknown}, {"\u2581", -2}, {"a", -3}, {"b", -4}, {"ab", -1}};
+  const SentencePieceTokenizer tokenizer(tiny, "tiny");
+  CHECK(tokenizer.encode("ab") == std::vector<int32_t>{1, 4});
+  int split = 0;
+  constexpr int texts = 500, words = 8;
+  for (uint64_t index = 0; index < texts; ++index)
+    for (const int32_t id : tokenizer.encode_dropout("ab ab ab ab ab ab ab ab", 0.3f, 1, index))
+      split += id == 2;
+  CHECK(std::abs(split / double{texts * words} - 0.3) < 4 * std::sqrt(0.3 * 0.7 / (texts * words)));
+}
+
+TEST_CASE("sentencepiece: training is deterministic and its problems are plain errors") {
+  CHECK(train({.vocab_size = 320}) == model());
+  CHECK_THROWS_AS(train({.vocab_size = 320}, {}), Error);
+  CHECK_THROWS_AS(train({.vocab_size = 320}, {"", "  "}), Error);
+  CHECK_THROWS_AS(train({.vocab_size = 1}), Error);
+  CHECK_THROWS_AS(train({.vocab_size = 20}), Error);    // fewer than there are characters
+  CHECK_THROWS_AS(train({.vocab_size = 9000}), Error);  // more than the captions yield
+  CHECK_THROWS_WITH_AS(train({.vocab_size = 320}, {"fine", "bad \xFF byte"}),
+                       "caption 2 is not valid UTF-8 at byte 4 (0xff); save it as UTF-8", Error);
+  const auto digits = parse(train({.vocab_size = 320, .split_digits = true}));
+  CHECK(digits->encode("12").size() == digits->encode("1").size() + 1);
+  CHECK(digits->encode("10")[0] == digits->encode("12")[0]);
+
+  const test::ScratchDir scratch;
+  std::ofstream lines(scratch / "captions.txt");
+  for (const std::string& caption : captions()) lines << caption << "\r\n";
+  lines.close();
+  train_sentencepiece_file(scratch / "captions.txt", {.vocab_size = 320}, scratch / "text.model");
+  CHECK(open_tokenizer(scratch / "text.model")->encode("a red circle") ==
+        parse(model())->encode("a red circle"));
+}
+
+TEST_CASE("sentencepiece: other kinds of model and damaged files are refused, never followed") {
+  SentencePieceModel good;
+  good.model_type = 2;
+  using Type = SentencePieceModel::Type;
+  good.pieces = {{"<unk>", 0, Type::unknown}, {"a", -1}};
+  CHECK_NOTHROW(SentencePieceTokenizer(good, "m"));
+  const auto refused = [&](auto change) {
+    SentencePieceModel bad = good;
+    change(bad);
+    CHECK_THROWS_AS(SentencePieceTokenizer(bad, "m"), Error);
+  };
+  refused([](auto& m) { m.model_type = 1; });
+  refused([](auto& m) { m.pieces.clear(); });
+  refused([](auto& m) { m.pieces.erase(m.pieces.begin()); });
+  refused([](auto& m) { m.pieces.push_back({"a", -2}); });
+  refused([](auto& m) { m.pieces.push_back({"\xFF", -2}); });
+  refused([](auto& m) { m.pieces.push_back({"b", NAN}); });
+  refused([](auto& m) { m.pieces.push_back({"<0x00>", 0, Type::byte}); });
+  refused([](auto& m) { m.pieces.push_back({std::string(600, 'a'), -2}); });
+  refused([](auto& m) { m.character_map = std::string("\xFF\xFF\xFF\xFF\0", 5); });
+
+  for (size_t size = 0; size < model().size(); size = size * 5 / 4 + 1)
+    CHECK_THROWS_AS(parse(model().substr(0, size)), Error);
+  RandomStream draws(6, Stream::test);
+  int accepted = 0;
+  for (int i = 0; i < 60; ++i) {  // flipped bytes: refused, or still a tokenizer that stays in bounds
+    std::string bytes = model();
+    for (int flips = 0; flips < 20; ++flips)
+      bytes[draws.below(static_cast<uint32_t>(bytes.size()))] = static_cast<char>(draws.bits());
+    try {
+      const auto tokenizer = parse(bytes);
+      for (const char* text : {"An armchair, ﬁne ①", "漢字 ½ İ"})
+        for (const int32_t id : tokenizer->encode(text)) CHECK((id >= 0 && id < tokenizer->vocab_size()));
+      ++accepted;
+    } catch (const Error& error) {
+      CHECK(error.kind() == ErrorKind::model);
+    }
+  }
+  CHECK(accepted > 0);
+}
+
+TEST_CASE("sentencepiece: a megabyte is tokenised in well below a second") {
+  const auto tokenizer = parse(model());
+  std::string words, one_word(1 << 20, 'a');
+  while (words.size() < 1 << 20) words += "an armchair in the shape of an avocado, naïve; ";
+  for (const std::string& text : {words, one_word}) {
+    const auto start = std::chrono::steady_clock::now();
+    const size_t count = tokenizer->encode(text).size();
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+    MESSAGE(count << " tokens of " << text.size() << " bytes in " << seconds.count() << " s");
+    CHECK(count > 10000);
+    CHECK(seconds.count() < 10);  // generous for sanitizers; a loop of quadratic time takes hours
+  }
+}
