@@ -1,5 +1,5 @@
-// What a command of the program is. A command is one file, tools/<name>.cc, that defines one function returning a
-// Command, and two lines in tools/commands.cc. Nothing registers itself behind the reader's back.
+// What a command of the program is. A command is one file, tools/<name>.cc, that defines one function
+// returning a Command, and two lines in tools/commands.cc. Nothing registers itself behind the reader's back.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -18,18 +18,19 @@ struct Command {
   std::string summary;  ///< One line for the list of commands and the help.
   std::string example;  ///< What the help leads with: one or more whole command lines, without indentation.
 
-  /// Declares the options and returns what runs once they are parsed. The common options (--device, --threads,
-  /// --json, --progress, --quiet) are there already. State that both need lives in a shared_ptr that the returned
-  /// function captures. It returns the exit code, usually 0; failures are thrown as Error.
+  /// Declares the options and returns what runs once they are parsed. The common options (--device,
+  /// --threads,
+  /// --json, --progress, --quiet) are there already. State that both need lives in a shared_ptr that the
+  /// returned function captures. It returns the exit code, usually 0; failures are thrown as Error.
   std::function<std::function<int()>(CLI::App& app, CommonOptions& common)> declare;
 };
 
 /// All commands, in the order in which the help lists them.
 std::vector<Command> all_commands();
 
-/// The whole program behind main(): parses, runs one command, prints at most one `dalle1: error:` line on stderr and
-/// returns the exit code: that of the error's kind (core/error.h), or 128 + the signal's number for
-/// ErrorKind::interrupted.
+/// The whole program behind main(): parses, runs one command, prints at most one `dalle1: error:` line on
+/// stderr and returns the exit code: that of the error's kind (core/error.h), or 128 + the signal's number
+/// for ErrorKind::interrupted.
 int run_program(int argc, char** argv);
 
 }  // namespace dalle1::tools

@@ -3,11 +3,15 @@
 
 namespace dalle1::tools {
 
+Command doctor_command();
+Command grid_command();
 Command inspect_command();
 
 std::vector<Command> all_commands() {
   return {
+      grid_command(),
       inspect_command(),
+      doctor_command(),
   };
 }
 

@@ -3,9 +3,9 @@
 
 namespace dalle1::tools {
 
-/// While one of these exists, the first SIGINT or SIGTERM only sets a flag that the loop polls, so that it can save
-/// its work; a second one ends the process at once with 130 or 143. Without one, both signals have their usual
-/// effect. At most one exists at a time.
+/// While one of these exists, the first SIGINT or SIGTERM only sets a flag that the loop polls, so that it
+/// can save its work; a second one ends the process at once with 130 or 143. Without one, both signals have
+/// their usual effect. At most one exists at a time.
 class GracefulStop {
  public:
   GracefulStop();

@@ -15,13 +15,13 @@ namespace dalle1::tools {
 
 enum class ProgressMode { automatic, plain, json, none };
 
-/// Every member also has an environment variable: --device is DALLE1_DEVICE, --dvae is DALLE1_DVAE, and so on. What
-/// is typed wins.
+/// Every member also has an environment variable: --device is DALLE1_DEVICE, --dvae is DALLE1_DVAE, and so
+/// on. What is typed wins.
 struct CommonOptions {
-  std::string device = "auto";  ///< auto, cpu, cuda, cuda:1
-  int threads = 0;              ///< 0: as many as the machine lets this process use
-  bool json = false;            ///< One JSON document on stdout instead of text.
-  bool quiet = false;           ///< The same as progress = none.
+  std::string device = "auto";    ///< auto, cpu, cuda, cuda:1
+  int threads = 0;                ///< 0: as many as the machine lets this process use
+  bool json = false;              ///< One JSON document on stdout instead of text.
+  bool quiet = false;             ///< The same as progress = none.
   std::string progress = "auto";  ///< auto, plain, json, none
 
   std::string model;                     ///< Directory or published file; empty: the search rule.
@@ -45,7 +45,8 @@ CLI::Option* add_list_option(CLI::App& app, const std::string& name, std::vector
                              const std::string& description);
 
 /// Where the model is: --model, else DALLE1_MODEL, else ../share/dalle1/default beside the program, else
-/// weights/default of the checkout that the program was built from. Error(model) that lists these when none exists.
+/// weights/default of the checkout that the program was built from. Error(model) that lists these when none
+/// exists.
 std::filesystem::path find_model(const CommonOptions& common);
 /// The same, or nothing when neither an option nor a default names a model.
 std::optional<std::filesystem::path> find_model_if_any(const CommonOptions& common);

@@ -1,0 +1,78 @@
+// dalle1 doctor: what this machine offers to the program, and whether the program computes rightly on it.
+#include <fmt/format.h>
+#include <stdlib.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tools/command.h"
+#include "tools/self_test.h"
+
+namespace dalle1::tools {
+namespace {
+
+using json = nlohmann::ordered_json;
+
+json describe_devices(const CommonOptions& common) {
+  json devices = json::array();
+  const auto cpu = make_cpu_device(common.threads > 0 ? common.threads : usable_processors());
+  devices.push_back({{"device", "cpu"},
+                     {"description", cpu->describe()},
+                     {"threads", cpu->threads()},
+                     {"memory_available", cpu->available_memory()}});
+  for (int index = 0; index < cuda_device_count(); ++index) {
+    const auto cuda = make_cuda_device(index);
+    devices.push_back({{"device", fmt::format("cuda:{}", index)},
+                       {"description", cuda->describe()},
+                       {"memory_available", cuda->available_memory()}});
+  }
+  return devices;
+}
+
+void print_report(const json& report) {
+  fmt::print("dalle1 {}\n", report["version"].get<std::string>());
+  for (const auto& device : report["devices"])
+    fmt::print("{:<8} {}; {:.1f} GiB of memory free\n", device["device"].get<std::string>(),
+               device["description"].get<std::string>(),
+               device["memory_available"].get<double>() / (1u << 30));
+  if (report["devices"].size() == 1) fmt::print("cuda     none usable\n");
+  const auto& model = report["model"];
+  fmt::print("model    {}\n", model.is_null() ? "none found: give --model DIR to the commands that draw"
+                                              : model.get<std::string>());
+  fmt::print("waiting  {}\n", report["wait_policy"].get<std::string>());
+  for (const auto& check : report["self_test"])
+    fmt::print("{:<8} {}: {}\n", check["passed"].get<bool>() ? "ok" : "FAILED",
+               check["name"].get<std::string>(), check["detail"].get<std::string>());
+}
+
+int doctor(const CommonOptions& common) {
+  json report = {{"version", DALLE1_VERSION}, {"devices", describe_devices(common)}};
+  const auto model = find_model_if_any(common);
+  report["model"] = model ? json(model->string()) : json(nullptr);
+  const char* policy = getenv("OMP_WAIT_POLICY");
+  report["wait_policy"] = policy ? policy : "active";
+  bool passed = true;
+  report["self_test"] = json::array();
+  for (const auto& check : run_self_test(*make_device(common.device, usable_processors()))) {
+    passed = passed && check.passed;
+    report["self_test"].push_back({{"name", check.name}, {"passed", check.passed}, {"detail", check.detail}});
+  }
+  if (common.json)
+    fmt::print("{}\n", report.dump(2));
+  else
+    print_report(report);
+  check(passed, ErrorKind::internal,
+        "the self-test failed: this build does not compute rightly on this machine");
+  return 0;
+}
+
+}  // namespace
+
+Command doctor_command() {
+  return {"doctor", "Devices, memory, and a self-test of seconds", "dalle1 doctor",
+          [](CLI::App& app, CommonOptions& common) {
+            add_model_options(app, common);
+            return [&common] { return doctor(common); };
+          }};
+}
+
+}  // namespace dalle1::tools
