@@ -29,9 +29,10 @@ fs::path program_directory() {
   return fs::read_symlink("/proc/self/exe", error).parent_path();
 }
 
-std::vector<fs::path> default_models() {
-  return {program_directory().parent_path() / "share/dalle1/default",
-          fs::path(DALLE1_CHECKOUT) / "weights/default"};
+// Where files that come with the program may be, in this order.
+std::vector<fs::path> shared_places(const std::string& name) {
+  return {program_directory().parent_path() / "share/dalle1" / name,
+          fs::path(DALLE1_CHECKOUT) / "weights" / name};
 }
 
 }  // namespace
@@ -86,7 +87,7 @@ CLI::Option* add_list_option(CLI::App& app, const std::string& name, std::vector
 
 std::optional<fs::path> find_model_if_any(const CommonOptions& common) {
   if (!common.model.empty()) return fs::path(common.model);
-  for (const auto& path : default_models())
+  for (const auto& path : shared_places("default"))
     if (fs::exists(path / "model.json")) return path;
   return std::nullopt;
 }
@@ -96,9 +97,17 @@ fs::path find_model(const CommonOptions& common) {
     check(fs::exists(*path), ErrorKind::model, "there is no model at {}", path->string());
     return *path;
   }
-  const auto defaults = default_models();
+  const auto defaults = shared_places("default");
   fail(ErrorKind::model, "no model: give --model DIR or set DALLE1_MODEL (looked in {} and {})",
        defaults[0].string(), defaults[1].string());
+}
+
+fs::path shared_file(const std::string& name) {
+  const auto places = shared_places(name);
+  for (const auto& path : places)
+    if (fs::exists(path)) return path;
+  fail(ErrorKind::internal, "the installation is not whole: {} is neither at {} nor at {}", name,
+       places[0].string(), places[1].string());
 }
 
 int usable_processors() {

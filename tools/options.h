@@ -51,6 +51,11 @@ std::filesystem::path find_model(const CommonOptions& common);
 /// The same, or nothing when neither an option nor a default names a model.
 std::optional<std::filesystem::path> find_model_if_any(const CommonOptions& common);
 
+/// A file that comes with the program, such as "tokenizers/clip_bpe.txt.gz": ../share/dalle1/NAME beside the
+/// program, else weights/NAME of the checkout. Error(internal) when it is in neither place: the installation
+/// is not whole.
+std::filesystem::path shared_file(const std::string& name);
+
 /// Processors that this process may use: its affinity mask, further limited by the control group's quota.
 int usable_processors();
 

@@ -1,0 +1,92 @@
+#include "tools/models.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "weights/model_dir.h"
+#include "weights/open.h"
+
+namespace dalle1::tools {
+namespace fs = std::filesystem;
+namespace {
+
+const std::vector<std::string>& files_of(const CommonOptions& common, std::string_view part) {
+  if (part == "dvae") return common.dvae;
+  if (part == "transformer") return common.transformer;
+  check(part == "clip", ErrorKind::internal, "a model has no part '{}'", part);
+  return common.clip;
+}
+
+// What --PART or else --model names; empty when neither is there.
+std::vector<fs::path> paths_of(const CommonOptions& common, std::string_view part) {
+  const auto& files = files_of(common, part);
+  if (!files.empty()) return {files.begin(), files.end()};
+  if (const auto model = find_model_if_any(common)) return {find_model(common)};
+  return {};
+}
+
+bool directory_lacks(const std::vector<fs::path>& paths, std::string_view part) {
+  if (paths.size() != 1 || !weights::is_model_dir(paths[0])) return false;
+  return weights::read_model_dir(paths[0]).parts.count(std::string(part)) == 0;
+}
+
+std::unique_ptr<text::Tokenizer> open_kind(const weights::TokenizerFile& file) {
+  auto tokenizer = text::open_tokenizer(file.path);
+  check(tokenizer->kind() == file.kind, ErrorKind::model, "{}: model.json calls it {}, and it is {}",
+        file.path.string(), file.kind, tokenizer->kind());
+  return tokenizer;
+}
+
+}  // namespace
+
+nlohmann::json config_for(const CommonOptions& common, std::string_view part) {
+  const std::string* chosen = nullptr;
+  std::string value;
+  for (const auto& entry : common.config) {
+    const auto equals = entry.find('=');
+    if (equals == std::string::npos) {
+      if (!chosen) value = entry, chosen = &entry;
+      continue;
+    }
+    const auto name = entry.substr(0, equals);
+    check(name == "dvae" || name == "transformer" || name == "clip", ErrorKind::usage,
+          "--config {}: there is no part '{}'; there are dvae, transformer and clip", entry, name);
+    if (name == part) value = entry.substr(equals + 1), chosen = &entry;
+  }
+  return chosen ? weights::read_config(value) : nlohmann::json();
+}
+
+std::optional<weights::Checkpoint> open_part_if_any(const CommonOptions& common, std::string_view part) {
+  const auto paths = paths_of(common, part);
+  if (paths.empty() || (files_of(common, part).empty() && directory_lacks(paths, part))) return std::nullopt;
+  return weights::open_checkpoint(paths, config_for(common, part), part);
+}
+
+weights::Checkpoint open_part(const CommonOptions& common, std::string_view part) {
+  auto paths = paths_of(common, part);
+  if (paths.empty()) paths = {find_model(common)};  // throws with the places that were looked at
+  return weights::open_checkpoint(paths, config_for(common, part), part);
+}
+
+std::unique_ptr<text::Tokenizer> open_text_tokenizer(const CommonOptions& common) {
+  if (!common.tokenizer.empty()) return text::open_tokenizer(common.tokenizer.front());
+  const auto model = find_model(common);
+  check(weights::is_model_dir(model), ErrorKind::model,
+        "{} is not a model directory and has no tokenizer: give --tokenizer FILE", model.string());
+  const auto directory = weights::read_model_dir(model);
+  check(directory.tokenizer.has_value(), ErrorKind::model, "{} has no tokenizer: give --tokenizer FILE",
+        model.string());
+  return open_kind(*directory.tokenizer);
+}
+
+std::unique_ptr<text::Tokenizer> open_clip_tokenizer(const CommonOptions& common) {
+  const auto paths = paths_of(common, "clip");
+  if (paths.size() == 1 && weights::is_model_dir(paths[0])) {
+    const auto directory = weights::read_model_dir(paths[0]);
+    if (directory.clip_tokenizer) return open_kind(*directory.clip_tokenizer);
+  }
+  // A published CLIP file relies on the one tokenizer that all of them share.
+  return text::open_tokenizer(shared_file("tokenizers/clip_bpe.txt.gz"));
+}
+
+}  // namespace dalle1::tools
