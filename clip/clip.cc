@@ -1,0 +1,95 @@
+#include "clip/clip.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/ops/elementwise.h"
+#include "core/ops/embedding.h"
+#include "core/ops/linear.h"
+#include "core/ops/movement.h"
+#include "core/ops/reduce.h"
+#include "core/random/philox.h"
+
+namespace dalle1::clip {
+
+Clip::Clip(const ClipConfig& config, Device& device)
+    : config_(config),
+      vision_(config.is_resnet() ? make_modified_resnet(config, device)
+                                 : make_vision_transformer(config, device)),
+      token_embedding_(Tensor::zeros(device, {config.vocab_size, config.transformer_width})),
+      positional_embedding_(Tensor::zeros(device, {config.context_length, config.transformer_width})),
+      ln_final_(device, config.transformer_width),
+      text_projection_(Tensor::zeros(device, {config.transformer_width, config.embed_dim})),
+      logit_scale_(Tensor::full(device, {}, std::log(1.0f / 0.07f))) {
+  for (int64_t i = 0; i < config.transformer_layers; ++i) {
+    blocks_.emplace_back(device, config.transformer_width, config.transformer_heads);
+  }
+}
+
+Tensor Clip::encode_texts(Context& context, const Tensor& ids) const {
+  check(ids.rank() == 2 && ids.dim(1) == config_.context_length, ErrorKind::internal,
+        "encode_texts: ids {} for a context of {}", ids.shape().str(), config_.context_length);
+  const int64_t batch = ids.dim(0), length = ids.dim(1), width = config_.transformer_width;
+  Tensor x = ops::add(context, ops::embedding(context, ids, token_embedding_), positional_embedding_);
+  const auto pattern = AttentionPattern::causal(static_cast<int32_t>(length));
+  for (const auto& block : blocks_) x = block.forward(context, x, pattern);
+  x = ln_final_(context, x);
+  // The feature of a text is that of its end token.
+  const std::vector<int64_t> values = ids.to_ints();
+  std::vector<int64_t> ends;
+  for (int64_t b = 0; b < batch; ++b) {
+    const auto row = values.begin() + b * length;
+    const auto end = config_.end_token < 0 ? std::max_element(row, row + length)
+                                           : std::find(row, row + length, config_.end_token);
+    check(end != row + length, ErrorKind::input, "text {} has no end token", b);
+    ends.push_back(b * length + (end - row));
+  }
+  const Tensor picked = Tensor::from(*context.device, {batch}, ends);
+  const Tensor feature = ops::embedding(context, picked, ops::reshape(context, x, {batch * length, width}));
+  return ops::linear(context, feature, ops::permute(context, text_projection_, {1, 0}));
+}
+
+float Clip::scale() const { return std::exp(logit_scale_.item()); }
+
+void Clip::visit(const ParameterVisitor& visitor) {
+  visitor("positional_embedding", positional_embedding_);
+  visitor("text_projection", text_projection_);
+  visitor("logit_scale", logit_scale_);
+  vision_->visit([&](const std::string& name, Tensor& tensor) { visitor("visual." + name, tensor); });
+  for (size_t i = 0; i < blocks_.size(); ++i) {
+    blocks_[i].visit(fmt::format("transformer.resblocks.{}", i), visitor);
+  }
+  visitor("token_embedding.weight", token_embedding_);
+  ln_final_.visit("ln_final", visitor);
+}
+
+void Clip::initialise(uint64_t seed) {
+  const auto layers = static_cast<float>(2 * config_.transformer_layers);
+  uint32_t index = 0;
+  visit([&](const std::string& name, Tensor& tensor) {
+    ++index;
+    // Vectors: norms start at one, biases and the statistics of batch norms as constructed.
+    const bool table = name.ends_with("embedding") || name.ends_with("embedding.weight");
+    if (tensor.rank() < 2 && !table) return;
+    float deviation = 1.0f / std::sqrt(static_cast<float>(tensor.numel() / tensor.dim(0)));
+    if (table)
+      deviation =
+          name.starts_with("visual.") ? 1.0f / std::sqrt(static_cast<float>(config_.vision_width)) : 0.02f;
+    if (name.ends_with("proj") || name == "text_projection")
+      deviation = 1.0f / std::sqrt(static_cast<float>(tensor.dim(0)));
+    if (name.ends_with("out_proj.weight") || name.ends_with("c_proj.weight")) deviation /= std::sqrt(layers);
+    RandomStream random(seed, Stream::initialisation, index);
+    std::vector<float> values(tensor.numel());
+    for (float& value : values) value = deviation * random.normal();
+    tensor.device().copy_from_host(tensor.raw(), values.data(), tensor.bytes());
+    tensor.touch();
+  });
+}
+
+Tensor cosines(const Tensor& image_features, const Tensor& text_features) {
+  Context context(image_features.device());
+  return ops::linear(context, ops::l2_normalise(context, image_features),
+                     ops::l2_normalise(context, text_features));
+}
+
+}  // namespace dalle1::clip

@@ -1,0 +1,111 @@
+#include "clip/config.h"
+
+#include <functional>
+#include <map>
+
+#include "core/error.h"
+
+namespace dalle1::clip {
+namespace {
+
+using nlohmann::json;
+
+// Every field once: its name, how it is written and how it is read.
+struct Field {
+  std::function<json(const ClipConfig&)> get;
+  std::function<void(ClipConfig&, const json&)> set;
+};
+
+template <typename T>
+Field plain(T ClipConfig::*member) {
+  return {[member](const ClipConfig& c) { return json(c.*member); },
+          [member](ClipConfig& c, const json& value) { c.*member = value.get<T>(); }};
+}
+
+const std::map<std::string, Field>& fields() {
+  static const std::map<std::string, Field> table{
+      {"embed_dim", plain(&ClipConfig::embed_dim)},
+      {"image_resolution", plain(&ClipConfig::image_resolution)},
+      {"vision_width", plain(&ClipConfig::vision_width)},
+      {"context_length", plain(&ClipConfig::context_length)},
+      {"vocab_size", plain(&ClipConfig::vocab_size)},
+      {"transformer_width", plain(&ClipConfig::transformer_width)},
+      {"transformer_heads", plain(&ClipConfig::transformer_heads)},
+      {"transformer_layers", plain(&ClipConfig::transformer_layers)},
+      {"end_token", plain(&ClipConfig::end_token)},
+      {"mean", plain(&ClipConfig::mean)},
+      {"std", plain(&ClipConfig::deviation)},
+      {"vision_layers",
+       {[](const ClipConfig& c) { return c.is_resnet() ? json(c.vision_layers) : json(c.vision_layers[0]); },
+        [](ClipConfig& c, const json& value) {
+          c.vision_layers =
+              value.is_array() ? value.get<std::vector<int64_t>>() : std::vector{value.get<int64_t>()};
+        }}},
+      {"vision_patch_size",
+       {[](const ClipConfig& c) { return c.is_resnet() ? json() : json(c.vision_patch_size); },
+        [](ClipConfig& c, const json& value) {
+          c.vision_patch_size = value.is_null() ? 0 : value.get<int64_t>();
+        }}}};
+  return table;
+}
+
+void validate(const ClipConfig& c) {
+  auto positive = [](int64_t value, const char* name) {
+    check(value > 0 && value <= (1 << 20), ErrorKind::model, "CLIP configuration: {} is {}", name, value);
+  };
+  positive(c.embed_dim, "embed_dim");
+  positive(c.image_resolution, "image_resolution");
+  positive(c.vision_width, "vision_width");
+  positive(c.context_length, "context_length");
+  positive(c.vocab_size, "vocab_size");
+  positive(c.transformer_width, "transformer_width");
+  positive(c.transformer_heads, "transformer_heads");
+  positive(c.transformer_layers, "transformer_layers");
+  check(c.vision_layers.size() == 1 || c.vision_layers.size() == 4, ErrorKind::model,
+        "CLIP configuration: vision_layers has {} entries; give one (ViT) or four (ResNet)",
+        c.vision_layers.size());
+  for (int64_t layers : c.vision_layers) positive(layers, "vision_layers");
+  if (c.is_resnet()) {
+    check(c.image_resolution % 32 == 0, ErrorKind::model,
+          "CLIP configuration: image_resolution {} is not a multiple of 32", c.image_resolution);
+    check(c.vision_width % 2 == 0, ErrorKind::model, "CLIP configuration: vision_width {} is odd",
+          c.vision_width);
+  } else {
+    positive(c.vision_patch_size, "vision_patch_size");
+    check(c.image_resolution % c.vision_patch_size == 0, ErrorKind::model,
+          "CLIP configuration: image_resolution {} is not a multiple of vision_patch_size {}",
+          c.image_resolution, c.vision_patch_size);
+    check(c.vision_width % 64 == 0, ErrorKind::model,
+          "CLIP configuration: vision_width {} is not a multiple of 64", c.vision_width);
+  }
+  check(c.transformer_width % c.transformer_heads == 0, ErrorKind::model,
+        "CLIP configuration: transformer_width {} is not a multiple of transformer_heads {}",
+        c.transformer_width, c.transformer_heads);
+}
+
+}  // namespace
+
+json ClipConfig::to_json() const {
+  json object{{"kind", "openai"}};
+  for (const auto& [name, field] : fields()) object[name] = field.get(*this);
+  return object;
+}
+
+ClipConfig clip_config_from_json(const json& object) {
+  check(object.is_object(), ErrorKind::model, "CLIP configuration: not a JSON object");
+  ClipConfig config;
+  for (const auto& [name, value] : object.items()) {
+    if (name == "kind") continue;
+    const auto field = fields().find(name);
+    check(field != fields().end(), ErrorKind::model, "CLIP configuration: unknown field '{}'", name);
+    try {
+      field->second.set(config, value);
+    } catch (const json::exception&) {
+      fail(ErrorKind::model, "CLIP configuration: '{}' cannot be {}", name, value.dump());
+    }
+  }
+  validate(config);
+  return config;
+}
+
+}  // namespace dalle1::clip

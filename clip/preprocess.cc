@@ -1,0 +1,49 @@
+#include "clip/preprocess.h"
+
+#include "core/image/resample.h"
+
+namespace dalle1::clip {
+
+Image fit_to_resolution(const Image& image, int64_t resolution) {
+  const int side = static_cast<int>(resolution);
+  const Filter filter = filter_as_pillow(image, Filter::bicubic);
+  return to_rgb(crop_centre(resize_shorter_side(image, side, filter, SideRounding::truncate), side));
+}
+
+Tensor normalise(Device& device, const ClipConfig& config, std::span<const Image> images) {
+  const int64_t side = config.image_resolution, plane = side * side;
+  std::vector<float> values(images.size() * 3 * plane);
+  for (size_t i = 0; i < images.size(); ++i) {
+    check(images[i].width == side && images[i].height == side && images[i].channels == 3, ErrorKind::internal,
+          "normalise: a picture of {}x{}x{} for a resolution of {}", images[i].width, images[i].height,
+          images[i].channels, side);
+    for (int64_t p = 0; p < plane; ++p) {
+      for (int64_t c = 0; c < 3; ++c) {
+        const float value = static_cast<float>(images[i].pixels[p * 3 + c]) / 255.0f;
+        values[(i * 3 + c) * plane + p] = (value - config.mean[c]) / config.deviation[c];
+      }
+    }
+  }
+  return Tensor::from(device, {static_cast<int64_t>(images.size()), 3, side, side}, values);
+}
+
+Tensor preprocess(Device& device, const ClipConfig& config, std::span<const Image> images) {
+  std::vector<Image> fitted;
+  for (const Image& image : images) fitted.push_back(fit_to_resolution(image, config.image_resolution));
+  return normalise(device, config, fitted);
+}
+
+Tensor tokenize(Device& device, const ClipConfig& config, const text::Tokenizer& tokenizer,
+                std::span<const std::string> texts, bool truncate) {
+  text::SpecialIds special = tokenizer.special();
+  special.pad = 0;
+  std::vector<int64_t> ids;
+  for (const std::string& text : texts) {
+    const auto row = text::frame(tokenizer.encode(text), special, config.context_length,
+                                 truncate ? text::Overflow::keep_eos : text::Overflow::refuse, "CLIP's text");
+    ids.insert(ids.end(), row.begin(), row.end());
+  }
+  return Tensor::from(device, {static_cast<int64_t>(texts.size()), config.context_length}, ids);
+}
+
+}  // namespace dalle1::clip

@@ -1,0 +1,71 @@
+#include "clip/blocks.h"
+#include "clip/vision.h"
+#include "core/ops/conv2d.h"
+#include "core/ops/elementwise.h"
+#include "core/ops/linear.h"
+#include "core/ops/movement.h"
+
+namespace dalle1::clip {
+namespace {
+
+class VisionTransformer final : public ImageEncoder {
+ public:
+  VisionTransformer(const ClipConfig& config, Device& device)
+      : patch_(config.vision_patch_size),
+        grid_(config.image_resolution / patch_),
+        width_(config.vision_width),
+        conv1_(Tensor::zeros(device, {width_, 3, patch_, patch_})),
+        class_embedding_(Tensor::zeros(device, {width_})),
+        positional_embedding_(Tensor::zeros(device, {grid_ * grid_ + 1, width_})),
+        proj_(Tensor::zeros(device, {width_, config.embed_dim})),
+        ln_pre_(device, width_),
+        ln_post_(device, width_) {
+    for (int64_t i = 0; i < config.vision_layers[0]; ++i)
+      blocks_.emplace_back(device, width_, config.vision_heads());
+  }
+
+  Tensor forward(Context& context, const Tensor& images) override {
+    const int64_t batch = images.dim(0), tokens = grid_ * grid_ + 1;
+    ops::Conv2dOptions options;
+    options.geometry.stride = static_cast<int>(patch_);
+    Tensor x = ops::conv2d(context, images, conv1_, Tensor(), options);  // [B, C, g, g]
+    x = ops::permute(context, ops::reshape(context, x, {batch, width_, grid_ * grid_}), {0, 2, 1});
+    const Tensor zeros = Tensor::zeros(*context.device, {batch, 1, width_});
+    const Tensor first = ops::add(context, zeros, ops::reshape(context, class_embedding_, {1, 1, width_}));
+    x = ops::add(context, ops::concat(context, {first, x}, 1), positional_embedding_);
+    x = ln_pre_(context, x);
+    const auto pattern = AttentionPattern::full(static_cast<int32_t>(tokens));
+    for (const auto& block : blocks_) x = block.forward(context, x, pattern);
+    const Tensor feature = ops::reshape(context, ops::slice(context, x, 1, 0, 1), {batch, width_});
+    return ops::linear(context, ln_post_(context, feature), ops::permute(context, proj_, {1, 0}));
+  }
+
+  void visit(const ParameterVisitor& visitor) override {
+    visitor("class_embedding", class_embedding_);
+    visitor("positional_embedding", positional_embedding_);
+    visitor("proj", proj_);
+    visitor("conv1.weight", conv1_);
+    ln_pre_.visit("ln_pre", visitor);
+    for (size_t i = 0; i < blocks_.size(); ++i) {
+      blocks_[i].visit(fmt::format("transformer.resblocks.{}", i), visitor);
+    }
+    ln_post_.visit("ln_post", visitor);
+  }
+
+ private:
+  int64_t patch_, grid_, width_;
+  Tensor conv1_;                 // [C, 3, patch, patch]
+  Tensor class_embedding_;       // [C]
+  Tensor positional_embedding_;  // [g * g + 1, C]
+  Tensor proj_;                  // [C, embed_dim], applied from the right
+  LayerNorm ln_pre_, ln_post_;
+  std::vector<ResidualAttentionBlock> blocks_;
+};
+
+}  // namespace
+
+std::unique_ptr<ImageEncoder> make_vision_transformer(const ClipConfig& config, Device& device) {
+  return std::make_unique<VisionTransformer>(config, device);
+}
+
+}  // namespace dalle1::clip
