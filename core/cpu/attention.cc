@@ -51,19 +51,6 @@ struct Heads {
   int64_t key_offset(int64_t head) const { return head / heads * keys * stride() + head % heads * size; }
 };
 
-cpu::AttentionTiles tiles_of(const cpu::AttentionPlan& plan) {
-  cpu::AttentionTiles tiles;
-  tiles.queries = plan.queries;
-  tiles.keys = plan.keys;
-  tiles.key_tiles = plan.key_tiles();
-  tiles.query_order = plan.query_order.data();
-  tiles.key_order = plan.key_order.data();
-  tiles.begin = plan.begin.data();
-  tiles.visits = plan.visits.data();
-  tiles.masks = plan.masks.empty() ? nullptr : plan.masks.front().data();
-  return tiles;
-}
-
 cpu::AttentionHead head_of(const Heads& heads, int64_t index, const Tensor& q, const Tensor& k,
                            const Tensor& v, const Tensor& y, const Tensor& logsumexp) {
   cpu::AttentionHead head;
@@ -85,7 +72,7 @@ void CpuKernels::attention(const Tensor& q, const Tensor& k, const Tensor& v, co
   if (y.numel() == 0) return;
   if (!attention_plans_) attention_plans_ = std::make_shared<AttentionPlans>();
   const auto plan = attention_plans_->find(pattern, heads.queries, heads.keys);
-  const cpu::AttentionTiles tiles = tiles_of(*plan);
+  const cpu::AttentionTiles tiles = plan->tiles();
   const cpu::AttentionKernels& kernels = cpu::attention_kernels(cpu::best_isa());
   // A head's queries are shared out only when there are fewer heads than threads.
   const int64_t parts =
@@ -111,7 +98,7 @@ void CpuKernels::attention_backward(const Tensor& q, const Tensor& k, const Tens
   if (k.numel() == 0) return;
   if (!attention_plans_) attention_plans_ = std::make_shared<AttentionPlans>();
   const auto plan = attention_plans_->find(pattern, heads.queries, heads.keys);
-  const cpu::AttentionTiles tiles = tiles_of(*plan);
+  const cpu::AttentionTiles tiles = plan->tiles();
   const cpu::AttentionKernels& kernels = cpu::attention_kernels(cpu::best_isa());
   const cpu::ThreadScratch scratch(q.device(), std::min<int64_t>(threads_, heads.count()),
                                    kernels.backward_scratch(tiles.key_tiles, heads.size));

@@ -54,6 +54,19 @@ AttentionPlan full_plan(int32_t queries, int32_t keys) {
 
 }  // namespace
 
+AttentionTiles AttentionPlan::tiles() const {
+  AttentionTiles tiles;
+  tiles.queries = queries;
+  tiles.keys = keys;
+  tiles.key_tiles = key_tiles();
+  tiles.query_order = query_order.data();
+  tiles.key_order = key_order.data();
+  tiles.begin = begin.data();
+  tiles.visits = visits.data();
+  tiles.masks = masks.empty() ? nullptr : masks.front().data();
+  return tiles;
+}
+
 AttentionPlan make_attention_plan(const AttentionPattern& pattern, int32_t queries, int32_t keys) {
   if (pattern.kind == PatternKind::full) return full_plan(queries, keys);
   check(queries == keys && keys <= pattern.length(), ErrorKind::internal,

@@ -23,6 +23,7 @@ struct AttentionPlan {
 
   int query_tiles() const { return static_cast<int>(begin.size()) - 1; }
   int key_tiles() const { return (keys + attention_tile - 1) / attention_tile; }
+  AttentionTiles tiles() const;  ///< Valid as long as the plan.
 };
 
 /// `full` takes any number of queries and keys; other kinds take as many queries as keys, the whole sequence

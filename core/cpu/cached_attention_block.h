@@ -72,11 +72,17 @@ void score_prefix(const CachedAttentionBlock& block, const CachedScratch& s) {
   }
 }
 
+/// The next candidate's row is on its way while this one is used.
+inline void prefetch(const float* place) { _mm_prefetch(reinterpret_cast<const char*>(place), _MM_HINT_T0); }
+
 /// Sixteen partial sums over d, then the tree of sum().
-inline float dot(const float* a, const float* b, int64_t size) {
+inline float dot(const float* a, const float* b, int64_t size, int64_t next) {
   Lanes products = zero();
   int64_t d = 0;
-  for (; d + lane_count <= size; d += lane_count) products = fma(load(a + d), load(b + d), products);
+  for (; d + lane_count <= size; d += lane_count) {
+    prefetch(b + d + next);
+    products = fma(load(a + d), load(b + d), products);
+  }
   if (d < size) {
     const int rest = static_cast<int>(size - d);
     products = fma(load_first(a + d, rest), load_first(b + d, rest), products);
@@ -92,7 +98,8 @@ void score_private(const CachedAttentionBlock& block, const CachedScratch& s) {
     const float* query = s.queries + n * padded_size(block.size);
     const float* keys = block.keys + n * block.store_stride;
     for (int64_t j = 0; j < block.slot_count; ++j)
-      scores[j * s.width + n] = dot(query, keys + int64_t{block.slots[j]} * block.size, block.size);
+      scores[j * s.width + n] =
+          dot(query, keys + int64_t{block.slots[j]} * block.size, block.size, block.store_stride);
   }
 }
 
@@ -143,20 +150,42 @@ void add_prefix_values(const CachedAttentionBlock& block, const CachedScratch& s
   }
 }
 
+/// sums[0 .. C * 16) += the visible values of one candidate from column d on; `last` lanes of the last
+/// register.
+template <int C>
+void add_columns(const CachedAttentionBlock& block, const float* weights, int64_t width, const float* values,
+                 int64_t d, int last, float* sums) {
+  Lanes totals[C];
+#pragma GCC unroll 8
+  for (int i = 0; i < C; ++i) totals[i] = load(sums + d + i * lane_count);
+  for (int64_t j = 0; j < block.slot_count; ++j) {
+    const float* value = values + int64_t{block.slots[j]} * block.size + d;
+    const Lanes weight = broadcast(weights[j * width]);
+#pragma GCC unroll 8
+    for (int i = 0; i < C; ++i) {
+      const float* part = value + i * lane_count;
+      prefetch(part + block.store_stride);
+      const Lanes loaded = i + 1 < C || last == lane_count ? load(part) : load_first(part, last);
+      totals[i] = fma(weight, loaded, totals[i]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < C; ++i) store(sums + d + i * lane_count, totals[i]);
+}
+
 void add_private_values(const CachedAttentionBlock& block, const CachedScratch& s) {
-  const float* weights = s.scores + block.prefix_rows * s.width;
+  constexpr int64_t step = 4 * lane_count;
   for (int64_t n = 0; n < block.count; ++n) {
+    const float* weights = s.scores + block.prefix_rows * s.width + n;
     const float* values = block.values + n * block.store_stride;
     float* sums = s.sums + n * padded_size(block.size);
-    for (int64_t d = 0; d < block.size; d += lane_count) {
+    int64_t d = 0;
+    for (; d + step <= block.size; d += step)
+      add_columns<4>(block, weights, s.width, values, d, lane_count, sums);
+    for (; d < block.size; d += lane_count) {
       const int64_t room = block.size - d;
-      Lanes total = load(sums + d);
-      for (int64_t j = 0; j < block.slot_count; ++j) {
-        const float* value = values + int64_t{block.slots[j]} * block.size + d;
-        const Lanes part = room >= lane_count ? load(value) : load_first(value, static_cast<int>(room));
-        total = fma(broadcast(weights[j * s.width + n]), part, total);
-      }
-      store(sums + d, total);
+      add_columns<1>(block, weights, s.width, values, d,
+                     room < lane_count ? static_cast<int>(room) : lane_count, sums);
     }
   }
 }

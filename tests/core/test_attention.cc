@@ -5,6 +5,7 @@
 #include <cmath>
 #include <random>
 
+#include "core/cpu/attention_plan.h"
 #include "core/ops/kernels.h"
 
 namespace dalle1 {
@@ -181,6 +182,37 @@ TEST_CASE("tiled attention gives the same bits for any number of threads") {
   const Results a = run(*one, s, pattern, 0.25f), b = run(*three, s, pattern, 0.25f);
   CHECK(a.y.to_floats() == b.y.to_floats());
   CHECK(a.gradients.dk.to_floats() == b.gradients.dk.to_floats());
+}
+
+TEST_CASE("tiled attention has the same bits on both instruction sets") {
+  if (!cpu::supports(cpu::Isa::avx512)) {
+    MESSAGE("skipped: this processor has no AVX-512");
+    return;
+  }
+  constexpr int32_t length = 118, size = 20;
+  const cpu::AttentionPlan plan =
+      cpu::make_attention_plan(grid_pattern(PatternKind::row, 37, 9), length, length);
+  const auto run_isa = [&](cpu::Isa isa) {
+    const auto& kernels = cpu::attention_kernels(isa);
+    const auto q = random_values(length * size, 1), k = random_values(length * size, 2);
+    const auto v = random_values(length * size, 3), dy = random_values(length * size, 4);
+    std::vector<std::vector<float>> out(4, std::vector<float>(length * size));
+    std::vector<float> logsumexp(length);
+    cpu::AttentionHead head;
+    head.q = q.data(), head.k = k.data(), head.v = v.data(), head.y = out[0].data();
+    head.logsumexp = logsumexp.data();
+    head.stride = head.size = size;
+    head.scale = 0.2f;
+    const int64_t floats = std::max(kernels.forward_scratch(plan.key_tiles(), size),
+                                    kernels.backward_scratch(plan.key_tiles(), size));
+    std::vector<float> scratch(floats);
+    kernels.forward(plan.tiles(), head, 0, plan.query_tiles(), scratch.data());
+    kernels.backward(plan.tiles(), head, {dy.data(), out[1].data(), out[2].data(), out[3].data()},
+                     scratch.data());
+    out.push_back(logsumexp);
+    return out;
+  };
+  CHECK(run_isa(cpu::Isa::avx2) == run_isa(cpu::Isa::avx512));
 }
 
 TEST_CASE("tiled attention survives scores of any size") {
