@@ -85,10 +85,12 @@ std::string train_sentencepiece(const NextCaption& next, const SentencePieceTrai
   const auto status =
       sentencepiece::SentencePieceTrainer::Train(trainer_options(training), &captions, &model);
   captions.rethrow();
-  check(status.ok(), ErrorKind::input,
-        "a tokenizer of {} pieces cannot be trained on these captions: {}; give more captions or another "
-        "--vocab",
-        training.vocab_size, status.error_message());
+  if (!status.ok()) {
+    std::string_view reason = status.error_message();  // "file.cc(line) [condition] what is wrong"
+    if (const size_t end = reason.rfind("] "); end != reason.npos) reason.remove_prefix(end + 2);
+    fail(ErrorKind::input, "a tokenizer of {} pieces cannot be trained on these captions: {}",
+         training.vocab_size, reason);
+  }
   return model;
 }
 

@@ -171,8 +171,16 @@ TEST_CASE("sentencepiece: training is deterministic and its problems are plain e
   CHECK_THROWS_AS(train({.vocab_size = 320}, {}), Error);
   CHECK_THROWS_AS(train({.vocab_size = 320}, {"", "  "}), Error);
   CHECK_THROWS_AS(train({.vocab_size = 1}), Error);
-  CHECK_THROWS_AS(train({.vocab_size = 20}), Error);    // fewer than there are characters
-  CHECK_THROWS_AS(train({.vocab_size = 9000}), Error);  // more than the captions yield
+  CHECK_THROWS_AS(train({.vocab_size = 20}), Error);  // fewer than there are characters
+  try {
+    train({.vocab_size = 9000});
+    FAIL("trained more pieces than the captions yield");
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::input);
+    CHECK(std::string(error.what())
+              .starts_with("a tokenizer of 9000 pieces cannot be trained on these captions: "
+                           "Vocabulary size too high (9000). Please set it to a value <= "));
+  }
   CHECK_THROWS_WITH_AS(train({.vocab_size = 320}, {"fine", "bad \xFF byte"}),
                        "caption 2 is not valid UTF-8 at byte 4 (0xff); save it as UTF-8", Error);
   const auto digits = parse(train({.vocab_size = 320, .split_digits = true}));
