@@ -1,17 +1,32 @@
-// Training state as a safetensors file: the JSON state is in the header's metadata, so that a checkpoint can
-// be looked into with any tool that knows the format.
+// What one file of any container holds, before anyone asks which model it is.
 #pragma once
 
-#include "core/train/checkpoint_store.h"
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "weights/checkpoint.h"
+#include "weights/file_bytes.h"
 
 namespace dalle1::weights {
 
-class SafetensorsState final : public StateFormat {
- public:
-  void write(const std::filesystem::path& path, const nlohmann::json& state,
-             const NamedTensors& tensors) const override;
-  nlohmann::json read(const std::filesystem::path& path, const NamedTensors& tensors) const override;
-  nlohmann::json read_state(const std::filesystem::path& path) const override;
+struct StateFile {
+  std::string name;        ///< The path.
+  std::string container;   ///< "safetensors", "PyTorch zip", "TorchScript", "PyTorch legacy".
+  std::string root_class;  ///< "dall_e.encoder.Encoder" where a whole module was pickled; empty for a dict.
+  std::map<std::string, std::string> metadata;  ///< Of safetensors.
+  std::map<std::string, nlohmann::json>
+      attributes;                  ///< Numbers, texts and short lists beside the tensors, by path.
+  std::vector<RawTensor> tensors;  ///< Names are paths of attributes joined by dots, unique.
+
+  bool has(std::string_view tensor) const;
 };
+
+/// Reads a file of any known container, recognised by its first bytes and its structure, never by its suffix.
+/// A JSON index reads its shards. Error(model) when it is none of them.
+StateFile read_state_file(const std::filesystem::path& path);
+StateFile read_state_file(const FileBytes& file);
 
 }  // namespace dalle1::weights

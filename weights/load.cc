@@ -1,0 +1,89 @@
+#include "weights/load.h"
+
+#include <unordered_set>
+
+#include "weights/pack.h"
+#include "weights/small_json.h"
+
+namespace dalle1::weights {
+namespace {
+
+/// Collects names for one line of an error.
+class NameList {
+ public:
+  void add(const std::string& name) {
+    if (++count_ <= most_shown) text_ += (text_.empty() ? "" : ", ") + name;
+  }
+  size_t count() const { return count_; }
+  std::string text() const {
+    return count_ <= most_shown ? text_ : fmt::format("{} and {} more", text_, count_ - most_shown);
+  }
+
+ private:
+  static constexpr size_t most_shown = 50;
+  size_t count_ = 0;
+  std::string text_;
+};
+
+void check_match(const VisitParameters& visit, const Checkpoint& checkpoint, const TensorIndex& index) {
+  NameList missing, extra, misshaped;
+  std::unordered_set<std::string> wanted;
+  visit([&](const std::string& name, Tensor& parameter) {
+    wanted.insert(name);
+    const RawTensor* tensor = index.find(name);
+    if (!tensor)
+      missing.add(name);
+    else if (tensor->shape != parameter.shape().extents())
+      misshaped.add(
+          fmt::format("{} {} (the model has {})", name, shape_text(tensor->shape), parameter.shape().str()));
+  });
+  for (const RawTensor& tensor : checkpoint.tensors)
+    if (!wanted.contains(tensor.name) && !index.is_scale_of_packed(tensor)) extra.add(printable(tensor.name));
+  std::string problems;
+  auto report = [&](std::string_view what, const NameList& names) {
+    if (names.count() == 0) return;
+    problems += fmt::format("{}{} {}: {}", problems.empty() ? "" : "; ", names.count(), what, names.text());
+  };
+  report("missing", missing);
+  report("extra", extra);
+  report("of another shape", misshaped);
+  check(problems.empty(), ErrorKind::model, "{}: the tensors do not fit the configuration: {}",
+        checkpoint.source, problems);
+}
+
+void fill(Tensor& parameter, const RawTensor& tensor, const RawTensor* scale) {
+  const std::vector<float> values = to_floats(tensor, scale);
+  Device& device = parameter.device();
+  check(parameter.layout() == Layout::plain && is_floating(parameter.dtype()), ErrorKind::internal,
+        "parameter '{}' is not a plain floating tensor", tensor.name);
+  const Packed packed =
+      parameter.dtype() == DType::f32 ? Packed{} : pack(tensor.name, values, tensor.shape, parameter.dtype());
+  const void* host =
+      parameter.dtype() == DType::f32 ? static_cast<const void*>(values.data()) : packed.bytes.data();
+  device.copy_from_host(parameter.raw(), host, parameter.bytes());
+  parameter.touch();
+}
+
+}  // namespace
+
+void load_parameters(const VisitParameters& visit, const Checkpoint& checkpoint) {
+  TensorIndex index(checkpoint.tensors);
+  check_match(visit, checkpoint, index);
+  visit([&](const std::string& name, Tensor& parameter) {
+    fill(parameter, *index.find(name), index.find(name + ".scale"));
+  });
+}
+
+void save_parameters(const VisitParameters& visit, const std::filesystem::path& file, const std::string& part,
+                     const nlohmann::json& config, DType dtype) {
+  std::vector<PartTensor> tensors;
+  visit([&](const std::string& name, Tensor& parameter) {
+    const auto& shape = parameter.shape().extents();
+    tensors.push_back({name, shape, stored_dtype(shape, DType::f32, dtype), {}, [handle = parameter] {
+                         return handle.to_floats();
+                       }});
+  });
+  write_part_tensors(file, tensors, part_metadata(part, config));
+}
+
+}  // namespace dalle1::weights

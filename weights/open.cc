@@ -1,0 +1,101 @@
+#include "weights/open.h"
+
+#include <algorithm>
+
+#include "weights/import.h"
+#include "weights/model_dir.h"
+#include "weights/small_json.h"
+
+namespace dalle1::weights {
+namespace {
+
+const Importer* find_importer(const StateFile& file) {
+  for (const Importer* importer :
+       {&openai_dvae_importer(), &openai_clip_importer(), &rudalle_importer(), &rudalle_vqgan_importer()})
+    if (importer->recognises(file)) return importer;
+  return nullptr;
+}
+
+[[noreturn]] void refuse_unknown(const StateFile& file) {
+  std::string names;
+  for (size_t i = 0; i < file.tensors.size() && i < 3; ++i)
+    names += (i ? ", " : "") + printable(file.tensors[i].name);
+  fail(ErrorKind::model,
+       "{}: {} of {} tensors ({}, ...), but of no known model; known are dalle1's own files, OpenAI's dVAE "
+       "and CLIP, "
+       "and ru-dalle's transformers and VQGANs",
+       file.name, file.container, file.tensors.size(), names);
+}
+
+bool is_native(const StateFile& file) { return file.metadata.contains("dalle1.part"); }
+
+Checkpoint native_part(const StateFile& file, const nlohmann::json& config) {
+  check(config.is_null(), ErrorKind::model, "{}: it carries its configuration; leave --config out",
+        file.name);
+  auto text = file.metadata.find("dalle1.config");
+  check(text != file.metadata.end(), ErrorKind::model, "{}: its metadata lack dalle1.config", file.name);
+  Checkpoint result;
+  result.part = file.metadata.at("dalle1.part");
+  result.format = "native";
+  result.source = file.name;
+  result.config = parse_small_json(file.name, text->second);
+  result.tensors = file.tensors;
+  return result;
+}
+
+Checkpoint from_directory(const std::filesystem::path& path, const nlohmann::json& config,
+                          std::string_view part) {
+  check(is_model_dir(path), ErrorKind::model, "{}: a folder without model.json", path.string());
+  check(config.is_null(), ErrorKind::model, "{}: it carries its configuration; leave --config out",
+        path.string());
+  ModelDir model = read_model_dir(path);
+  check(!part.empty() || model.parts.size() == 1, ErrorKind::model, "{}: it has several parts",
+        path.string());
+  auto found = part.empty() ? model.parts.begin() : model.parts.find(std::string(part));
+  check(found != model.parts.end(), ErrorKind::model, "{}: it has no {}", path.string(), part);
+  return found->second;
+}
+
+}  // namespace
+
+Checkpoint import_files(const std::vector<StateFile>& files, const nlohmann::json& config) {
+  check(!files.empty(), ErrorKind::internal, "no files to import");
+  if (files.size() == 1 && is_native(files[0])) return native_part(files[0], config);
+  const Importer* importer = find_importer(files[0]);
+  if (!importer) refuse_unknown(files[0]);
+  for (const StateFile& file : files)
+    check(find_importer(file) == importer, ErrorKind::model, "{} and {} do not belong together",
+          files[0].name, file.name);
+  if (config.is_null())
+    check(importer->config_use != ConfigUse::required, ErrorKind::model,
+          "{}: {} does not say its configuration: add --config with a preset (such as {}) or a JSON file of "
+          "the "
+          "constructor's arguments",
+          files[0].name, importer->format, importer->presets);
+  else
+    check(importer->config_use != ConfigUse::none, ErrorKind::model,
+          "{}: the configuration of {} follows from the file; leave --config out", files[0].name,
+          importer->format);
+  try {
+    return importer->convert(files, config);
+  } catch (const nlohmann::json::exception& error) {
+    fail(ErrorKind::model, "{}: the configuration does not fit {}: {}", source_of(files), importer->format,
+         error.what());
+  }
+}
+
+Checkpoint open_checkpoint(const std::vector<std::filesystem::path>& paths, const nlohmann::json& config,
+                           std::string_view part) {
+  check(!paths.empty(), ErrorKind::usage, "no checkpoint was given");
+  std::error_code unreadable;  // then opening it says why
+  if (paths.size() == 1 && std::filesystem::is_directory(paths[0], unreadable))
+    return from_directory(paths[0], config, part);
+  std::vector<StateFile> files;
+  for (const auto& path : paths) files.push_back(read_state_file(path));
+  Checkpoint result = import_files(files, config);
+  check(part.empty() || result.part == part, ErrorKind::model, "{}: a {} ({}), not a {}", result.source,
+        result.part, result.format, part);
+  return result;
+}
+
+}  // namespace dalle1::weights

@@ -1,0 +1,29 @@
+// Opens whatever the user has: a native model directory, a native part file, or a published checkpoint,
+// recognised by its content.
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string_view>
+#include <vector>
+
+#include "weights/checkpoint.h"
+#include "weights/state_file.h"
+
+namespace dalle1::weights {
+
+/// One part of a model. `paths` is a model directory, a native file, or the files of one published checkpoint
+/// (several where it comes in several: OpenAI's encoder.pkl and decoder.pkl). `config` is the architecture
+/// where the files do not carry it: JSON in the native or the publisher's terms (see read_config); null
+/// otherwise. `part` is "dvae", "transformer" or "clip": what a directory shall yield and a file must be;
+/// empty takes what is there. Error(model) when the content is unknown, damaged or not that part.
+Checkpoint open_checkpoint(const std::vector<std::filesystem::path>& paths,
+                           const nlohmann::json& config = nullptr, std::string_view part = "");
+
+/// The same for files that are read already.
+Checkpoint import_files(const std::vector<StateFile>& files, const nlohmann::json& config = nullptr);
+
+/// A configuration as the user gives it: the name of a preset, a JSON file, or the published YAML.
+nlohmann::json read_config(const std::string& preset_or_file);
+
+}  // namespace dalle1::weights
