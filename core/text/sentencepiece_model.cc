@@ -8,6 +8,8 @@
 namespace dalle1::text {
 namespace {
 
+constexpr size_t max_pieces = 1 << 20;  // two bytes can claim a piece
+
 // One field of a protobuf message: a number (wire types 0, 1 and 5) or bytes (wire type 2).
 struct Field {
   uint32_t id = 0;
@@ -157,6 +159,8 @@ SentencePieceModel read_sentencepiece_model(std::span<const uint8_t> bytes, cons
   MessageReader reader(bytes, bytes.data(), name);
   for (Field field; reader.next(field);) {
     if (field.id == 1) model.pieces.push_back(read_piece(reader.nested(field)));
+    check(model.pieces.size() <= max_pieces, ErrorKind::model, "{}: has more than {} pieces", name,
+          max_pieces);
     if (field.id == 2) read_trainer(reader.nested(field), model);
     if (field.id == 3) read_normalizer(reader.nested(field), model);
   }

@@ -13,7 +13,6 @@ using Type = SentencePieceModel::Type;
 
 constexpr std::string_view mark = "\u2581";  // shows a space
 constexpr size_t max_piece_bytes = 512;  // splitting costs its square; the library's trainer stops at 512 too
-constexpr size_t max_pieces = size_t{1} << 24;
 
 std::string_view first_character(std::string_view text) {
   return text.substr(0, first_code_point(text).length);
@@ -40,8 +39,6 @@ SentencePieceTokenizer::SentencePieceTokenizer(SentencePieceModel model, const s
   check(model_.model_type == 2, ErrorKind::model, "{}: only BPE models of sentencepiece are supported", name);
   check(model_.escape_whitespaces, ErrorKind::model, "{}: models without escaped spaces are not supported",
         name);
-  check(!model_.pieces.empty() && model_.pieces.size() <= max_pieces, ErrorKind::model, "{}: has {} pieces",
-        name, model_.pieces.size());
   register_pieces();
   register_merges();
   choose_word_break();

@@ -10,8 +10,9 @@ namespace dalle1::text {
 namespace {
 
 constexpr char32_t word_mark = 0x2581;
-constexpr size_t max_piece_bytes =
-    4096;  // pieces double with each rule: a short file could ask for terabytes
+// A piece may double with each rule: a short file could ask for terabytes.
+constexpr size_t max_piece_bytes = 4096;
+constexpr size_t max_total_bytes = 64 << 20;
 
 bool separates(char32_t c) { return c == ' ' || (c >= '\t' && c <= '\r') || c == word_mark; }
 
@@ -69,6 +70,8 @@ class YttmReader {
     auto& pieces = tokenizer_->pieces_;
     check_line(id >= 0 && id < static_cast<int64_t>(pieces.size()), "has an id outside the vocabulary");
     check_line(pieces[id].empty(), "defines an id again");
+    total_bytes_ += piece.size();
+    check_line(total_bytes_ <= max_total_bytes, "makes more text than a tokenizer has");
     pieces[id] = std::move(piece);
   }
 
@@ -115,6 +118,7 @@ class YttmReader {
   std::string_view rest_;
   const std::string& name_;
   int line_ = 0;
+  size_t total_bytes_ = 0;
   std::unique_ptr<YttmTokenizer> tokenizer_;
 };
 

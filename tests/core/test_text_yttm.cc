@@ -84,3 +84,13 @@ TEST_CASE("YTTM: pieces that double with every rule stop before they fill the me
   for (int i = 0; i < 60; ++i, ++id) file += fmt::format("{} {} {}\n", id, id, id + 1);
   CHECK(refusal(file + "1 0 2 3\n") == "bpe.model: line 15 makes a piece that is too long");
 }
+
+TEST_CASE("YTTM: many long pieces stop before they fill the memory") {
+  constexpr int characters = 22000, doublings = 10;
+  std::string file = fmt::format("{} {}\n", characters, doublings + characters);
+  for (int i = 0; i < characters; ++i) file += fmt::format("{} {}\n", 0x3400 + i, i);
+  int32_t id = characters - 1;
+  for (int i = 0; i < doublings; ++i, ++id) file += fmt::format("{} {} {}\n", id, id, id + 1);
+  for (int i = 0; i < characters; ++i) file += fmt::format("{} {} {}\n", id, i, id + 1 + i);
+  CHECK(refusal(file + "-1 0 2 3\n").find("makes more text than a tokenizer has") != std::string::npos);
+}
