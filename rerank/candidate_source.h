@@ -18,6 +18,7 @@ struct Wave {
   std::vector<int32_t> tokens;                ///< [N, cells] raster order
   std::vector<double> log_likelihood;         ///< [N] nats, summed over sampled cells, at temperature 1
   std::vector<double> forced_log_likelihood;  ///< [N] the same over forced cells; 0 where none is forced
+  std::vector<int32_t> sampled_cells;         ///< [N] cells that were not forced
 
   size_t size() const { return candidates.size(); }
   size_t cells() const { return candidates.empty() ? 0 : tokens.size() / candidates.size(); }
@@ -34,8 +35,7 @@ using StepCallback = std::function<bool(int cells_done)>;
 class CandidateSource {
  public:
   virtual ~CandidateSource() = default;
-  virtual int cells() const = 0;          ///< G * G
-  virtual int sampled_cells() const = 0;  ///< Those that are not forced.
+  virtual int cells() const = 0;  ///< G * G
   /// Runs the prompt through the model, once; sample() does it when it has not been done.
   virtual void prefill() = 0;
   /// Nothing when cancelled. Error(model) when the model's output is not finite.

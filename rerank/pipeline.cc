@@ -174,6 +174,7 @@ class Pipeline {
       rows[i].seed = info_.seed;
       rows[i].log_likelihood = wave.log_likelihood[i];
       rows[i].forced_log_likelihood = wave.forced_log_likelihood[i];
+      rows[i].sampled_cells = wave.sampled_cells[i];
       rows[i].tokens.assign(tokens.begin(), tokens.end());
     }
     return rows;
@@ -187,13 +188,14 @@ class Pipeline {
       wave.tokens.insert(wave.tokens.end(), row.tokens.begin(), row.tokens.end());
       wave.log_likelihood.push_back(row.log_likelihood);
       wave.forced_log_likelihood.push_back(row.forced_log_likelihood);
+      wave.sampled_cells.push_back(row.sampled_cells);
     }
     report(Stage::decode);
     auto pictures = decode(wave.tokens, static_cast<int>(rows.size()));
     report(Stage::score);
     StageTimer timer(seconds_.score);
     const auto columns = scorer_.columns();
-    const auto scores = scorer_.score({wave, pictures, source_.sampled_cells()});
+    const auto scores = scorer_.score({wave, pictures});
     check(scores.size() == rows.size() * columns.size(), ErrorKind::internal,
           "the scorer gave {} scores for {} x {}", scores.size(), rows.size(), columns.size());
     for (size_t i = 0; i < rows.size(); ++i) {

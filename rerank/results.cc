@@ -27,6 +27,7 @@ std::string to_line(const ResultRow& row) {
   }
   json["log_likelihood"] = row.log_likelihood;
   json["forced_log_likelihood"] = row.forced_log_likelihood;
+  json["sampled_cells"] = row.sampled_cells;
   if (row.scored()) json["constant"] = row.constant;
   json["tokens"] = row.tokens;
   return json.dump();
@@ -45,6 +46,7 @@ ResultRow parse_row(std::string_view line, const std::string& where) {
         row.scores.emplace_back(name, value.get<double>());
     row.log_likelihood = json.at("log_likelihood").get<double>();
     row.forced_log_likelihood = json.value("forced_log_likelihood", 0.0);
+    row.sampled_cells = json.at("sampled_cells").get<int32_t>();
     row.constant = json.value("constant", false);
     row.tokens = json.at("tokens").get<std::vector<int32_t>>();
   } catch (const nlohmann::json::exception& error) {

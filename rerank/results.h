@@ -17,7 +17,8 @@ using Json = nlohmann::ordered_json;
 
 /// One line, for example
 /// {"rank":0,"candidate":417,"seed":0,"file":"rank-000_candidate-0417.png","score":0.31,"scores":{"clip":0.31},
-///  "log_likelihood":-2931.5,"forced_log_likelihood":0.0,"constant":false,"tokens":[...]}.
+///  "log_likelihood":-2931.5,"forced_log_likelihood":0.0,
+///  "sampled_cells":1024,"constant":false,"tokens":[...]}.
 /// rank and file are absent in the files under tokens/, file also where the picture was not kept.
 struct ResultRow {
   int rank = -1;  ///< 0 is the best; -1 before ranking
@@ -28,6 +29,7 @@ struct ResultRow {
       scores;                        ///< By column, the first one ranks; empty before scoring.
   double log_likelihood = 0;         ///< nats over sampled cells
   double forced_log_likelihood = 0;  ///< nats over forced cells
+  int32_t sampled_cells = 0;         ///< cells that were not forced
   bool constant = false;             ///< The picture has one colour.
   std::vector<int32_t> tokens;       ///< [G * G]
 

@@ -6,10 +6,16 @@
 #include "core/error.h"
 
 namespace dalle1::rerank {
+namespace {
+
+double cells_of(const Wave& wave, size_t i) { return std::max(1, wave.sampled_cells[i]); }
+
+}  // namespace
 
 std::vector<double> LikelihoodScorer::score(const ScoringInput& input) {
   std::vector<double> scores;
-  for (const double sum : input.wave.log_likelihood) scores.push_back(sum / std::max(1, input.sampled_cells));
+  for (size_t i = 0; i < input.wave.size(); ++i)
+    scores.push_back(input.wave.log_likelihood[i] / cells_of(input.wave, i));
   return scores;
 }
 
@@ -18,10 +24,9 @@ LikelihoodRatioScorer::LikelihoodRatioScorer(std::shared_ptr<TokenLikelihood> em
 
 std::vector<double> LikelihoodRatioScorer::score(const ScoringInput& input) {
   const auto unconditional = empty_prompt_->log_likelihood(input.wave);
-  const double cells = std::max(1, input.sampled_cells);
   std::vector<double> scores;
   for (size_t i = 0; i < input.wave.size(); ++i) {
-    const double conditional = input.wave.log_likelihood[i];
+    const double conditional = input.wave.log_likelihood[i], cells = cells_of(input.wave, i);
     scores.push_back((conditional - unconditional[i]) / cells);
     scores.push_back(conditional / cells);
   }

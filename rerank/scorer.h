@@ -14,7 +14,6 @@ namespace dalle1::rerank {
 struct ScoringInput {
   const Wave& wave;
   std::span<const Image> pictures;  ///< [N]
-  int sampled_cells = 0;
 };
 
 /// A score of every candidate of a wave does not depend on what else is in the wave.

@@ -22,6 +22,7 @@ Wave wave_of(std::vector<double> log_likelihood) {
   for (uint32_t i = 0; i < log_likelihood.size(); ++i) wave.candidates.push_back(i);
   wave.log_likelihood = std::move(log_likelihood);
   wave.forced_log_likelihood.resize(wave.candidates.size());
+  wave.sampled_cells.assign(wave.candidates.size(), 10);
   wave.tokens.resize(wave.candidates.size() * test::kFakeCells);
   return wave;
 }
@@ -39,16 +40,16 @@ ErrorKind kind_of(const std::string& text) {
 
 TEST_CASE("likelihoods are per sampled cell, the ratio subtracts the empty prompt") {
   const auto wave = wave_of({-30, -60});
-  CHECK(LikelihoodScorer().score({wave, {}, 10}) == std::vector<double>{-3, -6});
+  CHECK(LikelihoodScorer().score({wave, {}}) == std::vector<double>{-3, -6});
   LikelihoodRatioScorer ratio(std::make_shared<HalfAsLikely>());
-  CHECK(ratio.score({wave, {}, 10}) == std::vector<double>{3, -3, 6, -6});
+  CHECK(ratio.score({wave, {}}) == std::vector<double>{3, -3, 6, -6});
 }
 
 TEST_CASE("a weighted sum records the columns of its parts once") {
   WeightedSumScorer sum({{std::make_shared<LikelihoodScorer>(), 0.5},
                          {std::make_shared<LikelihoodRatioScorer>(std::make_shared<HalfAsLikely>()), 2.0}});
   CHECK(sum.columns() == std::vector<std::string>{"sum", "likelihood", "likelihood-ratio"});
-  CHECK(sum.score({wave_of({-30}), {}, 10}) == std::vector<double>{0.5 * -3 + 2 * 3, -3, 3});
+  CHECK(sum.score({wave_of({-30}), {}}) == std::vector<double>{0.5 * -3 + 2 * 3, -3, 3});
 }
 
 TEST_CASE("--scorer is read strictly") {
