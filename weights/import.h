@@ -25,11 +25,9 @@ std::optional<std::string> renamed(std::string_view name, std::span<const NameRu
 /// and names that come twice.
 std::vector<RawTensor> rename_tensors(const std::vector<StateFile>& files, std::span<const NameRule> rules);
 
-enum class ConfigUse { none, optional, required };
-
 struct Importer {
   std::string_view format;
-  ConfigUse config_use;      ///< Whether the user may or must give a configuration.
+  bool needs_config;         ///< The files do not carry it.
   std::string_view presets;  ///< Some that fit, for messages.
   bool (*recognises)(const StateFile& file);
   /// `config` is null or what the user gave, already JSON. Error(model) when the tensors do not make one

@@ -74,9 +74,9 @@ Checkpoint convert(const std::vector<StateFile>& files, const nlohmann::json& gi
   check(files.size() == 1, ErrorKind::model, "{}: a VQGAN is one file", result.source);
   const bool dwt = is_dwt(files[0]);
   result.tensors = dwt ? rename_tensors(files, dwt_names) : rename_tensors(files, plain_names);
-  result.config =
-      given.is_null() ? derive(result, TensorIndex(result.tensors)) : translate(result.source, given);
-  check(result.config.is_object(), ErrorKind::model, "{}: the configuration is no object", result.source);
+  // A configuration may be meant for the transformer that comes with it.
+  const bool fits = given.is_object() && (given.contains("model") || given.contains("z_channels"));
+  result.config = fits ? translate(result.source, given) : derive(result, TensorIndex(result.tensors));
   result.config["kind"] = "vqgan";
   result.config["dwt"] = dwt;
   return result;
@@ -85,8 +85,7 @@ Checkpoint convert(const std::vector<StateFile>& files, const nlohmann::json& gi
 }  // namespace
 
 const Importer& rudalle_vqgan_importer() {
-  static constexpr Importer importer = {"rudalle-vqgan", ConfigUse::optional, "rudalle-vqgan", recognises,
-                                        convert};
+  static constexpr Importer importer = {"rudalle-vqgan", false, "rudalle-vqgan", recognises, convert};
   return importer;
 }
 

@@ -29,9 +29,7 @@ const Importer* find_importer(const StateFile& file) {
 
 bool is_native(const StateFile& file) { return file.metadata.contains("dalle1.part"); }
 
-Checkpoint native_part(const StateFile& file, const nlohmann::json& config) {
-  check(config.is_null(), ErrorKind::model, "{}: it carries its configuration; leave --config out",
-        file.name);
+Checkpoint native_part(const StateFile& file) {
   auto text = file.metadata.find("dalle1.config");
   check(text != file.metadata.end(), ErrorKind::model, "{}: its metadata lack dalle1.config", file.name);
   Checkpoint result;
@@ -43,11 +41,8 @@ Checkpoint native_part(const StateFile& file, const nlohmann::json& config) {
   return result;
 }
 
-Checkpoint from_directory(const std::filesystem::path& path, const nlohmann::json& config,
-                          std::string_view part) {
+Checkpoint from_directory(const std::filesystem::path& path, std::string_view part) {
   check(is_model_dir(path), ErrorKind::model, "{}: a folder without model.json", path.string());
-  check(config.is_null(), ErrorKind::model, "{}: it carries its configuration; leave --config out",
-        path.string());
   ModelDir model = read_model_dir(path);
   check(!part.empty() || model.parts.size() == 1, ErrorKind::model, "{}: it has several parts",
         path.string());
@@ -60,22 +55,17 @@ Checkpoint from_directory(const std::filesystem::path& path, const nlohmann::jso
 
 Checkpoint import_files(const std::vector<StateFile>& files, const nlohmann::json& config) {
   check(!files.empty(), ErrorKind::internal, "no files to import");
-  if (files.size() == 1 && is_native(files[0])) return native_part(files[0], config);
+  if (files.size() == 1 && is_native(files[0])) return native_part(files[0]);
   const Importer* importer = find_importer(files[0]);
   if (!importer) refuse_unknown(files[0]);
   for (const StateFile& file : files)
     check(find_importer(file) == importer, ErrorKind::model, "{} and {} do not belong together",
           files[0].name, file.name);
-  if (config.is_null())
-    check(importer->config_use != ConfigUse::required, ErrorKind::model,
-          "{}: {} does not say its configuration: add --config with a preset (such as {}) or a JSON file of "
-          "the "
-          "constructor's arguments",
-          files[0].name, importer->format, importer->presets);
-  else
-    check(importer->config_use != ConfigUse::none, ErrorKind::model,
-          "{}: the configuration of {} follows from the file; leave --config out", files[0].name,
-          importer->format);
+  check(
+      !config.is_null() || !importer->needs_config, ErrorKind::model,
+      "{}: {} does not say its configuration: add --config with a preset (such as {}) or a JSON file of the "
+      "constructor's arguments",
+      files[0].name, importer->format, importer->presets);
   try {
     return importer->convert(files, config);
   } catch (const nlohmann::json::exception& error) {
@@ -89,7 +79,7 @@ Checkpoint open_checkpoint(const std::vector<std::filesystem::path>& paths, cons
   check(!paths.empty(), ErrorKind::usage, "no checkpoint was given");
   std::error_code unreadable;  // then opening it says why
   if (paths.size() == 1 && std::filesystem::is_directory(paths[0], unreadable))
-    return from_directory(paths[0], config, part);
+    return from_directory(paths[0], part);
   std::vector<StateFile> files;
   for (const auto& path : paths) files.push_back(read_state_file(path));
   Checkpoint result = import_files(files, config);
