@@ -163,15 +163,13 @@ Tensor Transformer::embed_cell(Context& context, const Tensor& tokens, int32_t c
   return ops::add(context, ops::embedding(context, tokens, image_embedding_), place);
 }
 
-Tensor Transformer::trunk(Context& context, Tensor x, Sequence& sequence, bool checkpoint_blocks) const {
+Tensor Transformer::trunk(Context& context, Tensor x, const std::shared_ptr<Sequence>& sequence,
+                          bool checkpoint_blocks) const {
   for (const Block& block : blocks_) {
-    if (checkpoint_blocks) {
-      x = checkpoint(context, x, [&](Context& inner, const Tensor& input) {
-        return block.forward(inner, input, sequence);
-      });
-    } else {
-      x = block.forward(context, x, sequence);
-    }
+    const auto forward = [&block, sequence](Context& inner, const Tensor& input) {
+      return block.forward(inner, input, *sequence);
+    };
+    x = checkpoint_blocks ? checkpoint(context, x, forward) : forward(context, x);
   }
   x = ops::layer_norm(context, x, final_norm_.weight, final_norm_.bias, config_.norm_eps);
   if (!config_.head_norm) return x;

@@ -49,6 +49,7 @@ class Transformer final : public Module {
   void initialise(uint64_t seed);
   void visit(const ParameterVisitor& visitor) override;
   const TransformerConfig& config() const { return config_; }
+  Device& device() const { return text_embedding_.device(); }
 
   /// Input embeddings of text i64 [B, S], S <= text_length, and the first n image tokens i64 [B, n]
   /// (undefined: none) as [B, prefix(S) + n, C]. Padding is in the ids already. With a prepended start the
@@ -57,9 +58,10 @@ class Transformer final : public Module {
   /// Embeddings of one image token at grid cell `cell` of N candidates: i64 [N] to [N, C].
   Tensor embed_cell(Context& context, const Tensor& tokens, int32_t cell) const;
 
-  /// Through all blocks and the final norm; `checkpoint_blocks` keeps only each block's input for the
-  /// backward pass.
-  Tensor trunk(Context& context, Tensor x, Sequence& sequence, bool checkpoint_blocks = false) const;
+  /// Through all blocks and the final norm. `checkpoint_blocks` keeps only each block's input for the
+  /// backward pass, which then holds on to the sequence.
+  Tensor trunk(Context& context, Tensor x, const std::shared_ptr<Sequence>& sequence,
+               bool checkpoint_blocks = false) const;
 
   /// Logits of hidden states [.., C] over all classes, the text's or the image's.
   Tensor logits(Context& context, const Tensor& hidden) const;

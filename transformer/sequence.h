@@ -2,6 +2,7 @@
 // Everything else of a block is the same in training, prefill and decoding (see Block::forward).
 #pragma once
 
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -20,8 +21,9 @@ class Sequence {
 /// Every position of B sequences at once: qkv [B, T, 3C], where T may stop short of the patterns' length.
 class WholeSequence : public Sequence {
  public:
-  /// `patterns`: one a layer, kept by the caller.
-  WholeSequence(std::span<const AttentionPattern> patterns, int heads) : patterns_(patterns), heads_(heads) {}
+  /// `patterns`: one a layer.
+  WholeSequence(std::vector<AttentionPattern> patterns, int heads)
+      : patterns_(std::move(patterns)), heads_(heads) {}
   Tensor attend(Context& context, int layer, const Tensor& qkv) override;
 
  protected:
@@ -29,7 +31,7 @@ class WholeSequence : public Sequence {
   virtual void keep(Context& context, int layer, const Tensor& keys, const Tensor& values) {}
 
  private:
-  std::span<const AttentionPattern> patterns_;
+  std::vector<AttentionPattern> patterns_;
   int heads_;
 };
 

@@ -1,0 +1,204 @@
+// Configuration, the one forward pass and the loss.
+#include <doctest/doctest.h>
+
+#include "core/grad/tape.h"
+#include "core/ops/linear.h"
+#include "core/ops/softmax.h"
+#include "tests/transformer/small_models.h"
+
+namespace dalle1::test {
+namespace {
+
+using namespace transformer;
+
+TEST_CASE("a configuration survives JSON and names what is wrong in it") {
+  TransformerConfig config = small_config("list", 2);
+  config.schedule.list = {"row", "conv"};
+  config.sandwich_norm = true;
+  config.norm_eps = 1e-6f;
+  CHECK(config_from_json(to_json(config)) == config);
+  CHECK(to_json(config)["norm_eps"].dump() == "1e-06");
+
+  auto json = nlohmann::json(to_json(config));
+  json["widht"] = 3;
+  CHECK_THROWS_WITH_AS(config_from_json(json), doctest::Contains("unknown field 'widht'"), Error);
+  json.erase("widht");
+  json["schedule"]["list"] = {"row"};
+  CHECK_THROWS_WITH_AS(config_from_json(json), doctest::Contains("1 entries for 2 layers"), Error);
+  json["schedule"] = {{"kind", "spiral"}};
+  CHECK_THROWS_WITH_AS(config_from_json(json), doctest::Contains("schedule.kind is 'spiral'"), Error);
+  json["schedule"] = {{"kind", "row"}};
+  json["layers"] = "two";
+  CHECK_THROWS_WITH_AS(config_from_json(json), doctest::Contains("layers has the wrong type"), Error);
+  json["layers"] = 2;
+  json["heads"] = 3;
+  CHECK_THROWS_WITH_AS(config_from_json(json), doctest::Contains("no multiple of 3 heads"), Error);
+}
+
+TEST_CASE("the paper's schedule: columns at 2, 6, ..., 62, a convolution in layer 64, rows elsewhere") {
+  TransformerConfig config;
+  config.layers = 64;
+  int rows = 0, columns = 0;
+  for (int layer = 0; layer < 64; ++layer) {
+    const auto kind = layer_pattern(config, layer, 256).kind;
+    rows += kind == PatternKind::row;
+    columns += kind == PatternKind::column;
+    CHECK((kind == PatternKind::column) == (layer % 4 == 1));
+  }
+  CHECK(rows == 47);
+  CHECK(columns == 16);
+  CHECK(layer_pattern(config, 63, 256).kind == PatternKind::conv);
+  config.layers = 6;
+  CHECK(layer_pattern(config, 5, 256).kind == PatternKind::conv);
+  config.schedule.kind = "rudalle";
+  CHECK(layer_pattern(config, 5, 256).kind == PatternKind::column);
+}
+
+TEST_CASE("changing a token changes no logit before it") {
+  auto device = make_cpu_device(1);
+  for (const char* wrap : {"raster", "none", "rudalle-v2"}) {
+    for (const auto& schedule : every_schedule()) {
+      CAPTURE(schedule);
+      CAPTURE(wrap);
+      TransformerConfig config = small_config(schedule);
+      config.schedule.wrap = wrap;
+      const Transformer model = small_model(*device, config);
+      const TokenBatch batch = small_batch(*device, config, 1);
+      const auto before = all_logits(model, batch, config.cells()).to_floats();
+      const int64_t length = config.text_length + config.cells();
+      for (int64_t changed = 0; changed < length; ++changed) {
+        TokenBatch other{batch.text.clone(), batch.image.clone()};
+        const bool in_text = changed < config.text_length;
+        int64_t& token = in_text ? other.text.data<int64_t>()[changed]
+                                 : other.image.data<int64_t>()[changed - config.text_length];
+        token = (token + 1) % (in_text ? config.text_vocab : config.image_vocab);
+        const auto after = all_logits(model, other, config.cells()).to_floats();
+        const auto first = std::mismatch(before.begin(), before.end(), after.begin()).first - before.begin();
+        CHECK(first / config.classes() == changed);  // its own row changes, none before
+      }
+    }
+  }
+}
+
+TEST_CASE("a forward pass of part of a sequence gives the same logits as the whole") {
+  auto device = make_cpu_device(1);
+  const TransformerConfig config = small_config("paper", 4);
+  const Transformer model = small_model(*device, config);
+  const TokenBatch batch = small_batch(*device, config, 2);
+  const auto whole = all_logits(model, batch, config.cells());
+  for (int64_t cells : {0, 1, 7}) {
+    const auto part = all_logits(model, batch, cells);
+    for (int64_t b = 0; b < 2; ++b) {
+      for (int64_t i = 0; i < part.dim(1) * part.dim(2); ++i) {
+        const float a = part.floats()[b * part.dim(1) * part.dim(2) + i];
+        REQUIRE(a == doctest::Approx(whole.floats()[b * whole.dim(1) * whole.dim(2) + i]).epsilon(1e-5));
+      }
+    }
+  }
+}
+
+TEST_CASE("the head's loss in pieces equals product and cross entropy, gradients too") {
+  auto device = make_cpu_device(1);
+  RandomStream draws(3, Stream::test);
+  const auto normal = [&](const Shape& shape) {
+    Tensor x = Tensor::empty(*device, shape);
+    for (int64_t i = 0; i < x.numel(); ++i) x.floats()[i] = draws.normal();
+    return x;
+  };
+  const int64_t rows = 1100, width = 8, classes = 37;  // three pieces, the last one partial
+  const Tensor hidden = normal({rows, width});
+  const LinearParameters head{normal({classes, width}), normal({classes})};
+  std::vector<int64_t> ids(rows);
+  for (auto& id : ids) id = draws.below(classes);
+  const Tensor targets = Tensor::from(*device, {rows}, ids), weights = normal({rows});
+
+  Tape tapes[2];
+  Tensor losses[2], row_losses;
+  for (int fused = 0; fused < 2; ++fused) {
+    for (const Tensor& leaf : {hidden, head.weight, head.bias}) tapes[fused].watch(leaf);
+    Context context(*device, &tapes[fused]);
+    losses[fused] = fused ? head_cross_entropy(context, hidden, head, targets, weights, row_losses)
+                          : ops::cross_entropy(context, ops::linear(context, hidden, head.weight, head.bias),
+                                               targets, weights);
+    tapes[fused].backward(losses[fused], Tensor::full(*device, {1}, 0.5f));
+  }
+  CHECK(losses[0].item() == doctest::Approx(losses[1].item()).epsilon(1e-4));
+  for (const Tensor& leaf : {hidden, head.weight, head.bias}) {
+    const auto plain = tapes[0].gradient(leaf).to_floats(), fused = tapes[1].gradient(leaf).to_floats();
+    for (size_t i = 0; i < plain.size(); ++i) REQUIRE(std::abs(plain[i] - fused[i]) < 2e-4f);
+  }
+}
+
+TEST_CASE("the loss's gradient is that of finite differences, with and without checkpointing") {
+  auto device = make_cpu_device(1);
+  TransformerConfig config = small_config("paper", 4);
+  config.sandwich_norm = config.head_norm = true;
+  Transformer model = small_model(*device, config);
+  const TokenBatch batch = small_batch(*device, config, 2);
+  Tape tape, sparing;
+  for (Tape* each : {&tape, &sparing}) {
+    model.visit([&](const std::string&, Tensor& parameter) { each->watch(parameter); });
+    Context context(*device, each);
+    each->backward(compute_loss(context, model, batch, {true, each == &sparing}).total);
+  }
+  Context plain(*device);
+  const auto value = [&] { return double{compute_loss(plain, model, batch, {}).total.item()}; };
+  model.visit([&](const std::string& name, Tensor& parameter) {
+    CAPTURE(name);
+    const auto gradient = tape.gradient(parameter).to_floats();
+    CHECK(gradient == sparing.gradient(parameter).to_floats());
+    RandomStream draws(5, Stream::test, static_cast<uint32_t>(parameter.numel()));
+    double directional = 0, norm = 0;
+    std::vector<float> direction(gradient.size());
+    for (size_t i = 0; i < gradient.size(); ++i) {
+      direction[i] = gradient[i] + 1e-3f * draws.normal();
+      directional += double{gradient[i]} * direction[i];
+      norm += double{direction[i]} * direction[i];
+    }
+    const auto step = static_cast<float>(2e-2 / std::sqrt(norm));
+    const auto moved = [&](float by) {
+      for (size_t i = 0; i < direction.size(); ++i) parameter.floats()[i] += by * direction[i];
+      parameter.touch();
+      return value();
+    };
+    const double above = moved(step), below = moved(-2 * step);
+    moved(step);
+    CHECK((above - below) / (2 * step) == doctest::Approx(directional).epsilon(0.02));
+  });
+}
+
+TEST_CASE("fewer text slots are the same model with a shorter text") {
+  auto device = make_cpu_device(1);
+  TransformerConfig config = small_config("paper", 4);
+  const Transformer model = small_model(*device, config);
+  TokenBatch batch = small_batch(*device, config, 2);
+  config.text_length = 3;
+  batch.text = Tensor::from(*device, {2, 3}, std::vector<int64_t>{1, 2, 22, 4, 21, 22});
+  const auto logits = all_logits(model, batch, config.cells());
+  CHECK(logits.dim(1) == 3 + config.cells());
+  Context context(*device);
+  const Loss all = compute_loss(context, model, batch, {true, false});
+  const Loss real = compute_loss(context, model, batch, {false, false});
+  CHECK(all.image == real.image);
+  // Targets 2 | padding 22 (counted as the first) and padding 21 (first) | padding 22 (not counted).
+  CHECK(all.text != doctest::Approx(real.text));
+}
+
+TEST_CASE("captions fill the text slots and say by how much they do not fit") {
+  TransformerConfig config = small_config("row");
+  CHECK(fill_text_slots(config, {5, 6}, {}) == std::vector<int64_t>{5, 6, 22, 23, 24, 25});
+  CHECK_THROWS_WITH_AS(fill_text_slots(config, std::vector<int32_t>(9, 1), {}),
+                       doctest::Contains("9 tokens, 3 more than"), Error);
+  TextSlots options;
+  options.truncate = true;
+  CHECK(fill_text_slots(config, std::vector<int32_t>(9, 1), options) == std::vector<int64_t>(6, 1));
+  config.layout = "bos_eos";
+  options.bos = 2;
+  options.eos = 3;
+  CHECK(fill_text_slots(config, {5}, options) == std::vector<int64_t>{2, 5, 3, 23, 24, 25});
+  CHECK(fill_text_slots(config, std::vector<int32_t>(9, 1), options) ==
+        std::vector<int64_t>{2, 1, 1, 1, 1, 1});
+}
+
+}  // namespace
+}  // namespace dalle1::test

@@ -1,0 +1,161 @@
+#include "transformer/trainer.h"
+
+#include <map>
+#include <numbers>
+
+namespace dalle1::transformer {
+namespace {
+
+uint64_t held_out_stride(uint64_t size, int64_t validation) {
+  if (validation == 0) return 0;
+  const uint64_t stride = size / static_cast<uint64_t>(validation);
+  check(stride >= 2, ErrorKind::input,
+        "train.validation: {} of {} samples cannot be held out; give fewer (0 for none) or more data",
+        validation, size);
+  return stride;
+}
+
+uint64_t training_size(uint64_t size, int64_t validation) {
+  check(size > 0, ErrorKind::input, "the data has no samples");
+  held_out_stride(size, validation);
+  return size - static_cast<uint64_t>(validation);
+}
+
+}  // namespace
+
+const std::vector<std::string>& TransformerTraining::fields() {
+  static const std::vector<std::string> names = {
+      "batch",       "text_slots",   "full_text_from",    "text_dropout",
+      "bpe_dropout", "text_padding", "checkpoint_blocks", "validation"};
+  return names;
+}
+
+TransformerTraining transformer_training_from_json(const nlohmann::json& train,
+                                                   const TransformerConfig& config) {
+  TransformerTraining training;
+  try {
+    training.batch = train.value("batch", training.batch);
+    training.text_slots = train.value("text_slots", training.text_slots);
+    training.full_text_from = train.value("full_text_from", training.full_text_from);
+    training.text_dropout = train.value("text_dropout", training.text_dropout);
+    training.bpe_dropout = train.value("bpe_dropout", training.bpe_dropout);
+    training.text_padding = train.value("text_padding", training.text_padding);
+    training.checkpoint_blocks = train.value("checkpoint_blocks", training.checkpoint_blocks);
+    training.validation = train.value("validation", training.validation);
+  } catch (const nlohmann::json::exception& error) {
+    fail(ErrorKind::input, "'train': {}", error.what());
+  }
+  if (training.text_slots == 0) training.text_slots = config.text_length;
+  check(training.batch > 0 && training.validation >= 0, ErrorKind::input,
+        "'train': batch must be positive and validation not negative");
+  check(training.text_slots > 1 && training.text_slots <= config.text_length, ErrorKind::input,
+        "'train.text_slots' is {}; it must be 2 to text_length, {}", training.text_slots, config.text_length);
+  check(training.full_text_from >= 0 && training.full_text_from <= 1, ErrorKind::input,
+        "'train.full_text_from' is {}; it is a share of the steps, 0 to 1", training.full_text_from);
+  check(training.text_dropout >= 0 && training.text_dropout < 1 && training.bpe_dropout >= 0 &&
+            training.bpe_dropout < 1,
+        ErrorKind::input, "'train': text_dropout and bpe_dropout are probabilities below 1");
+  return training;
+}
+
+TransformerTask::TransformerTask(Transformer& model, const TokenShards& data,
+                                 const text::Tokenizer& tokenizer, const TransformerTraining& training,
+                                 const TrainOptions& options, Export export_model)
+    : model_(model),
+      data_(data),
+      tokenizer_(tokenizer),
+      training_(training),
+      steps_(options.steps),
+      accumulate_(options.accumulate),
+      seed_(options.seed),
+      validation_stride_(held_out_stride(data.size(), training.validation)),
+      order_(training_size(data.size(), training.validation), options.seed),
+      export_(std::move(export_model)) {
+  if (training_.text_slots == 0) training_.text_slots = model.config().text_length;
+}
+
+int32_t TransformerTask::slots_at(int64_t batch) const {
+  const bool full =
+      static_cast<double>(batch / accumulate_) >= training_.full_text_from * static_cast<double>(steps_);
+  return full ? model_.config().text_length : training_.text_slots;
+}
+
+// Held out are the indices k * stride, k < validation; training counts on past them.
+uint64_t TransformerTask::training_index(uint64_t position) const {
+  const uint64_t place = order_.index(position);
+  if (validation_stride_ == 0) return place;
+  const uint64_t held_out_before =
+      std::min(place / (validation_stride_ - 1) + 1, static_cast<uint64_t>(training_.validation));
+  return place + held_out_before;
+}
+
+TokenRecord TransformerTask::read(uint64_t index) const {
+  TokenRecord pair = data_.read(index);
+  check(static_cast<int64_t>(pair.tokens.size()) == model_.config().cells(), ErrorKind::input,
+        "sample {} has {} image tokens; this model's grid has {}", index, pair.tokens.size(),
+        model_.config().cells());
+  return pair;
+}
+
+TokenBatch TransformerTask::make_batch(const std::vector<TokenRecord>& pairs,
+                                       const std::vector<std::vector<int32_t>>& ids, int32_t slots) const {
+  const TransformerConfig& config = model_.config();
+  const text::SpecialIds special = tokenizer_.special();
+  std::vector<int64_t> texts, images;
+  for (size_t b = 0; b < pairs.size(); ++b) {
+    const auto full = fill_text_slots(config, ids[b], {special.bos, special.eos, /*truncate=*/true});
+    texts.insert(texts.end(), full.begin(), full.begin() + slots);
+    images.insert(images.end(), pairs[b].tokens.begin(), pairs[b].tokens.end());
+  }
+  const auto batch = static_cast<int64_t>(pairs.size());
+  Device& device = model_.device();
+  return {Tensor::from(device, {batch, slots}, texts), Tensor::from(device, {batch, config.cells()}, images)};
+}
+
+Tensor TransformerTask::loss(Context& context, int64_t batch, nlohmann::json& log) {
+  std::vector<TokenRecord> pairs;
+  std::vector<std::vector<int32_t>> ids;
+  for (int64_t b = 0; b < training_.batch; ++b) {
+    const auto position = static_cast<uint64_t>(batch * training_.batch + b);
+    pairs.push_back(read(training_index(position)));
+    RandomStream draw(seed_, Stream::text_dropout, static_cast<uint32_t>(position),
+                      static_cast<uint32_t>(position >> 32));
+    const bool dropped = draw.uniform() < training_.text_dropout;
+    ids.push_back(
+        dropped ? std::vector<int32_t>()
+                : tokenizer_.encode_dropout(pairs.back().caption, training_.bpe_dropout, seed_, position));
+  }
+  const Loss loss = compute_loss(context, model_, make_batch(pairs, ids, slots_at(batch)),
+                                 {training_.text_padding, training_.checkpoint_blocks});
+  const double share = 1.0 / accumulate_;
+  log["text_nats"] = log.value("text_nats", 0.0) + share * loss.text;
+  log["image_nats"] = log.value("image_nats", 0.0) + share * loss.image;
+  return loss.total;
+}
+
+nlohmann::json TransformerTask::evaluate(int64_t step) {
+  if (training_.validation == 0) return nlohmann::json::object();
+  Device& device = model_.device();
+  Context context(device);
+  double text = 0, image = 0;
+  for (int64_t begin = 0; begin < training_.validation; begin += training_.batch) {
+    const int64_t end = std::min(training_.validation, begin + training_.batch);
+    std::vector<TokenRecord> pairs;
+    std::vector<std::vector<int32_t>> ids;
+    for (int64_t k = begin; k < end; ++k) {
+      pairs.push_back(read(static_cast<uint64_t>(k) * validation_stride_));
+      ids.push_back(tokenizer_.encode(pairs.back().caption));
+    }
+    const Loss loss = compute_loss(context, model_, make_batch(pairs, ids, model_.config().text_length),
+                                   {training_.text_padding, false});
+    const auto share = static_cast<double>(end - begin) / static_cast<double>(training_.validation);
+    text += share * loss.text;
+    image += share * loss.image;
+  }
+  return {{"validation_text_nats", text},
+          {"validation_text_bits", text / std::numbers::ln2},
+          {"validation_image_nats", image},
+          {"validation_image_bits", image / std::numbers::ln2}};
+}
+
+}  // namespace dalle1::transformer

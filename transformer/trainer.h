@@ -1,0 +1,69 @@
+// Training of a transformer on pictures that are tokens already and captions that are still text.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/data/sample_order.h"
+#include "core/data/token_shard.h"
+#include "core/text/tokenizer.h"
+#include "core/train/loop.h"
+#include "transformer/loss.h"
+
+namespace dalle1::transformer {
+
+/// The fields of a training file's `train` object that are the transformer's own.
+struct TransformerTraining {
+  int64_t batch = 16;            ///< Samples of a micro-batch.
+  int32_t text_slots = 0;        ///< Text slots of the first part of the training; 0: all.
+  double full_text_from = 0.85;  ///< Share of the steps after which all text slots are used.
+  float text_dropout =
+      0.1f;  ///< Captions replaced by padding, so that guidance has its unconditional prompt.
+  float bpe_dropout = 0.1f;
+  bool text_padding = false;  ///< See LossOptions.
+  bool checkpoint_blocks = false;
+  int64_t validation = 64;  ///< Samples held out, evenly spaced over the data; 0: none.
+
+  static const std::vector<std::string>& fields();
+};
+
+/// Reads the fields above and leaves the others to train_options_from_json. Error(input) naming a bad one.
+TransformerTraining transformer_training_from_json(const nlohmann::json& train,
+                                                   const TransformerConfig& config);
+
+class TransformerTask final : public TrainTask {
+ public:
+  using Export = std::function<void(const std::filesystem::path& folder)>;
+
+  /// All but the options are kept by the caller. `steps`: of the whole training (for full_text_from); `seed`
+  /// orders the data.
+  TransformerTask(Transformer& model, const TokenShards& data, const text::Tokenizer& tokenizer,
+                  const TransformerTraining& training, const TrainOptions& options, Export export_model);
+
+  Module& model() override { return model_; }
+  Tensor loss(Context& context, int64_t batch, nlohmann::json& log) override;
+  /// Loss of the held-out samples with all text slots, in nats and bits per token.
+  nlohmann::json evaluate(int64_t step) override;
+  void export_model(const std::filesystem::path& folder) override { export_(folder); }
+
+ private:
+  int32_t slots_at(int64_t batch) const;
+  uint64_t training_index(uint64_t position) const;
+  TokenBatch make_batch(const std::vector<TokenRecord>& pairs, const std::vector<std::vector<int32_t>>& ids,
+                        int32_t slots) const;
+  TokenRecord read(uint64_t index) const;
+
+  Transformer& model_;
+  const TokenShards& data_;
+  const text::Tokenizer& tokenizer_;
+  TransformerTraining training_;
+  int64_t steps_;
+  int accumulate_;
+  uint64_t seed_;
+  uint64_t validation_stride_;  // 0: nothing held out
+  SampleOrder order_;
+  Export export_;
+};
+
+}  // namespace dalle1::transformer
