@@ -15,7 +15,7 @@ namespace dalle1 {
 using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 
 /// How named tensors and a JSON state are put into one file. core knows no file format: see
-/// weights/state_file.h.
+/// weights/training_state.h.
 class StateFormat {
  public:
   virtual ~StateFormat() = default;
