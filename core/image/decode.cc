@@ -6,6 +6,7 @@
 #include "core/data/file_bytes.h"
 #include "core/error.h"
 #include "core/image/image.h"
+#include "core/image/jpeg_segments.h"
 #include "core/image/png_chunks.h"
 
 namespace {
@@ -62,12 +63,8 @@ Header png_header(std::span<const uint8_t> bytes, std::string_view name) {
 }
 
 Header jpeg_header(std::span<const uint8_t> bytes, std::string_view name) {
-  allocation_limit = 1 << 20;
-  int width = 0, height = 0, channels = 0;
-  const bool readable =
-      stbi_info_from_memory(bytes.data(), static_cast<int>(bytes.size()), &width, &height, &channels);
-  check(readable, ErrorKind::input, "{}: damaged JPEG: {}", name, stbi_failure_reason());
-  return {width, height, channels == 1 ? 1 : 3};
+  const JpegHeader jpeg = check_jpeg(bytes, name);
+  return {jpeg.width, jpeg.height, jpeg.components == 1 ? 1 : 3};
 }
 
 }  // namespace
@@ -76,8 +73,7 @@ Image decode_image(std::span<const uint8_t> bytes, std::string_view name) {
   check(bytes.size() <= kMaxImageFileBytes, ErrorKind::input,
         "{}: a picture file of {} bytes; at most {} are read", name, bytes.size(), kMaxImageFileBytes);
   const bool png = is_png(bytes);
-  const bool jpeg = bytes.size() >= 3 && bytes[0] == 0xff && bytes[1] == 0xd8 && bytes[2] == 0xff;
-  check(png || jpeg, ErrorKind::input, "{}: not a PNG or JPEG picture", name);
+  check(png || is_jpeg(bytes), ErrorKind::input, "{}: not a PNG or JPEG picture", name);
   const Header header = png ? png_header(bytes, name) : jpeg_header(bytes, name);
   check(std::max(header.width, header.height) <= kMaxImageSide &&
             header.width * header.height <= kMaxImagePixels,

@@ -136,6 +136,28 @@ TEST_CASE("image: the message says what is wrong") {
   CHECK_THROWS_WITH_AS(read_image(scratch.path()), doctest::Contains("is a folder"), Error);
 }
 
+TEST_CASE("image: a JPEG that would lead a decoder out of its tables is refused before") {
+  const std::vector<uint8_t> whole = golden_bytes("baseline.jpg");
+  const auto find = [&whole](uint8_t marker) {
+    const uint8_t wanted[] = {0xff, marker};
+    return static_cast<size_t>(std::search(whole.begin(), whole.end(), wanted, wanted + 2) - whole.begin());
+  };
+  const auto changed = [&whole](size_t at, uint8_t value) {
+    std::vector<uint8_t> bytes = whole;
+    bytes.at(at) = value;
+    return refusal(bytes);
+  };
+  const size_t table = find(0xc4), frame = find(0xc0);
+  CHECK(changed(table + 4 + 1, 3).find("more codes than there can be") != std::string::npos);
+  CHECK(changed(table + 4 + 16, 100).find("too many codes") != std::string::npos);
+  CHECK(changed(frame + 4, 12).find("8-bit samples") != std::string::npos);
+  CHECK(changed(frame + 1, 0xc9).find("arithmetic-coded") != std::string::npos);
+  CHECK(changed(frame + 9, 2).find("unknown components") != std::string::npos);
+  CHECK(changed(frame + 5, 0x41).find("64 megapixels") != std::string::npos);
+  CHECK(changed(frame + 1, 0xfe).find("a scan before the frame") != std::string::npos);
+  CHECK(refusal({whole.begin(), whole.end() - 1}).find("truncated JPEG: ends at byte") != std::string::npos);
+}
+
 TEST_CASE("image: a small file cannot ask for much memory") {
   // 200 MB of zeros behind a header of 8 x 8 pixels.
   std::vector<uint8_t> zeros(1 << 20), packed(1 << 20);

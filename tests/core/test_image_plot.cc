@@ -1,9 +1,9 @@
 // SVG plots: well-formed, scaled, robust to what training logs hold.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
-#include <regex>
 #include <sstream>
 
 #include "core/error.h"
@@ -15,23 +15,25 @@ namespace {
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
-/// Every tag closed in order, every attribute value quoted: enough of XML for what we write.
+/// Every tag closed in order, every attribute quoted: enough of XML for what we write.
 bool well_formed(const std::string& svg) {
   std::vector<std::string> open;
-  const std::regex tag("<(/?)([a-z]+)((?: [^<>']*?(?:='[^'<>]*')?)*?)(/?)>");
-  size_t covered = 0;
-  for (std::sregex_iterator it(svg.begin(), svg.end(), tag), end; it != end; ++it) {
-    const std::string between = svg.substr(covered, static_cast<size_t>(it->position()) - covered);
-    if (between.find_first_of("<>") != std::string::npos) return false;
-    covered = static_cast<size_t>(it->position() + it->length());
-    if ((*it)[1] == "/") {
-      if (open.empty() || open.back() != (*it)[2]) return false;
+  size_t at = 0;
+  while ((at = svg.find('<', at)) != std::string::npos) {
+    const size_t end = svg.find('>', at);
+    if (end == std::string::npos) return false;
+    const std::string tag = svg.substr(at + 1, end - at - 1);
+    at = end + 1;
+    if (tag.find('<') != std::string::npos || std::count(tag.begin(), tag.end(), '\'') % 2 != 0) return false;
+    const std::string name = tag.substr(0, tag.find(' '));
+    if (name.starts_with('/')) {
+      if (open.empty() || "/" + open.back() != name) return false;
       open.pop_back();
-    } else if ((*it)[4] != "/") {
-      open.push_back((*it)[2]);
+    } else if (!tag.ends_with('/')) {
+      open.push_back(name);
     }
   }
-  return open.empty() && svg.substr(covered) == "\n";
+  return open.empty();
 }
 
 /// The points of all polylines.
