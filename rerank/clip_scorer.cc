@@ -1,0 +1,36 @@
+#include "rerank/clip_scorer.h"
+
+#include <algorithm>
+
+#include "clip/preprocess.h"
+#include "core/error.h"
+#include "core/ops/kernels.h"
+
+namespace dalle1::rerank {
+
+ClipScorer::ClipScorer(std::shared_ptr<clip::Clip> clip, Device& device, const text::Tokenizer& tokenizer,
+                       const std::string& prompt, bool truncate, int at_once)
+    : clip_(std::move(clip)), device_(device), at_once_(at_once) {
+  Context context(device_);
+  text_ = clip_->encode_texts(context,
+                              clip::tokenize(device_, clip_->config(), tokenizer, {&prompt, 1}, truncate));
+  check(device_.kernels().all_finite(text_), ErrorKind::model,
+        "CLIP's text features are not finite: its weights are broken");
+}
+
+std::vector<double> ClipScorer::score(const ScoringInput& input) {
+  Context context(device_);
+  const double scale = clip_->scale();
+  std::vector<double> scores;
+  for (size_t begin = 0; begin < input.pictures.size(); begin += static_cast<size_t>(at_once_)) {
+    const size_t size = std::min(static_cast<size_t>(at_once_), input.pictures.size() - begin);
+    const auto pixels = clip::preprocess(device_, clip_->config(), input.pictures.subspan(begin, size));
+    for (const float cosine : clip::cosines(clip_->encode_images(context, pixels), text_).to_floats()) {
+      scores.push_back(cosine);
+      scores.push_back(scale * cosine);
+    }
+  }
+  return scores;
+}
+
+}  // namespace dalle1::rerank
