@@ -1,13 +1,12 @@
 #include "core/image/draw.h"
 
-#include <unicode/utf8.h>
-
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
 
 #include "core/error.h"
 #include "core/image/font.h"
+#include "core/text/utf8.h"
 
 namespace dalle1 {
 namespace {
@@ -27,15 +26,13 @@ Extent extent_of(const Glyph& glyph) {
   return {first, last - first + 1};
 }
 
-/// Calls visit(glyph, x, end of the character in bytes) with x in font pixels; returns the width of the line.
+/// Calls visit(glyph, x, number of the character) with x in font pixels; returns the width of the line.
 template <typename Visit>
-int lay_out(std::string_view text, const Visit& visit) {
+int lay_out(std::u32string_view text, const Visit& visit) {
   int x = 0;
-  const auto length = static_cast<int32_t>(text.size());
-  for (int32_t i = 0; i < length;) {
-    UChar32 c;
-    U8_NEXT_OR_FFFD(text.data(), i, length, c);
-    const Glyph& glyph = c >= ' ' && c <= '~' ? kFont[c - ' '] : kUnknownGlyph;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool known = text[i] >= ' ' && text[i] <= '~';
+    const Glyph& glyph = known ? kFont[text[i] - ' '] : kUnknownGlyph;
     visit(glyph, x, i);
     x += extent_of(glyph).width + 1;
   }
@@ -80,7 +77,7 @@ void paste(Image& canvas, const Image& picture, int x, int y) {
 }
 
 void draw_text(Image& canvas, int x, int y, std::string_view text, Colour colour, int scale) {
-  lay_out(text, [&](const Glyph& glyph, int left, int) {
+  lay_out(text::to_code_points_lossy(text), [&](const Glyph& glyph, int left, size_t) {
     const int first = extent_of(glyph).first;
     for (int row = 0; row < kFontHeight; ++row) {
       for (int column = first; column < 5; ++column) {
@@ -92,19 +89,20 @@ void draw_text(Image& canvas, int x, int y, std::string_view text, Colour colour
 }
 
 int text_width(std::string_view text, int scale) {
-  return scale * lay_out(text, [](const Glyph&, int, int) {});
+  return scale * lay_out(text::to_code_points_lossy(text), [](const Glyph&, int, size_t) {});
 }
 
 std::string elide_text(std::string_view text, int width, int scale) {
   if (text_width(text, scale) <= width) return std::string(text);
   const int dots = text_width("...", 1) + 1;
+  std::u32string shortened = text::to_code_points_lossy(text);
   size_t fits = 0;
-  lay_out(text, [&](const Glyph& glyph, int left, int end) {
-    if ((left + extent_of(glyph).width + dots) * scale <= width) fits = static_cast<size_t>(end);
+  lay_out(shortened, [&](const Glyph& glyph, int left, size_t i) {
+    if ((left + extent_of(glyph).width + dots) * scale <= width) fits = i + 1;
   });
-  std::string shortened(text.substr(0, fits));
-  while (!shortened.empty() && shortened.back() == ' ') shortened.pop_back();
-  return shortened + "...";
+  while (fits > 0 && shortened[fits - 1] == ' ') --fits;
+  shortened.resize(fits);
+  return text::to_utf8(shortened) + "...";
 }
 
 }  // namespace dalle1

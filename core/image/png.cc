@@ -9,6 +9,7 @@
 #include "core/data/atomic_file.h"
 #include "core/error.h"
 #include "core/image/png_chunks.h"
+#include "core/text/utf8.h"
 
 namespace dalle1 {
 namespace {
@@ -91,20 +92,21 @@ std::vector<uint8_t> deflate_all(std::span<const uint8_t> data) {
   return packed;
 }
 
-std::vector<uint8_t> text_chunk(const PngText& text) {
-  const std::string& keyword = text.keyword;
+std::vector<uint8_t> text_chunk(const PngText& entry) {
+  const std::string& keyword = entry.keyword;
   const bool printable =
       std::all_of(keyword.begin(), keyword.end(), [](char c) { return c >= ' ' && c <= '~'; });
   check(printable && !keyword.empty() && keyword.size() <= 79 && keyword.front() != ' ' &&
             keyword.back() != ' ',
         ErrorKind::input, "png: '{}' cannot be a keyword: 1 to 79 printable ASCII characters are needed",
         keyword);
-  check(text.text.find('\0') == std::string::npos && text.text.size() < (1u << 30), ErrorKind::input,
+  check(entry.text.find('\0') == std::string::npos && entry.text.size() < (1u << 30), ErrorKind::input,
         "png: the text of '{}' has a zero byte or is too long", keyword);
+  text::check_utf8(entry.text, fmt::format("png: the text of '{}'", keyword));
   std::vector<uint8_t> data(keyword.begin(), keyword.end());
   data.resize(data.size() +
               5);  // end of keyword, not compressed, method 0, no language, no translated keyword
-  data.insert(data.end(), text.text.begin(), text.text.end());
+  data.insert(data.end(), entry.text.begin(), entry.text.end());
   return data;
 }
 

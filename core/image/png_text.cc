@@ -1,5 +1,4 @@
 // Reading the text chunks of PNG files: bounded, as the files may come from anywhere.
-#include <unicode/utf8.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -8,33 +7,18 @@
 #include "core/error.h"
 #include "core/image/png.h"
 #include "core/image/png_chunks.h"
+#include "core/text/utf8.h"
 
 namespace dalle1 {
 namespace {
 
 constexpr size_t kMaxTexts = 1024, kMaxTextBytes = 16 << 20;
 
-void append_code_point(std::string& out, UChar32 c) {
-  char bytes[U8_MAX_LENGTH];
-  int length = 0;
-  U8_APPEND_UNSAFE(bytes, length, c);
-  out.append(bytes, length);
-}
+std::string valid_utf8(std::string_view bytes) { return text::to_utf8(text::to_code_points_lossy(bytes)); }
 
-std::string valid_utf8(std::string_view text) {
+std::string latin1_to_utf8(std::string_view bytes) {
   std::string out;
-  const auto length = static_cast<int32_t>(text.size());
-  for (int32_t i = 0; i < length;) {
-    UChar32 c;
-    U8_NEXT_OR_FFFD(text.data(), i, length, c);
-    append_code_point(out, c);
-  }
-  return out;
-}
-
-std::string latin1_to_utf8(std::string_view text) {
-  std::string out;
-  for (char c : text) append_code_point(out, static_cast<uint8_t>(c));
+  for (char c : bytes) text::append_utf8(out, static_cast<uint8_t>(c));
   return out;
 }
 
@@ -101,8 +85,8 @@ PngText parse_text(const PngChunk& chunk, std::string_view file, size_t limit) {
   if (type != "tEXt") fields.require(fields.byte() == 0 || !compressed, "unknown compression");
   if (type == "iTXt") fields.until_zero(), fields.until_zero();  // language, translated keyword
   fields.require(compressed || fields.rest().size() <= limit, "more than 16 MiB of text");
-  const std::string text = compressed ? fields.inflated(limit) : std::string(fields.rest());
-  return {keyword, type == "iTXt" ? valid_utf8(text) : latin1_to_utf8(text)};
+  const std::string content = compressed ? fields.inflated(limit) : std::string(fields.rest());
+  return {keyword, type == "iTXt" ? valid_utf8(content) : latin1_to_utf8(content)};
 }
 
 }  // namespace

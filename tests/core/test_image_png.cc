@@ -108,6 +108,7 @@ TEST_CASE("png: text survives, in any script, and is absent without it") {
   CHECK_THROWS_AS(encode_png(Image(1, 1, 1), std::vector<PngText>{{"", "x"}}), Error);
   CHECK_THROWS_AS(encode_png(Image(1, 1, 1), std::vector<PngText>{{std::string(80, 'k'), "x"}}), Error);
   CHECK_THROWS_AS(encode_png(Image(1, 1, 1), std::vector<PngText>{{"k", "a\0b"s}}), Error);
+  CHECK_THROWS_AS(encode_png(Image(1, 1, 1), std::vector<PngText>{{"k", "\xff"}}), Error);
   CHECK_THROWS_AS(write_png(scratch / "no/such/folder.png", Image(1, 1, 1)), Error);
 }
 
