@@ -43,11 +43,12 @@ struct Pieces {
         std::clamp<int64_t>(cached_floats / std::max<int64_t>(depth, 1) / kernels.row_step, 2, 16) *
         kernels.row_step;
     row_blocks = (rows + tallest - 1) / tallest;
-    // Enough pieces to even out a busy core, each worth the start of a task.
-    const int64_t wanted = threads > 1 ? 8 * threads : 1;
-    constexpr int64_t least_work = 1 << 19;
-    const int64_t affordable = std::max<int64_t>(1, rows * depth * panels * kernels.width / least_work);
-    panel_groups = std::clamp<int64_t>(std::min(wanted, affordable) / row_blocks, 1, panels);
+    // Enough pieces to even out a busy core, each worth the start of a task. Reading a weight from memory
+    // costs about as much as a dozen multiplications.
+    constexpr int64_t weight_cost = 12, least_cost = 1 << 20;
+    const int64_t cost = (rows + weight_cost) * depth * panels * kernels.width;
+    const int64_t wanted = threads > 1 ? std::clamp<int64_t>(cost / least_cost, 1, 8 * threads) : 1;
+    panel_groups = std::clamp<int64_t>((wanted + row_blocks - 1) / row_blocks, 1, panels);
   }
   int64_t count() const { return row_blocks * panel_groups; }
 };
