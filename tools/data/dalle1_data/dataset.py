@@ -102,7 +102,10 @@ def sample_prompts(name, count, settings):
         for held_out in (False, True):
             found = {}
             for index in range(PROMPT_TRIES * count):
-                spec, why = kinds.sample_spec(kind, Rng(settings.seed, "prompts", kind, held_out, index), held_out)
+                sampled = kinds.sample_spec(kind, Rng(settings.seed, "prompts", kind, held_out, index), held_out)
+                if sampled is None:
+                    break
+                spec, why = sampled
                 varied = Rng(settings.seed, "wording", index) if index > PLAIN_TRIES * count else None
                 text = kinds.KINDS[kind].caption(spec, varied)
                 if half_of(text) == name:
