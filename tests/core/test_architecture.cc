@@ -1,0 +1,91 @@
+// The include graph of CONTRIBUTING.md, checked by reading the sources.
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <regex>
+#include <set>
+
+namespace dalle1::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+const fs::path kRoot = DALLE1_SOURCE_DIR;
+
+bool is_source(const fs::path& path) {
+  static const std::set<std::string> suffixes{".h", ".cc", ".cu", ".cuh", ".inc"};
+  return suffixes.count(path.extension().string()) > 0;
+}
+
+template <typename Visit>
+void for_each_line(const std::string& folder, const Visit& visit) {
+  if (!fs::exists(kRoot / folder)) return;
+  for (const auto& entry : fs::recursive_directory_iterator(kRoot / folder)) {
+    if (!entry.is_regular_file() || !is_source(entry.path())) continue;
+    std::ifstream in(entry.path());
+    for (std::string line; std::getline(in, line);) visit(fs::relative(entry.path(), kRoot).string(), line);
+  }
+}
+
+void check_folder(const std::string& folder, const std::set<std::string>& allowed) {
+  static const std::regex include(R"re(^\s*#\s*include\s+"([a-z0-9_]+)/)re");
+  for_each_line(folder, [&](const std::string& file, const std::string& line) {
+    std::smatch match;
+    if (!std::regex_search(line, match, include)) return;
+    const std::string target = match[1];
+    if (!allowed.count(target))
+      FAIL(file << " includes " << target << "/, which its layer may not: " << line);
+  });
+}
+
+}  // namespace
+
+TEST_CASE("folders include only what the architecture allows") {
+  check_folder("core", {"core"});
+  check_folder("weights", {"core", "weights"});
+  for (const std::string model : {"dvae", "transformer", "clip"})
+    check_folder(model, {"core", "weights", model});
+  check_folder("rerank", {"core", "weights", "dvae", "transformer", "clip", "rerank"});
+}
+
+TEST_CASE("layers inside core") {
+  static const std::regex include(R"re(^\s*#\s*include\s+"core/([a-z0-9_]+)/)re");
+  const std::map<std::string, std::set<std::string>> forbidden{
+      {"tensor", {"nn", "train", "data", "text", "image", "cpu", "cuda", "grad"}},
+      {"grad", {"nn", "train", "data", "text", "image", "cpu", "cuda"}},
+      {"ops", {"nn", "train", "data", "text", "image", "cpu", "cuda"}},
+      {"random", {"tensor", "ops", "nn", "train", "data", "text", "image", "cpu", "cuda", "grad"}},
+      {"text", {"nn", "train", "ops", "cpu", "cuda", "grad"}},
+      {"image", {"nn", "train", "ops", "cpu", "cuda", "grad"}}};
+  for (const auto& [part, targets] : forbidden) {
+    for_each_line("core/" + part, [&, &targets = targets](const std::string& file, const std::string& line) {
+      std::smatch match;
+      if (std::regex_search(line, match, include) && targets.count(match[1])) {
+        FAIL(file << " includes core/" << match[1] << "/, which its layer may not");
+      }
+    });
+  }
+}
+
+TEST_CASE("ops, layers and models do not ask which backend was compiled in") {
+  for (const std::string folder :
+       {"core/ops", "core/nn", "core/grad", "core/train", "dvae", "transformer", "clip", "rerank"}) {
+    for_each_line(folder, [](const std::string& file, const std::string& line) {
+      if (line.rfind("#if", 0) == 0) FAIL(file << " has a conditional: " << line);
+    });
+  }
+}
+
+TEST_CASE("core has no network code") {
+  static const std::regex network(
+      R"re(sys/socket\.h|netdb\.h|arpa/inet\.h|netinet/|curl/|libssh|https?://[^ ]*\.(com|org|net)/[^ ]*\.(pt|pkl|bin))re");
+  for (const std::string folder : {"core", "weights", "dvae", "transformer", "clip", "rerank"}) {
+    for_each_line(folder, [](const std::string& file, const std::string& line) {
+      if (std::regex_search(line, network)) FAIL(file << ": " << line);
+    });
+  }
+}
+
+}  // namespace dalle1::test

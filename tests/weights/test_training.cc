@@ -1,0 +1,210 @@
+// The training loop end to end: a small network, its golden loss curve, resume to the bit, and kills at
+// random times.
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+
+#include "core/ops/elementwise.h"
+#include "core/ops/linear.h"
+#include "core/ops/norm.h"
+#include "core/ops/reduce.h"
+#include "core/random/philox.h"
+#include "core/train/loop.h"
+#include "tests/support/golden.h"
+#include "weights/training_state.h"
+
+namespace dalle1::test {
+namespace {
+
+// y = sin(3 a) + b^2 by 2 -> 24 -> 24 -> 1 with a layer norm.
+class Network final : public Module {
+ public:
+  explicit Network(Device& device) {
+    w1_ = random(device, {24, 2}, 1, 0.7f);
+    b1_ = Tensor::zeros(device, {24});
+    gain_ = Tensor::full(device, {24}, 1.0f);
+    shift_ = Tensor::zeros(device, {24});
+    w2_ = random(device, {24, 24}, 2, 0.2f);
+    w3_ = random(device, {1, 24}, 3, 0.2f);
+  }
+  void visit(const ParameterVisitor& visitor) override {
+    visitor("w1", w1_);
+    visitor("b1", b1_);
+    visitor("norm.weight", gain_);
+    visitor("norm.bias", shift_);
+    visitor("w2", w2_);
+    visitor("w3", w3_);
+  }
+  Tensor forward(Context& context, const Tensor& x) const {
+    Tensor h = ops::gelu(context, ops::linear(context, x, w1_, b1_));
+    h = ops::layer_norm(context, h, gain_, shift_);
+    h = ops::dropout(context, ops::gelu(context, ops::linear(context, h, w2_)), 0.05f, 1);
+    return ops::linear(context, h, w3_);
+  }
+
+ private:
+  static Tensor random(Device& device, const Shape& shape, uint32_t index, float scale) {
+    RandomStream stream(1, Stream::initialisation, index);
+    std::vector<float> values(shape.numel());
+    for (float& value : values) value = scale * stream.normal();
+    return Tensor::from(device, shape, values);
+  }
+  Tensor w1_, b1_, gain_, shift_, w2_, w3_;
+};
+
+class Task final : public TrainTask {
+ public:
+  explicit Task(Device& device) : device_(device), network_(device) {}
+  Module& model() override { return network_; }
+  Tensor loss(Context& context, int64_t batch, nlohmann::json&) override {
+    RandomStream random(5, Stream::test, static_cast<uint32_t>(batch));
+    std::vector<float> x, y;
+    for (int i = 0; i < 32; ++i) {
+      const float a = random.uniform(), b = random.uniform();
+      x.insert(x.end(), {a, b});
+      y.push_back(std::sin(3 * a) + b * b);
+    }
+    const Tensor error = ops::sub(context, network_.forward(context, Tensor::from(device_, {32, 2}, x)),
+                                  Tensor::from(device_, {32, 1}, y));
+    return ops::mean(context, ops::square(context, error));
+  }
+  void export_model(const std::filesystem::path& folder) override {
+    std::filesystem::create_directories(folder);
+  }
+
+ private:
+  Device& device_;
+  Network network_;
+};
+
+TrainOptions small_options(int64_t steps) {
+  TrainOptions options;
+  options.steps = steps;
+  options.learning_rate = {ScheduleKind::cosine, 1e-2, 1e-4, 5, 0, 60};
+  options.optimizer.weight_decay = 0.01f;
+  options.optimizer.clip_norm = 1.0f;
+  options.ema_decay = 0.9f;
+  options.accumulate = 2;
+  options.log_every = 1;
+  options.evaluate_every = 1000;
+  options.checkpoint_every = 5;
+  return options;
+}
+
+const weights::SafetensorsState kFormat;
+
+TrainResult run(const std::filesystem::path& folder, int64_t steps, bool resume, int64_t stop_after = -1) {
+  const auto device = make_cpu_device(1);
+  Task task(*device);
+  int64_t polled = 0;
+  TrainRun setup{folder, resume, {{"network", "test"}}, &kFormat, [&] { return ++polled == stop_after; },
+                 nullptr};
+  return train(*device, task, small_options(steps), setup);
+}
+
+std::string bytes_of(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+}  // namespace
+
+TEST_CASE("a small network falls along its golden loss curve") {
+  ScratchDir scratch;
+  CHECK(run(scratch.path(), 60, false).finished);
+  const auto rows = read_metrics(scratch / "metrics.jsonl");
+  REQUIRE(rows.size() == 60);
+  std::ifstream file(golden("training/loss_curve.json"));
+  const auto expected = nlohmann::json::parse(file);
+  for (size_t i = 0; i < 60; ++i) {
+    CAPTURE(i);
+    CHECK(rows[i]["loss"].get<double>() == doctest::Approx(expected[i].get<double>()).epsilon(2e-3));
+  }
+  CHECK(rows.back()["loss"].get<double>() < 0.1 * rows.front()["loss"].get<double>());
+  CHECK(std::filesystem::exists(scratch / "metrics.csv"));
+  CHECK(std::filesystem::exists(scratch / "curves.svg"));
+}
+
+TEST_CASE("stop, resume and run on equals the uninterrupted run bit for bit") {
+  ScratchDir straight, stopped;
+  run(straight.path(), 20, false);
+  const TrainResult first = run(stopped.path(), 20, false, 7);
+  CHECK(first.steps == 7);
+  CHECK_FALSE(first.finished);
+  CHECK(run(stopped.path(), 20, true).finished);
+  const std::string name = "checkpoints/checkpoint-00000020.safetensors";
+  CHECK(bytes_of(straight / name) == bytes_of(stopped / name));
+}
+
+TEST_CASE("a resume with other settings is refused by name") {
+  ScratchDir scratch;
+  run(scratch.path(), 5, false);
+  const auto device = make_cpu_device(1);
+  Task task(*device);
+  TrainRun setup{scratch.path(), true, {{"network", "other"}}, &kFormat, nullptr, nullptr};
+  CHECK_THROWS_WITH_AS(train(*device, task, small_options(10), setup),
+                       doctest::Contains("'/network' differs"), Error);
+}
+
+TEST_CASE("a damaged newest checkpoint is passed over for the previous one") {
+  ScratchDir scratch;
+  run(scratch.path(), 10, false);
+  std::filesystem::resize_file(scratch / "checkpoints/checkpoint-00000010.safetensors", 100);
+  const CheckpointStore store(scratch / "checkpoints", kFormat);
+  REQUIRE(store.latest());
+  CHECK(store.latest()->filename() == "checkpoint-00000005.safetensors");
+}
+
+// Not a test of its own: the process that the next test kills.
+TEST_CASE("training child" * doctest::skip()) {
+  if (const char* folder = std::getenv("DALLE1_TEST_TRAINING_FOLDER")) run(folder, 100000, true);
+}
+
+namespace {
+
+void kill_and_check(int kills) {
+  ScratchDir scratch;
+  setenv("DALLE1_TEST_TRAINING_FOLDER", scratch.path().c_str(), 1);
+  RandomStream random(11, Stream::test);
+  int64_t reached = 0;
+  for (int i = 0; i < kills; ++i) {
+    const pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+      const int null = open("/dev/null", O_WRONLY);
+      dup2(null, 1);
+      execl("/proc/self/exe", "dalle1_tests", "--test-case=training child", "--no-skip", nullptr);
+      _exit(127);
+    }
+    usleep(30000 + random.below(60000));
+    kill(child, SIGKILL);
+    int status = 0;
+    waitpid(child, &status, 0);
+    REQUIRE(WIFSIGNALED(status));
+    if (std::filesystem::is_empty(scratch / "checkpoints")) continue;
+    const CheckpointStore store(scratch / "checkpoints", kFormat);
+    const auto newest = store.latest();
+    REQUIRE(newest);
+    const int64_t step = kFormat.read_state(*newest).at("step").get<int64_t>();
+    CHECK(step >= reached);
+    reached = step;
+  }
+  CHECK(reached > 0);
+  unsetenv("DALLE1_TEST_TRAINING_FOLDER");
+}
+
+}  // namespace
+
+TEST_CASE("killing a training at random times always leaves a checkpoint that loads") { kill_and_check(50); }
+
+TEST_CASE("killing a training 500 times" * doctest::test_suite("long") * doctest::skip()) {
+  kill_and_check(500);
+}
+
+}  // namespace dalle1::test
