@@ -1,0 +1,7 @@
+#include "core/cpu/peak_loops.h"
+
+namespace dalle1::cpu {
+
+constexpr PeakKernels peak_avx2 = kernels;
+
+}  // namespace dalle1::cpu
