@@ -66,9 +66,9 @@ TEST_CASE("image: JPEG within what another inverse cosine transform and another 
   CHECK(largest_difference(to_rgb(read_image(golden("image/grey.jpg"))),
                            read_image(golden("image/grey.expected.png"))) <= 2);
   CHECK(largest_difference(read_image(golden("image/progressive.jpg")),
-                           read_image(golden("image/progressive.expected.png"))) <= 4);
+                           read_image(golden("image/progressive.expected.png"))) <= 3);
   CHECK(largest_difference(read_image(golden("image/baseline.jpg")),
-                           read_image(golden("image/baseline.expected.png"))) <= 12);
+                           read_image(golden("image/baseline.expected.png"))) <= 3);
 }
 
 TEST_CASE("image: channels and origin say how the file stored its pixels") {
