@@ -4,6 +4,8 @@
 
 #include "core/ops/elementwise.h"
 #include "core/ops/embedding.h"
+#include "core/ops/kernels.h"
+#include "core/ops/layout.h"
 #include "core/ops/logit_laplace.h"
 #include "core/ops/movement.h"
 #include "core/ops/pool.h"
@@ -144,7 +146,8 @@ Tensor OpenAiDvae::decode_stats(Context& context, const Tensor& indices) {
 }
 
 Tensor OpenAiDvae::decode_features(Context& context, const Tensor& features) {
-  Tensor x = features;
+  // Once, before both paths of the first block read it.
+  Tensor x = ops::to_layout(context, features, features.kernels().preferred_layout(config_.decoder_init));
   for (size_t g = 0; g < decoder_groups_.size(); ++g) {
     if (g > 0) x = ops::upsample(context, x);
     for (const ResidualBlock& block : decoder_groups_[g]) x = block.forward(context, x);

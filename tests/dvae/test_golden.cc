@@ -1,0 +1,145 @@
+// Parity with the published implementations; the README beside each set of files says how they were made.
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "core/cpu/cpu_kernels.h"
+#include "core/data/npy.h"
+#include "core/ops/logit_laplace.h"
+#include "dvae/dvae.h"
+#include "dvae/picture_batches.h"
+#include "tests/support/golden.h"
+#include "weights/load.h"
+#include "weights/open.h"
+
+using namespace dalle1;
+using test::golden;
+
+namespace {
+
+struct Loaded {
+  std::shared_ptr<Device> device = make_cpu_device(2);
+  std::unique_ptr<dvae::Dvae> model;
+
+  explicit Loaded(const std::vector<std::filesystem::path>& files, const nlohmann::json& config = nullptr) {
+    const weights::Checkpoint checkpoint = weights::open_checkpoint(files, config, "dvae");
+    model = dvae::make_dvae(checkpoint.config, *device);
+    weights::load_parameters(*model, checkpoint);
+  }
+};
+
+// Largest excess of |a - b| over absolute + relative * |b|; at most 0 when all are within it.
+double excess(const std::vector<float>& a, const std::vector<float>& b, double absolute, double relative) {
+  REQUIRE(a.size() == b.size());
+  double worst = -1;
+  for (size_t i = 0; i < a.size(); ++i) {
+    worst = std::max(worst, std::abs(a[i] - b[i]) - absolute - relative * std::abs(b[i]));
+  }
+  return worst;
+}
+
+Tensor indices_of(Device& device, const NpyArray& array, const Shape& shape) {
+  return Tensor::from(device, shape, std::span<const int64_t>(array.to_i64()));
+}
+
+int largest_difference(const Image& a, const Image& b) {
+  REQUIRE(a.pixels.size() == b.pixels.size());
+  int worst = 0;
+  for (size_t i = 0; i < a.pixels.size(); ++i) worst = std::max(worst, std::abs(a.pixels[i] - b.pixels[i]));
+  return worst;
+}
+
+}  // namespace
+
+TEST_CASE("OpenAI's dVAE encodes and decodes as the published code does") {
+  Loaded loaded({golden("openai_dvae/encoder_legacy.pkl"), golden("openai_dvae/decoder_legacy.pkl")});
+  dvae::Dvae& model = *loaded.model;
+  Context context(*loaded.device);
+  CHECK(model.codes() == 512);
+  CHECK(model.downsampling() == 8);
+  const Image picture = to_rgb(read_image(golden("openai_dvae/legacy_img48.png")));
+  const Tensor images = dvae::tensor_of_images(*loaded.device, {picture});
+  CHECK(excess(ops::map_pixels(context, images).to_floats(),
+               read_npy(golden("openai_dvae/legacy_img48_mapped.npy")).to_f32(), 1e-6, 0) <= 0);
+
+  const NpyArray logits = read_npy(golden("openai_dvae/legacy_img48_logits.npy"));
+  CHECK(excess(model.encode(context, images).to_floats(), logits.to_f32(), 1e-4, 1e-4) <= 0);
+  const NpyArray tokens = read_npy(golden("openai_dvae/legacy_img48_tokens.npy"));
+  const Tensor indices = model.encode_indices(context, images);
+  CHECK(indices.shape() == Shape({1, 6, 6}));
+  CHECK(indices.to_ints() == tokens.to_i64());
+
+  const Tensor stats = model.decode_stats(context, indices);
+  const NpyArray x_stats = read_npy(golden("openai_dvae/legacy_img48_x_stats.npy"));
+  CHECK(excess(stats.to_floats(), x_stats.to_f32(), 1e-4, 1e-4) <= 0);
+  const Image decoded = dvae::images_of_tensor(model.image_of(context, stats))[0];
+  CHECK(largest_difference(decoded, to_rgb(read_image(golden("openai_dvae/legacy_img48_recon.png")))) <= 1);
+}
+
+TEST_CASE("the Gumbel VQGAN with a wavelet decoder encodes and decodes as the published code does") {
+  Loaded loaded({golden("rudalle_vqgan/vqgan_f8_dwt.ckpt")},
+                weights::read_config(golden("rudalle_vqgan/vqgan_f8_dwt_config.yml").string()));
+  dvae::Dvae& model = *loaded.model;
+  Context context(*loaded.device);
+  CHECK(model.upsampling() == 16);
+  const Tensor images =
+      dvae::tensor_of_images(*loaded.device, {to_rgb(read_image(golden("rudalle_vqgan/vqgan_f8_dwt.png")))});
+  const NpyArray logits = read_npy(golden("rudalle_vqgan/vqgan_f8_dwt_logits.npy"));
+  CHECK(excess(model.encode(context, images).to_floats(), logits.to_f32(), 1e-3, 0) <= 0);
+  CHECK(model.encode_indices(context, images).to_ints() ==
+        read_npy(golden("rudalle_vqgan/vqgan_f8_dwt_indices.npy")).to_i64());
+
+  const NpyArray sequence = read_npy(golden("rudalle_vqgan/vqgan_f8_dwt_seq.npy"));
+  const int64_t side = std::lround(std::sqrt(static_cast<double>(sequence.shape[1])));
+  const Tensor decoded =
+      model.decode(context, indices_of(*loaded.device, sequence, {sequence.shape[0], side, side}));
+  const NpyArray expected = read_npy(golden("rudalle_vqgan/vqgan_f8_dwt_decoded.npy"));
+  CHECK(decoded.shape() == Shape(expected.shape));
+  CHECK(excess(decoded.to_floats(), expected.to_f32(), 1e-4, 0) <= 0);
+}
+
+TEST_CASE("inference of a dVAE reorders at most twice") {
+  Loaded loaded({golden("openai_dvae/encoder_legacy.pkl"), golden("openai_dvae/decoder_legacy.pkl")});
+  auto& kernels = dynamic_cast<CpuKernels&>(loaded.device->kernels());
+  Context context(*loaded.device);
+  const Tensor images = Tensor::full(*loaded.device, {1, 3, 32, 24}, 0.5f);
+  const int64_t before = kernels.reorder_count();
+  loaded.model->encode(context, images);
+  const int64_t encoded = kernels.reorder_count();
+  loaded.model->decode_stats(context, Tensor::from(*loaded.device, {1, 1, 2}, std::vector<int64_t>{0, 511}));
+  CHECK(encoded - before <= 2);
+  CHECK(kernels.reorder_count() - encoded <= 2);
+}
+
+TEST_CASE("a picture is encoded and decoded with the same bits in any batch") {
+  Loaded loaded({golden("openai_dvae/encoder_legacy.pkl"), golden("openai_dvae/decoder_legacy.pkl")});
+  Context context(*loaded.device);
+  const Image picture = to_rgb(read_image(golden("openai_dvae/legacy_img48.png")));
+  const Image mirrored = flip_horizontal(picture);
+  const Tensor one = dvae::tensor_of_images(*loaded.device, {picture});
+  const Tensor two = dvae::tensor_of_images(*loaded.device, {mirrored, picture});
+  const auto logits = loaded.model->encode(context, two).rows(1, 2).to_floats();
+  CHECK(loaded.model->encode(context, one).to_floats() == logits);
+  const Tensor codes = loaded.model->encode_indices(context, two);
+  const auto stats = loaded.model->decode_stats(context, codes).rows(1, 2).to_floats();
+  CHECK(loaded.model->decode_stats(context, codes.rows(1, 2)).to_floats() == stats);
+}
+
+TEST_CASE("sizes that are no multiple of 8 are rounded down, and less than one code is refused") {
+  Loaded loaded({golden("openai_dvae/encoder_legacy.pkl"), golden("openai_dvae/decoder_legacy.pkl")});
+  Context context(*loaded.device);
+  CHECK(loaded.model->encode(context, Tensor::full(*loaded.device, {1, 3, 17, 31}, 0.5f)).shape() ==
+        Shape({1, 512, 2, 3}));
+  CHECK_THROWS_WITH_AS(loaded.model->encode(context, Tensor::full(*loaded.device, {1, 3, 7, 64}, 0.5f)),
+                       "a picture of 64x7 is smaller than one code of 8x8", Error);
+  const Tensor outside = Tensor::from(*loaded.device, {1, 1, 1}, std::vector<int64_t>{512});
+  CHECK_THROWS_AS(loaded.model->decode(context, outside), Error);
+}
+
+TEST_CASE("configurations out of range are refused by name") {
+  auto device = make_cpu_device(1);
+  CHECK_THROWS_AS(dvae::make_dvae({{"kind", "openai"}, {"hidden", 6}}, *device), Error);
+  CHECK_THROWS_AS(dvae::make_dvae({{"kind", "openai"}, {"groups", 0}}, *device), Error);
+  CHECK_THROWS_AS(dvae::make_dvae({{"kind", "vqgan"}, {"embed_dim", 8}, {"z_channels", 16}}, *device), Error);
+  CHECK_THROWS_AS(dvae::make_dvae({{"kind", "other"}}, *device), Error);
+}
