@@ -4,13 +4,29 @@
 namespace dalle1::tools {
 
 Command doctor_command();
+Command reconstruct_command();
+Command decode_command();
+Command encode_command();
 Command grid_command();
 Command inspect_command();
+Command shard_command();
+Command train_dvae_command();
+Command train_tokenizer_command();
+Command train_transformer_command();
+Command bench_ops_command();
 
 std::vector<Command> all_commands() {
   return {
+      encode_command(),
+      decode_command(),
+      reconstruct_command(),
       grid_command(),
       inspect_command(),
+      shard_command(),
+      train_dvae_command(),
+      train_tokenizer_command(),
+      train_transformer_command(),
+      bench_ops_command(),
       doctor_command(),
   };
 }

@@ -1,0 +1,92 @@
+// dalle1 train transformer: from token shards to a model folder.
+#include <filesystem>
+
+#include "tools/models.h"
+#include "tools/training.h"
+#include "transformer/trainer.h"
+#include "weights/load.h"
+#include "weights/model_dir.h"
+#include "weights/open.h"
+#include "weights/sha256.h"
+
+namespace dalle1::tools {
+namespace fs = std::filesystem;
+namespace {
+
+void check_data(const TokenShardInfo& info, const transformer::TransformerConfig& config,
+                const std::string& data) {
+  check(info.grid == config.grid && info.codes == config.image_vocab, ErrorKind::input,
+        "{} holds grids of {} with {} codes; this transformer has a grid of {} and {} codes", data, info.grid,
+        info.codes, config.grid, config.image_vocab);
+}
+
+// A folder with the transformer and its tokenizer that the other commands take as --transformer and
+// --tokenizer.
+void export_model(transformer::Transformer& model, const fs::path& tokenizer, const std::string& kind,
+                  const fs::path& folder) {
+  fs::create_directories(folder);
+  const nlohmann::json config = transformer::to_json(model.config());
+  weights::save_parameters(model, folder / "transformer.safetensors", "transformer", config);
+  weights::ModelDirWriter writer(folder, "trained transformer", "unspecified");
+  writer.add_written("transformer", config);
+  writer.add_tokenizer("tokenizer", {kind, tokenizer}, "text.model");
+  writer.commit();
+}
+
+int train_transformer(const TrainingOptions& options, const CommonOptions& common) {
+  const TrainingFile file = read_training_file(options.config);
+  const auto config = transformer::config_from_json(file.architecture);
+  const auto train_options = [&] {
+    TrainOptions read = train_options_from_json(file.train, transformer::TransformerTraining::fields());
+    read.max_minutes = options.max_minutes;
+    return read;
+  }();
+  const auto training = transformer::transformer_training_from_json(file.train, config);
+
+  check(!common.tokenizer.empty(), ErrorKind::usage, "--tokenizer FILE is needed: the captions are text");
+  const fs::path tokenizer_path = common.tokenizer.front();
+  const auto tokenizer = open_text_tokenizer(common);
+  check(tokenizer->vocab_size() <= config.text_vocab, ErrorKind::model,
+        "{} has {} tokens, and this transformer {}; raise text_vocab", tokenizer_path.string(),
+        tokenizer->vocab_size(), config.text_vocab);
+  const TokenShards shards(options.data);
+  check_data(shards.info(), config, options.data);
+
+  const auto device = open_device(common);
+  transformer::Transformer model(*device, config);
+  if (options.init_from.empty()) {
+    model.initialise(train_options.seed);
+  } else {
+    weights::load_parameters(model, weights::open_checkpoint({options.init_from}, nullptr, "transformer"));
+  }
+  const nlohmann::json settings = {{"architecture", transformer::to_json(config)},
+                                   {"train", file.train},
+                                   {"samples", shards.size()},
+                                   {"dvae_sha256", shards.info().dvae_sha256},
+                                   {"tokenizer_sha256", weights::sha256_of_file(tokenizer_path)},
+                                   {"init_from", options.init_from}};
+  const TrainRun run = make_train_run(options, common, settings);
+  transformer::TransformerTask task(
+      model, shards, *tokenizer, training, train_options, [&](const fs::path& folder) {
+        export_model(model, tokenizer_path, std::string(tokenizer->kind()), folder);
+      });
+  return run_training(*device, task, train_options, run, common);
+}
+
+}  // namespace
+
+Command train_transformer_command() {
+  return {
+      "train transformer", "Train the transformer on token shards",
+      "dalle1 train transformer --config tools/train/transformer.json --data shards --tokenizer text.model "
+      "--out runs/transformer",
+      [](CLI::App& app, CommonOptions& common) {
+        auto options = std::make_shared<TrainingOptions>();
+        add_training_options(app, *options);
+        add_list_option(app, "--tokenizer", common.tokenizer,
+                        "The captions' tokenizer (see train tokenizer)");
+        return [options, &common] { return train_transformer(*options, common); };
+      }};
+}
+
+}  // namespace dalle1::tools

@@ -1,0 +1,95 @@
+#include "tools/training.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <fstream>
+
+#include "tools/interrupt.h"
+#include "weights/training_state.h"
+
+namespace dalle1::tools {
+namespace fs = std::filesystem;
+namespace {
+
+const weights::SafetensorsState training_state_format;
+
+// "step 40  loss 8.123  image_nats 8.4": numbers in the order of their names, short enough for one line.
+std::string row_line(const nlohmann::json& row) {
+  std::string line = fmt::format("step {}", row.value("step", int64_t{0}) + 1);
+  for (const auto& [key, value] : row.items()) {
+    if (key != "step" && value.is_number()) line += fmt::format("  {} {:.4g}", key, value.get<double>());
+  }
+  return line;
+}
+
+std::function<void(const nlohmann::json&)> reporter(const CommonOptions& common) {
+  const ProgressMode mode = common.progress_mode();
+  if (mode == ProgressMode::none) return nullptr;
+  return [mode](const nlohmann::json& row) {
+    fmt::print(stderr, "{}\n", mode == ProgressMode::json ? row.dump() : row_line(row));
+  };
+}
+
+}  // namespace
+
+void add_training_options(CLI::App& app, TrainingOptions& options) {
+  app.add_option("--config", options.config, "Training file: JSON with the architecture and a 'train' object")
+      ->required();
+  app.add_option("--data", options.data, "What to train on")->required();
+  app.add_option("--out", options.out, "Folder of the run")->required();
+  app.add_option("--init-from", options.init_from, "Begin with the parameters of this model");
+  app.add_option("--max-minutes", options.max_minutes, "Stop with a checkpoint after this long")
+      ->check(CLI::NonNegativeNumber);
+  app.add_flag("--resume", options.resume, "Go on from the newest checkpoint in --out, or start");
+}
+
+TrainingFile read_training_file(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  check(in.good(), ErrorKind::input, "{}: cannot be read", path.string());
+  const std::string text((std::istreambuf_iterator<char>(in)), {});
+  TrainingFile file;
+  file.architecture = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  check(file.architecture.is_object(), ErrorKind::input, "{}: not a JSON object", path.string());
+  check(file.architecture.contains("train"), ErrorKind::input, "{}: it has no 'train' object", path.string());
+  file.train = file.architecture["train"];
+  file.architecture.erase("train");
+  return file;
+}
+
+TrainRun make_train_run(const TrainingOptions& options, const CommonOptions& common,
+                        nlohmann::json settings) {
+  const fs::path folder = options.out;
+  std::error_code error;
+  const bool has_content = fs::exists(folder, error) && !fs::is_empty(folder, error);
+  check(!has_content || options.resume, ErrorKind::usage,
+        "{} is not empty; go on with --resume, or choose another --out", options.out);
+  fs::create_directories(folder, error);
+  check(!error, ErrorKind::output, "{}: {}", options.out, error.message());
+  TrainRun run;
+  run.folder = folder;
+  run.resume = options.resume;
+  run.settings = std::move(settings);
+  run.format = &training_state_format;
+  run.stop_requested = [] { return GracefulStop::requested(); };
+  run.report = reporter(common);
+  return run;
+}
+
+int run_training(Device& device, TrainTask& task, const TrainOptions& train_options, const TrainRun& run,
+                 const CommonOptions& common) {
+  const GracefulStop stop;
+  const TrainResult result = train(device, task, train_options, run);
+  if (common.json) {
+    fmt::print("{}\n", nlohmann::ordered_json({{"steps", result.steps},
+                                               {"finished", result.finished},
+                                               {"folder", run.folder.string()},
+                                               {"model", (run.folder / "model").string()}})
+                           .dump());
+  } else {
+    fmt::print("{}\n", (run.folder / "model").string());
+  }
+  return GracefulStop::requested() ? 128 + GracefulStop::signal_number() : 0;
+}
+
+}  // namespace dalle1::tools

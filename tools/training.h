@@ -1,0 +1,42 @@
+// What the `train` commands share: their options, the training file, the run folder and the progress lines.
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "core/train/loop.h"
+#include "tools/command.h"
+
+namespace dalle1::tools {
+
+struct TrainingOptions {
+  std::string config;  ///< JSON: the architecture, and a `train` object.
+  std::string data;
+  std::string out;
+  std::string init_from;  ///< A model whose parameters the training begins with.
+  double max_minutes = 0;
+  bool resume = false;
+};
+
+/// --config, --data, --out, --init-from, --max-minutes and --resume.
+void add_training_options(CLI::App& app, TrainingOptions& options);
+
+struct TrainingFile {
+  nlohmann::json architecture;  ///< Everything but `train`.
+  nlohmann::json train;
+};
+
+/// Error(input) when the file cannot be read or is no JSON object.
+TrainingFile read_training_file(const std::filesystem::path& path);
+
+/// The run that these options ask for: its folder is made, or refused (Error(usage)) when it has something in
+/// it and
+/// --resume is not given. `settings` decides the result of the training (see TrainRun).
+TrainRun make_train_run(const TrainingOptions& options, const CommonOptions& common, nlohmann::json settings);
+
+/// Trains, tells how it ended and returns the exit code: 0, or 128 + the signal's number when one stopped it.
+int run_training(Device& device, TrainTask& task, const TrainOptions& train_options, const TrainRun& run,
+                 const CommonOptions& common);
+
+}  // namespace dalle1::tools
