@@ -59,24 +59,44 @@ def caption(spec, rng=None):
 
 def draw(spec, rng, size):
     wall = PALE[rng.choice(list(PALE))]
+    return draw_scene(spec, sample_placement(spec["layout"], rng), wall, size)
+
+
+# What may vary in a scene of each layout: the two ends of each length, in units.
+PLACEMENTS = {
+    "one": {"x": (120, 136), "side": (112, 132)},
+    "beside": {"left": (67, 77), "right": (181, 191)},
+    "on": {"x": (120, 136), "lower": (100, 112), "upper": (62, 76)},
+    "stack": {"x": (120, 136)},
+}
+
+
+def sample_placement(layout, rng):
+    return {name: rng.uniform(*ends) for name, ends in PLACEMENTS[layout].items()}
+
+
+def draw_scene(spec, placement, wall, size):
     canvas = Canvas(size, wall)
     canvas.rect(0, HORIZON, 256, 256, mix(wall, (120, 100, 80), 0.28))
-    things, x = spec["things"], 128 + rng.uniform(-8, 8)
-    if spec["layout"] == "one":
-        placed = [(things[0], x, 218, rng.uniform(112, 132))]
-    elif spec["layout"] == "beside":
-        order = things if spec["word"] == "to the left of" else things[::-1]
-        placed = [(order[0], 72 + rng.uniform(-5, 5), 214, 90), (order[1], 186 + rng.uniform(-5, 5), 214, 90)]
-    elif spec["layout"] == "on":
-        lower = rng.uniform(100, 112)
-        placed = [(things[1], x, 226, lower), (things[0], x, 226 - lower + top_inset(things[1], lower), rng.uniform(62, 76))]
-    else:
-        placed = [(thing, x, 236 - i * 62, 62) for i, thing in enumerate(reversed(things))]
-    for thing, cx, base, side in placed:
+    for thing, cx, base, side in placed(spec, **placement):
         if base > 200:
             canvas.soft_shadow(cx + 0.06 * side, base, 0.62 * side, 0.1 * side)
         PAINTERS[thing["solid"]](canvas, COLOURS[thing["colour"]], cx, base, side)
     return canvas.finish()
+
+
+def placed(spec, x=None, side=None, left=None, right=None, lower=None, upper=None):
+    """(thing, middle, foot, side) of each solid, the lowest first."""
+    things = spec["things"]
+    if spec["layout"] == "one":
+        return [(things[0], x, 218, side)]
+    if spec["layout"] == "beside":
+        first, second = things if spec["word"] == "to the left of" else things[::-1]
+        return [(first, left, 214, 90), (second, right, 214, 90)]
+    if spec["layout"] == "on":
+        top = 226 - lower + top_inset(things[1], lower)
+        return [(things[1], x, 226, lower), (things[0], x, top, upper)]
+    return [(thing, x, 236 - i * 62, 62) for i, thing in enumerate(reversed(things))]
 
 
 def top_inset(thing, side):

@@ -42,9 +42,12 @@ def caption(spec, rng=None):
 
 
 def draw(spec, rng, size):
+    return draw_at(spec, 128 + rng.uniform(-6, 6), 128 + rng.uniform(-6, 6), size)
+
+
+def draw_at(spec, x, y, size):
     canvas = Canvas(size, BACKGROUNDS[spec["background"]])
     shape = FRAMES[spec["frame"]]
-    x, y = 128 + rng.uniform(-6, 6), 128 + rng.uniform(-6, 6)
     radius, drop = FACES.get(shape, (74, 0))
     canvas.polygon(outline(shape, x, y, FRAME_RADIUS), COLOURS[spec["colour"]])
     draw_face(canvas, x, y + drop, radius, spec["hour"])

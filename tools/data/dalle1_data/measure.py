@@ -1,0 +1,83 @@
+"""How good the check is: what it accepts of right pictures, and of pictures that are wrong by one attribute."""
+
+from collections import Counter
+
+from PIL import ImageDraw
+
+from . import kinds
+from .check import CHECKS, check
+from .figures import outline
+from .near_miss import near_misses
+from .palette import COLOURS
+from .rng import Rng
+from .soften import soften
+
+SEED = 77  # no training picture has it
+HELD_OUT_EVERY = 4
+
+
+class Tally:
+    def __init__(self):
+        self.accepted, self.asked, self.examples = Counter(), Counter(), []
+
+    def add(self, what, right, example):
+        self.asked[what] += 1
+        self.accepted[what] += right
+        if right != (not what.startswith("near miss")):
+            self.examples.append((what, *example))
+
+
+def measure(kind, count, start=0):
+    """Counts for `count` pictures of a kind: clean, softened, and near misses of both."""
+    tally = Tally()
+    for index in range(start, start + count):
+        record = kinds.describe(SEED, "measure", kind, index, index % HELD_OUT_EVERY == 0)
+        clean = kinds.render(SEED, "measure", kind, index, record["spec"], 256)
+        for name, picture in (("clean", clean), ("softened", soften(clean))):
+            verdict = check(picture, record["caption"])
+            tally.add(name, verdict["right"], (index, record["caption"], verdict["why"]))
+            for what, caption in wrong_captions(kind, record["spec"], index):
+                verdict = check(picture, caption)
+                tally.add(f"near miss, {name}: {what}", verdict["right"], (index, record["caption"], caption))
+            crowded = with_intruder(picture, record["spec"], kind, index)
+            if crowded:
+                verdict = check(crowded, record["caption"])
+                tally.add(f"near miss, {name}: a thing too many", verdict["right"], (index, record["caption"], ""))
+    return tally
+
+
+def wrong_captions(kind, spec, index):
+    plain = kinds.KINDS[kind].caption
+    for what, other in near_misses(kind, spec, Rng(SEED, "near miss", kind, index)).items():
+        if plain(other) != plain(spec):
+            yield what, plain(other)
+
+
+def with_intruder(picture, spec, kind, index):
+    """The picture with a small shape more, in a corner that is free; None where there is none."""
+    rng = Rng(SEED, "intruder", kind, index)
+    corners = [(x, y) for x in (30, 226) for y in (30, 226)]
+    for x, y in rng.sample(corners, 4):
+        around = picture.crop((x - 26, y - 26, x + 26, y + 26))
+        if max(high - low for low, high in around.getextrema()) > 40:
+            continue
+        background = around.getpixel((2, 2))
+        colours = [name for name, rgb in COLOURS.items() if sum(abs(a - b) for a, b in zip(rgb, background)) > 150]
+        crowded = picture.copy()
+        points = outline(rng.choice(("circle", "square", "star", "heart")), x, y, 20)
+        ImageDraw.Draw(crowded).polygon(points, fill=COLOURS[rng.choice(colours)])
+        return crowded
+    return None
+
+
+def table(count, kinds_wanted=tuple(CHECKS)):
+    """Markdown lines, one a kind, and the examples of wrong verdicts."""
+    lines, examples = [], []
+    for kind in kinds_wanted:
+        tally = measure(kind, count)
+        near = [what for what in tally.asked if what.startswith("near miss")]
+        asked, accepted = sum(tally.asked[what] for what in near), sum(tally.accepted[what] for what in near)
+        clean, softened = (tally.accepted[name] / tally.asked[name] for name in ("clean", "softened"))
+        lines.append(f"| {kind} | {count} | {clean:.1%} | {softened:.1%} | {accepted} of {asked} |")
+        examples += tally.examples
+    return lines, examples
