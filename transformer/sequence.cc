@@ -131,19 +131,31 @@ std::span<const int32_t> SlotPlan::visible(int32_t position) const {
                                      visible_offsets_[query + 1] - visible_offsets_[query]);
 }
 
-CachedSequence::CachedSequence(Device& device, std::span<const SlotPlan> plans,
+SlotPlans plan_slots(std::span<const AttentionPattern> patterns, int32_t begin, int32_t end,
+                     bool retain_all) {
+  SlotPlans plans;
+  for (size_t layer = 0; layer < patterns.size(); ++layer) {
+    size_t same = 0;
+    while (!(patterns[same] == patterns[layer])) ++same;
+    plans.push_back(same < layer ? plans[same]
+                                 : std::make_shared<const SlotPlan>(patterns[layer], begin, end, retain_all));
+  }
+  return plans;
+}
+
+CachedSequence::CachedSequence(Device& device, SlotPlans plans,
                                std::vector<std::span<const LayerPrefix>> prefixes, int64_t candidates,
                                int heads, int head_size)
-    : plans_(plans),
+    : plans_(std::move(plans)),
       prefixes_(std::move(prefixes)),
       candidates_(candidates),
       heads_(heads),
       head_size_(head_size) {
   for (size_t group = 0; group < prefixes_.size(); ++group) {
-    check(prefixes_[group].size() == plans.size(), ErrorKind::internal, "a prefix of {} layers for {}",
-          prefixes_[group].size(), plans.size());
-    for (const SlotPlan& plan : plans) {
-      const Shape shape{candidates, heads, std::max(plan.slots(), 1), head_size};
+    check(prefixes_[group].size() == plans_.size(), ErrorKind::internal, "a prefix of {} layers for {}",
+          prefixes_[group].size(), plans_.size());
+    for (const auto& plan : plans_) {
+      const Shape shape{candidates, heads, std::max(plan->slots(), 1), head_size};
       stores_.push_back({Tensor::empty(device, shape), Tensor::empty(device, shape)});
     }
   }
@@ -153,7 +165,7 @@ Tensor CachedSequence::attend(Context& context, int layer, const Tensor& qkv) {
   const auto groups = static_cast<int64_t>(prefixes_.size());
   check(qkv.dim(0) == groups * candidates_, ErrorKind::internal, "{} rows for {} groups of {} candidates",
         qkv.dim(0), groups, candidates_);
-  const SlotPlan& plan = plans_[layer];
+  const SlotPlan& plan = *plans_[layer];
   auto parts = split(qkv, {qkv.dim(0), heads_, head_size_});
   Tensor y = Tensor::empty(qkv.device(), {qkv.dim(0), heads_, head_size_});
   CachedAttention cache;

@@ -83,14 +83,19 @@ class SlotPlan {
   std::vector<int32_t> visible_offsets_;
 };
 
+using SlotPlans = std::vector<std::shared_ptr<const SlotPlan>>;
+
+/// The plan of each layer; layers of equal pattern share one.
+SlotPlans plan_slots(std::span<const AttentionPattern> patterns, int32_t begin, int32_t end,
+                     bool retain_all = false);
+
 /// One new position of N candidates in lockstep: qkv [groups * N, 3C], group after group. A group has a
 /// prefix of its own (the prompt; with guidance also the unconditional prompt).
 class CachedSequence final : public Sequence {
  public:
-  /// `plans`: one a layer. `prefixes`: one a group, each with all layers. Both kept by the caller.
-  CachedSequence(Device& device, std::span<const SlotPlan> plans,
-                 std::vector<std::span<const LayerPrefix>> prefixes, int64_t candidates, int heads,
-                 int head_size);
+  /// `plans`: one a layer. `prefixes`: one a group, each with all layers; kept by the caller.
+  CachedSequence(Device& device, SlotPlans plans, std::vector<std::span<const LayerPrefix>> prefixes,
+                 int64_t candidates, int heads, int head_size);
 
   /// The position of the next forward pass.
   void seek(int32_t position) { position_ = position; }
@@ -106,7 +111,7 @@ class CachedSequence final : public Sequence {
   struct Store {
     Tensor keys, values;  // [N, H, S, D]
   };
-  std::span<const SlotPlan> plans_;
+  SlotPlans plans_;
   std::vector<std::span<const LayerPrefix>> prefixes_;
   int64_t candidates_;
   int heads_, head_size_;

@@ -1,0 +1,78 @@
+#include "transformer/estimate.h"
+
+#include <algorithm>
+
+#include "transformer/sequence.h"
+
+namespace dalle1::transformer {
+namespace {
+
+// Weights of the products of one block (without biases and norms).
+int64_t block_weights(const TransformerConfig& config) {
+  const int64_t width = config.width;
+  return (4 + 2 * int64_t{config.mlp_ratio}) * width * width;
+}
+
+// Keys that the queries [begin, end) of a pattern see in all.
+int64_t seen_keys(const AttentionPattern& pattern, int32_t begin, int32_t end) {
+  int64_t count = 0;
+  for (int32_t query = begin; query < end; ++query) {
+    for (const KeyRange& range : key_ranges(pattern, query)) count += range.end - range.begin;
+  }
+  return count;
+}
+
+}  // namespace
+
+int64_t parameter_count(const TransformerConfig& config) {
+  const int64_t width = config.width, norm = 2 * width;
+  const int64_t biases = (5 + int64_t{config.mlp_ratio}) * width;
+  const int64_t block = block_weights(config) + biases + (config.sandwich_norm ? 4 : 2) * norm;
+  const int64_t tables =
+      config.text_classes() + config.text_positions() + config.image_vocab + 2 * config.grid;
+  const int64_t head = int64_t{config.classes()} * (width + 1);
+  return config.layers * block + tables * width + (config.head_norm ? 2 : 1) * norm + head;
+}
+
+Estimate estimate(const TransformerConfig& config, const EstimateOptions& options) {
+  Estimate result;
+  result.parameters = parameter_count(config);
+  result.weights = static_cast<size_t>(result.parameters) * options.weight_bytes;
+  const auto groups = static_cast<size_t>(options.groups);
+  const int32_t before = config.prefix(config.text_length), cells = config.cells();
+  const int32_t begin = before + std::min(options.prefilled, cells - 1), end = before + cells - 1;
+  const size_t key_and_value = 2 * static_cast<size_t>(config.width) * options.cache_bytes;
+  const auto patterns = layer_patterns(config, config.text_length);
+  const auto plans = plan_slots(patterns, begin, end);
+
+  const double per_position = 2.0 * static_cast<double>(block_weights(config)) * config.layers;
+  const double head = 2.0 * config.width * config.image_vocab;
+  double prefill_keys = 0, step_keys = 0;
+  std::vector<std::pair<double, double>> counts;  // as with plans, equal patterns are counted once
+  for (size_t layer = 0; layer < patterns.size(); ++layer) {
+    size_t same = 0;
+    while (plans[same] != plans[layer]) ++same;
+    if (same < layer) {
+      counts.push_back(counts[same]);
+    } else {
+      counts.emplace_back(seen_keys(patterns[layer], 0, begin), seen_keys(patterns[layer], begin, end));
+    }
+    prefill_keys += counts.back().first;
+    step_keys += counts.back().second;
+    result.cache += groups * static_cast<size_t>(std::max(plans[layer]->slots(), 1)) * key_and_value;
+  }
+  result.full_cache = groups * patterns.size() * static_cast<size_t>(cells) * key_and_value;
+  result.prefix = groups * patterns.size() * static_cast<size_t>(begin) * key_and_value;
+  const double attention = 4.0 * config.width;  // q k^T and p v
+  const int32_t steps = end - begin;
+  result.prefill_flops = options.groups * (begin * per_position + head + attention * prefill_keys);
+  result.image_flops = options.groups * (steps * (per_position + head) + attention * step_keys);
+  // Logits and what sampling copies of them; hidden states, qkv and the wide layer of the MLP with its
+  // activation.
+  result.workspace = groups * sizeof(float) *
+                     (3 * static_cast<size_t>(config.image_vocab) +
+                      static_cast<size_t>(10 + 2 * config.mlp_ratio) * static_cast<size_t>(config.width));
+  return result;
+}
+
+}  // namespace dalle1::transformer

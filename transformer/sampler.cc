@@ -1,0 +1,36 @@
+#include "transformer/sampler.h"
+
+#include <cmath>
+
+#include "core/ops/softmax.h"
+
+namespace dalle1::transformer {
+
+void validate(const SamplingOptions& options) {
+  const SamplingRule& rule = options.rule;
+  check(std::isfinite(rule.temperature) && rule.temperature >= 0, ErrorKind::usage,
+        "--temperature {}: it must be 0 (greedy) or more", rule.temperature);
+  check(rule.top_k >= 0, ErrorKind::usage, "--top-k {}: it must be 0 (off) or more", rule.top_k);
+  check(rule.top_p > 0 && rule.top_p <= 1, ErrorKind::usage,
+        "--top-p {}: it must be above 0 and at most 1 (off)", rule.top_p);
+  check(std::isfinite(options.guidance), ErrorKind::usage, "--guidance {}: it must be a number",
+        options.guidance);
+}
+
+Tensor guide(const Tensor& conditional, const Tensor& unconditional, float scale) {
+  Kernels& kernels = conditional.kernels();
+  Tensor guided = Tensor::empty(conditional.device(), conditional.shape());
+  kernels.binary(Binary::sub, conditional, unconditional, guided);
+  kernels.affine(guided, scale, 0.0f, guided);
+  kernels.binary(Binary::add, unconditional, guided, guided);
+  return guided;
+}
+
+std::vector<float> log_probabilities(const Tensor& logits, std::span<const int64_t> tokens) {
+  const Tensor targets = Tensor::from(logits.device(), {logits.dim(0)}, tokens);
+  auto values = ops::cross_entropy_rows(logits, targets).to_floats();
+  for (float& value : values) value = -value;
+  return values;
+}
+
+}  // namespace dalle1::transformer
