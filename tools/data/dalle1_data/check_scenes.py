@@ -69,6 +69,22 @@ def require_explained(pixels, drawing, what):
         raise Wrong(f"something in it is not {what}")
 
 
+class Hypotheses:
+    """The stated drawing and all others that it must beat. These are drawn once, when they are first needed."""
+
+    def __init__(self, draw, stated, others):
+        """`others` maps a name to what `draw` takes."""
+        self.drawing, self._draw = draw(*stated), draw
+        self._waiting, self._drawn = list(others.items()), []
+
+    def __iter__(self):
+        yield from self._drawn
+        while self._waiting:
+            name, what = self._waiting.pop()
+            self._drawn.append(Alternative(name, self.drawing, self._draw(*what)))
+            yield self._drawn[-1]
+
+
 class Alternative:
     """Another drawing, where it differs from the stated one."""
 
@@ -95,10 +111,10 @@ def frozen(spec):
 
 def check_animal(image, spec):
     pixels, background = _pixels_and_background(image, spec, PALE)
-    drawing, alternatives = _animal_hypotheses(spec["animal"], frozen(spec), background)
-    pixels = aligned(pixels, drawing)
-    require_explained(pixels, drawing, f"such a {spec['animal']}")
-    require_best(pixels, alternatives)
+    hypotheses = _animal_hypotheses(spec["animal"], frozen(spec), background)
+    pixels = aligned(pixels, hypotheses.drawing)
+    require_explained(pixels, hypotheses.drawing, f"such a {spec['animal']}")
+    require_best(pixels, hypotheses)
 
 
 def _pixels_and_background(image, spec, names):
@@ -114,28 +130,26 @@ def _draw_animal(animal, garments, background):
 
 @lru_cache(maxsize=8)
 def _animal_hypotheses(animal, garments, background):
-    """The stated drawing and all that differ by one garment, one colour or the animal."""
+    """All that differ by one garment, one colour or the animal."""
     spec = {"animal": animal, "garments": dict(garments)}
-    drawing = _draw_animal(animal, garments, background)
-    others = [(f"a {name}", (name, garments)) for name in ANIMALS if name != animal]
+    others = {f"a {name}": (name, garments) for name in ANIMALS if name != animal}
     for name in GARMENTS:
         for colour in COLOURS:
-            if dict(garments).get(name) != colour:
-                others.append((f"with {colour} {name}", (animal, frozen(with_garment(spec, name, colour)))))
-    for name in dict(garments):
-        others.append((f"without {name}", (animal, frozen(without_garment(spec, name)))))
-    return drawing, [Alternative(name, drawing, _draw_animal(*what, background)) for name, what in others]
+            if spec["garments"].get(name) != colour:
+                others[f"with {colour} {name}"] = (animal, frozen(with_garment(spec, name, colour)))
+    for name in spec["garments"]:
+        others[f"without {name}"] = (animal, frozen(without_garment(spec, name)))
+    return Hypotheses(lambda *what: _draw_animal(*what, background), (animal, garments), others)
 
 
 def check_clock(image, spec):
     pixels, background = _pixels_and_background(image, spec, BACKGROUNDS)
     hours = [spec["hour"]] if spec["hour"] else range(1, 13)
-    drawings = [_draw_clock(spec["colour"], spec["frame"], hour, background) for hour in hours]
-    placed = [aligned(pixels, drawing) for drawing in drawings[:1]][0]
-    best = min(range(len(drawings)), key=lambda i: error(placed, drawings[i]).mean())
-    hour = hours[best]
-    require_explained(placed, drawings[best], f"a {spec['colour']} {spec['frame']} clock")
-    require_best(placed, _clock_alternatives(spec["colour"], spec["frame"], hour, background))
+    drawings = {hour: _draw_clock(spec["colour"], spec["frame"], hour, background) for hour in hours}
+    pixels = aligned(pixels, drawings[hours[0]])
+    hour = min(hours, key=lambda hour: error(pixels, drawings[hour]).mean())
+    require_explained(pixels, drawings[hour], f"a {spec['colour']} {spec['frame']} clock")
+    require_best(pixels, _clock_hypotheses(spec["colour"], spec["frame"], hour, background))
 
 
 @lru_cache(maxsize=256)
@@ -145,12 +159,11 @@ def _draw_clock(colour, frame, hour, background):
 
 
 @lru_cache(maxsize=8)
-def _clock_alternatives(colour, frame, hour, background):
-    others = [(f"{other} o'clock", (colour, frame, other)) for other in range(1, 13) if other != hour]
-    others += [(other, (other, frame, hour)) for other in COLOURS if other != colour]
-    others += [(other, (colour, other, hour)) for other in clock.FRAMES if other != frame]
-    drawing = _draw_clock(colour, frame, hour, background)
-    return [Alternative(name, drawing, _draw_clock(*what, background)) for name, what in others]
+def _clock_hypotheses(colour, frame, hour, background):
+    others = {f"{other} o'clock": (colour, frame, other) for other in range(1, 13) if other != hour}
+    others.update({other: (other, frame, hour) for other in COLOURS if other != colour})
+    others.update({other: (colour, other, hour) for other in clock.FRAMES if other != frame})
+    return Hypotheses(lambda *what: _draw_clock(*what, background), (colour, frame, hour), others)
 
 
 def check_blocks(image, spec):

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from . import credits, kinds
+from .near_miss import near_misses
 from .rng import Rng
 
 HELD_OUT_EVERY = 4  # of the validation pictures, one in so many shows a held-out combination
@@ -109,11 +110,26 @@ def sample_prompts(name, count, settings):
                 varied = Rng(settings.seed, "wording", index) if index > PLAIN_TRIES * count else None
                 text = kinds.KINDS[kind].caption(spec, varied)
                 if half_of(text) == name:
-                    found.setdefault(text, why)
+                    found.setdefault(text, (why, near_miss(kind, spec, index)))
                 if len(found) == count:
                     break
-            lines += [{"prompt": text, "kind": kind, "held_out": held_out, "why": why} for text, why in found.items()]
+            lines += prompt_lines(kind, held_out, found)
     return lines
+
+
+def prompt_lines(kind, held_out, found):
+    """`control` is a caption that the picture of the prompt must not show: a near miss, or the next prompt."""
+    texts = list(found)
+    for index, (text, (why, control)) in enumerate(found.items()):
+        control = control or texts[(index + 1) % len(texts)]
+        yield {"prompt": text, "kind": kind, "held_out": held_out, "why": why, "control": control}
+
+
+def near_miss(kind, spec, index):
+    """The caption of one near miss of the spec, or None where the kind has none."""
+    rng = Rng("control", kind, index)
+    others = list(near_misses(kind, spec, rng).values())
+    return kinds.KINDS[kind].caption(rng.choice(others)) if others else None
 
 
 def half_of(text):

@@ -4,7 +4,7 @@ import math
 
 SHAPES = ("circle", "square", "triangle", "star", "heart", "pentagon", "hexagon", "diamond", "cross", "crescent")
 # Shapes with room for another shape in the middle, and where that middle is.
-CONTAINERS = {"circle": 0.0, "square": 0.0, "hexagon": 0.0, "pentagon": 0.04, "heart": -0.14, "diamond": 0.0}
+CONTAINERS = {"circle": 0.0, "square": 0.0, "hexagon": 0.0, "pentagon": 0.04, "heart": 0.02, "diamond": 0.0}
 
 
 def _regular(corners, turn=-math.pi / 2):

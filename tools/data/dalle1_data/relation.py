@@ -13,7 +13,7 @@ DISTANCE = (60, 64)  # of each centre from the middle of the picture
 SIDEWAYS = 10
 MARGIN = 122  # no shape reaches further from the middle
 OUTER_RADIUS = (98, 108)
-INNER_RADIUS = (34, 42)
+INNER_RADIUS = (32, 38)
 
 
 def sample(rng):
