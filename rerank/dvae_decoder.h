@@ -16,7 +16,7 @@ Tensor tensor_of(Device& device, std::span<const Image> pictures);
 class DvaeDecoder : public PictureDecoder {
  public:
   /// `grid`: codes along one side. At most `at_once` pictures are decoded together, which bounds memory.
-  DvaeDecoder(std::shared_ptr<dvae::Dvae> dvae, Device& device, int grid, int at_once = 8);
+  DvaeDecoder(std::shared_ptr<dvae::Dvae> dvae, Device& device, int grid, int at_once = 4);
 
   int picture_size() const override { return grid_ * static_cast<int>(dvae_->upsampling()); }
   std::vector<Image> decode(std::span<const int32_t> tokens, int count) override;

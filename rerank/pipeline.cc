@@ -263,7 +263,7 @@ class Pipeline {
       auto picture =
           kept[rank].second ? *kept[rank].second : decode(folder_.load(row.candidate).tokens, 1).front();
       StageTimer timer(seconds_.write);
-      if (options_.finish_picture) picture = options_.finish_picture(picture);
+      if (options_.finish_picture) picture = options_.finish_picture(picture, row.candidate);
       const auto texts = options_.metadata ? picture_metadata(info_, row, picture.width, result.partial)
                                            : std::vector<PngText>();
       write_png(options_.folder / row.file, picture, texts);

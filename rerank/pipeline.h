@@ -47,7 +47,7 @@ struct PipelineOptions {
   Json options = Json::object();  ///< What would change the result, for --resume (see RunFolder).
   Json record = Json::object();   ///< More for run.json: device, estimates, ...
   std::optional<Image> given;     ///< First on the sheet.
-  std::function<Image(const Image& generated)>
+  std::function<Image(const Image& generated, uint32_t candidate)>
       finish_picture;  ///< Applied to kept pictures (pasting); may be empty.
 };
 

@@ -59,16 +59,24 @@ void check_same_options(const Json& before, const Json& now, const fs::path& fol
 
 }  // namespace
 
-void prepare_folder(const fs::path& folder, Existing existing) {
+void check_folder(const fs::path& folder, Existing existing) {
   try {
-    check(!fs::exists(folder) || fs::is_directory(folder), ErrorKind::output,
-          "{} is there and is not a folder", folder.string());
-    fs::create_directories(folder);
+    if (!fs::exists(folder)) return;
+    check(fs::is_directory(folder), ErrorKind::output, "{} is there and is not a folder", folder.string());
     if (existing == Existing::refuse)
       check(fs::is_empty(folder), ErrorKind::usage,
             "the output folder {} is not empty: use --resume to go on, --overwrite to start again, or "
             "another --out",
             folder.string());
+  } catch (const fs::filesystem_error& error) {
+    fail(ErrorKind::output, "{}: {}", folder.string(), error.code().message());
+  }
+}
+
+void prepare_folder(const fs::path& folder, Existing existing) {
+  check_folder(folder, existing);
+  try {
+    fs::create_directories(folder);
     if (existing != Existing::overwrite) return;
     std::vector<fs::path> ours;
     for (const auto& entry : fs::directory_iterator(folder))

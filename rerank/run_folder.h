@@ -17,6 +17,9 @@ namespace dalle1::rerank {
 /// What to do with an output folder that is not empty.
 enum class Existing { refuse, resume, overwrite };
 
+/// Refuses what prepare_folder would refuse, and changes nothing: for a clear answer before long work.
+void check_folder(const std::filesystem::path& folder, Existing existing);
+
 /// Makes the folder, or applies `existing` to one that is there. Error(usage) for a folder with files under
 /// refuse; overwrite removes the files of earlier runs and nothing else; Error(output) when it cannot be made
 /// or written.

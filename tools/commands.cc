@@ -3,20 +3,26 @@
 
 namespace dalle1::tools {
 
-Command doctor_command();
-Command reconstruct_command();
+Command bench_ops_command();
+Command complete_command();
 Command decode_command();
+Command doctor_command();
 Command encode_command();
 Command grid_command();
 Command inspect_command();
+Command reconstruct_command();
+Command sample_command();
 Command shard_command();
 Command train_dvae_command();
 Command train_tokenizer_command();
 Command train_transformer_command();
-Command bench_ops_command();
+Command vary_command();
 
 std::vector<Command> all_commands() {
   return {
+      sample_command(),
+      complete_command(),
+      vary_command(),
       encode_command(),
       decode_command(),
       reconstruct_command(),

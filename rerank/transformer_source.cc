@@ -1,0 +1,79 @@
+#include "rerank/transformer_source.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+
+namespace dalle1::rerank {
+
+TransformerSource::TransformerSource(std::shared_ptr<const transformer::Transformer> model, Device& device,
+                                     transformer::DecodeRequest request)
+    : model_(std::move(model)), context_(device), request_(std::move(request)) {
+  const auto& forced = request_.forced;
+  sampled_cells_ =
+      forced.empty() ? cells() : static_cast<int32_t>(std::count(forced.begin(), forced.end(), -1));
+}
+
+void TransformerSource::prefill() {
+  if (!decoder_) decoder_ = std::make_unique<transformer::Decoder>(context_, *model_, request_);
+}
+
+std::optional<Wave> TransformerSource::sample(std::span<const uint32_t> candidates,
+                                              const StepCallback& step) {
+  prefill();
+  transformer::Decoder::Hooks hooks;
+  hooks.progress = step;
+  hooks.logits = [&](int32_t cell, const Tensor& logits) {
+    check(context_.kernels().all_finite(logits), ErrorKind::model,
+          "the transformer's output for cell {} is not finite: its weights are broken", cell);
+  };
+  auto decoded = decoder_->decode(context_, candidates, hooks);
+  if (decoded.cells < cells()) return std::nullopt;
+  Wave wave;
+  wave.candidates.assign(candidates.begin(), candidates.end());
+  wave.tokens.assign(decoded.tokens.begin(), decoded.tokens.end());
+  wave.log_likelihood = std::move(decoded.log_likelihood);
+  wave.forced_log_likelihood = std::move(decoded.forced_log_likelihood);
+  wave.sampled_cells.assign(candidates.size(), sampled_cells_);
+  return wave;
+}
+
+TransformerLikelihood::TransformerLikelihood(std::shared_ptr<const transformer::Transformer> model,
+                                             Device& device, std::vector<int64_t> text,
+                                             std::vector<int32_t> forced)
+    : model_(std::move(model)),
+      context_(device),
+      text_(std::move(text)),
+      forced_(std::move(forced)),
+      patterns_(transformer::layer_patterns(model_->config(), model_->config().text_length)) {}
+
+std::vector<double> TransformerLikelihood::log_likelihood(const Wave& wave) {
+  std::vector<double> sums;
+  for (size_t i = 0; i < wave.size(); ++i) sums.push_back(log_likelihood(wave.tokens_of(i)));
+  return sums;
+}
+
+double TransformerLikelihood::log_likelihood(std::span<const int32_t> tokens) {
+  const auto& config = model_->config();
+  const auto cells = static_cast<int64_t>(tokens.size());
+  const std::vector<int64_t> targets(tokens.begin(), tokens.end());
+  auto& device = *context_.device;
+  // The last cell is predicted and never an input.
+  const auto text =
+      Tensor::from(device, Shape{1, static_cast<int64_t>(text_.size())}, std::span<const int64_t>(text_));
+  const auto image = Tensor::from(device, Shape{1, cells - 1}, std::span(targets).first(targets.size() - 1));
+  const auto sequence = std::make_shared<transformer::WholeSequence>(patterns_, config.heads);
+  const auto hidden = model_->trunk(context_, model_->embed(context_, text, image), sequence);
+  const int64_t first = config.prefix(static_cast<int32_t>(text_.size())) - 1;
+  const auto rows = hidden.view({hidden.dim(1), hidden.dim(2)}).rows(first, first + cells);
+  const auto logits = model_->image_logits(context_, rows);
+  check(context_.kernels().all_finite(logits), ErrorKind::model,
+        "the transformer's output is not finite: its weights are broken");
+  const auto each = transformer::log_probabilities(logits, targets);
+  double sum = 0;
+  for (size_t cell = 0; cell < each.size(); ++cell)
+    if (forced_.empty() || forced_[cell] < 0) sum += each[cell];
+  return sum;
+}
+
+}  // namespace dalle1::rerank

@@ -1,0 +1,241 @@
+#include "tools/draw.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "tools/estimate.h"
+#include "tools/interrupt.h"
+#include "tools/progress.h"
+#include "weights/sha256.h"
+
+namespace dalle1::tools {
+namespace fs = std::filesystem;
+namespace {
+
+using rerank::Json;
+
+// The given picture as the models see it.
+struct Fitted {
+  Image picture;                             // for the sheet, in the decoded size
+  std::vector<std::vector<int32_t>> forced;  // by redraw: [G * G], -1 where sampled
+};
+
+class Drawing {
+ public:
+  Drawing(const DrawOptions& options, const CommonOptions& common, const PrepareGiven& prepare)
+      : options_(options), common_(common), prompts_(read_prompts(options)) {
+    folder_ = options.out.empty()
+                  ? fs::path("dalle1-out") / fmt::format("{}-{}", slug(prompts_[0]), options.seed)
+                  : fs::path(options.out);
+    if (!options.dry_run) rerank::check_folder(folder_, options.existing());
+    studio_.emplace(common, options.scorer);
+    if (prepare) given_ = prepare(*studio_);
+    check_prompts();
+  }
+
+  int run() {
+    plan_ = plan_drawing(*studio_, options_, static_cast<int>(prompts_.size() - failed_.size()));
+    if (options_.dry_run) return print_plan();
+    if (common_.progress_mode() != ProgressMode::none) fmt::print(stderr, "{}\n", describe(plan_));
+    check_memory(plan_, *studio_);
+    studio_->load();
+    if (given_) fit_given();
+    rerank::prepare_folder(folder_, options_.existing());
+    for (size_t i = 0; i < prompts_.size() && !GracefulStop::requested(); ++i)
+      if (!failed_.count(i)) draw_prompt(i);
+    return finish();
+  }
+
+ private:
+  // A prompt that does not fit ends a run of one prompt and is skipped in a run of many.
+  void check_prompts() {
+    if (!options_.negative.empty()) studio_->text_slots(options_.negative, options_.truncate);
+    for (size_t i = 0; i < prompts_.size(); ++i) {
+      try {
+        studio_->text_slots(prompts_[i], options_.truncate);
+      } catch (const Error& error) {
+        if (error.kind() != ErrorKind::input || prompts_.size() == 1) throw;
+        failed_[i] = error.what();
+        note(fmt::format("prompt {} is skipped: {}", i, error.what()));
+      }
+    }
+    check(failed_.size() < prompts_.size(), ErrorKind::input, "no prompt can be drawn; the first: {}",
+          failed_.empty() ? "" : failed_.begin()->second);
+  }
+
+  void note(const std::string& text) const {
+    if (common_.progress_mode() != ProgressMode::none) fmt::print(stderr, "{}\n", text);
+  }
+
+  int print_plan() const {
+    if (common_.json)
+      fmt::print("{}\n", to_json(plan_).dump(2));
+    else
+      fmt::print("{}\n", describe(plan_));
+    check_memory(plan_, *studio_);
+    return 0;
+  }
+
+  void fit_given() {
+    auto& decoder = studio_->decoder();
+    const auto tokens = decoder.encode(rerank::fit_picture(given_->picture, decoder.encoded_size()));
+    fitted_.picture = rerank::fit_picture(given_->picture, decoder.picture_size());
+    for (const auto& redraw : given_->redraws) fitted_.forced.push_back(rerank::forced_cells(redraw, tokens));
+  }
+
+  std::unique_ptr<rerank::CandidateSource> source_of(const std::string& prompt) const {
+    if (!given_) return studio_->source(options_, prompt);
+    std::vector<std::unique_ptr<rerank::CandidateSource>> sources;
+    for (const auto& forced : fitted_.forced) sources.push_back(studio_->source(options_, prompt, forced));
+    if (sources.size() == 1) return std::move(sources.front());
+    return std::make_unique<rerank::AlternatingSource>(std::move(sources));
+  }
+
+  rerank::PipelineOptions pipeline_options(const std::string& prompt, const fs::path& folder) {
+    rerank::PipelineOptions pipeline;
+    pipeline.folder = folder;
+    // The folder of many prompts has been dealt with as a whole.
+    pipeline.existing = options_.resume ? rerank::Existing::resume : rerank::Existing::refuse;
+    pipeline.candidates = options_.candidate_indices();
+    pipeline.keep = options_.keep;
+    pipeline.wave = plan_.wave;
+    pipeline.metadata = !options_.no_metadata;
+    pipeline.info = {prompt,
+                     options_.negative,
+                     options_.seed,
+                     options_.temperature,
+                     options_.top_k,
+                     options_.top_p,
+                     options_.guidance,
+                     studio_->config().cells(),
+                     DALLE1_VERSION,
+                     studio_->name(),
+                     studio_->transformer_sha256(),
+                     studio_->device().is_cpu() ? "cpu" : "cuda",
+                     Json::object()};
+    pipeline.options = {{"--prompt", prompt}};
+    pipeline.options.update(options_.result_options());
+    pipeline.options["--transformer (sha256)"] = studio_->transformer_sha256();
+    if (given_) {
+      pipeline.options.update(given_->options);
+      for (const auto& [name, value] : given_->options.items())
+        if (name.rfind("--", 0) == 0) pipeline.info.extra[name.substr(2)] = value;
+      pipeline.given = fitted_.picture;
+      if (given_->paste)
+        pipeline.finish_picture = [this](const Image& generated, uint32_t candidate) {
+          const auto& redraw = given_->redraws[candidate % given_->redraws.size()];
+          return rerank::paste_kept(fitted_.picture, generated, redraw);
+        };
+    }
+    pipeline.record = {{"version", DALLE1_VERSION},
+                       {"command", program_command_line()},
+                       {"model", studio_->describe()},
+                       {"device", studio_->device().describe()},
+                       {"threads", studio_->device().threads()},
+                       {"estimate", to_json(plan_)}};
+    return pipeline;
+  }
+
+  void draw_prompt(size_t index) {
+    const auto& prompt = prompts_[index];
+    const auto folder = options_.prompts.empty() ? folder_ : folder_ / fmt::format("prompt-{:04}", index);
+    const auto source = source_of(prompt);
+    const auto forced = fitted_.forced.empty() ? std::vector<int32_t>() : fitted_.forced.front();
+    const auto scorer = studio_->scorer(prompt, options_.truncate, forced);
+    const auto pipeline = pipeline_options(prompt, folder);
+    ProgressPrinter printer(common_.progress_mode());
+    if (!options_.prompts.empty())
+      printer.note(fmt::format("prompt {} of {}: {}", index + 1, prompts_.size(), prompt));
+    int scored = -1;
+    const auto result = rerank::run_pipeline(
+        *source, studio_->decoder(), *scorer, pipeline, [&](const rerank::PipelineProgress& progress) {
+          printer.update(state_of(progress), progress.candidates_done != scored);
+          scored = progress.candidates_done;
+          return !GracefulStop::requested();
+        });
+    partial_ = partial_ || result.partial;
+    candidates_done_ += result.candidates_done;
+    report(prompt, folder, result);
+  }
+
+  static ProgressState state_of(const rerank::PipelineProgress& progress) {
+    ProgressState state;
+    state.stage = name_of(progress.stage);
+    state.fraction = progress.tokens > 0 ? static_cast<double>(progress.tokens_done) / progress.tokens : 1.0;
+    state.figures = fmt::format("{} tokens/s, {}/{} candidates",
+                                grouped(static_cast<int64_t>(progress.tokens_per_second)),
+                                progress.candidates_done, progress.candidates);
+    if (progress.best_score) state.figures += fmt::format(", best {:.4f}", *progress.best_score);
+    state.seconds_left = progress.seconds_left;
+    state.event = {{"candidates_done", progress.candidates_done},
+                   {"candidates", progress.candidates},
+                   {"tokens_done", progress.tokens_done},
+                   {"tokens", progress.tokens},
+                   {"tokens_per_second", progress.tokens_per_second},
+                   {"seconds", progress.seconds}};
+    if (progress.best_score) state.event["best_score"] = *progress.best_score;
+    return state;
+  }
+
+  void report(const std::string& prompt, const fs::path& folder, const rerank::PipelineResult& result) {
+    Json best = Json::array();
+    for (const auto& row : result.best)
+      best.push_back({{"rank", row.rank},
+                      {"candidate", row.candidate},
+                      {"file", row.file},
+                      {"score", row.scores.front().second}});
+    runs_.push_back({{"prompt", prompt},
+                     {"folder", folder.string()},
+                     {"sheet", result.sheet.string()},
+                     {"partial", result.partial},
+                     {"candidates_done", result.candidates_done},
+                     {"best", best}});
+    if (common_.json || result.sheet.empty()) return;
+    note(fmt::format("{} candidates in {} (sampling {}, decoding {}, scoring {})", result.candidates_done,
+                     duration_text(result.seconds.total()), duration_text(result.seconds.sample),
+                     duration_text(result.seconds.decode), duration_text(result.seconds.score)));
+    fmt::print("{}\n", result.sheet.string());
+  }
+
+  int finish() const {
+    if (common_.json) fmt::print("{}\n", Json{{"runs", runs_}}.dump(2));
+    if (partial_ || GracefulStop::requested())
+      fail(ErrorKind::interrupted,
+           "interrupted: {} of {} candidates are complete and ranked in {}; --resume goes on",
+           candidates_done_, options_.candidate_indices().size() * prompts_.size(), folder_.string());
+    if (!failed_.empty())
+      fail(ErrorKind::partial, "{} of {} prompts were not drawn; the first, prompt {}: {}", failed_.size(),
+           prompts_.size(), failed_.begin()->first, failed_.begin()->second);
+    return 0;
+  }
+
+  const DrawOptions& options_;
+  const CommonOptions& common_;
+  GracefulStop stop_;
+  std::vector<std::string> prompts_;
+  fs::path folder_;
+  std::optional<Studio> studio_;
+  std::optional<GivenPicture> given_;
+  Fitted fitted_;
+  DrawingPlan plan_;
+  std::map<size_t, std::string> failed_;
+  Json runs_ = Json::array();
+  bool partial_ = false;
+  int candidates_done_ = 0;
+};
+
+}  // namespace
+
+int draw(const DrawOptions& options, const CommonOptions& common, const PrepareGiven& prepare) {
+  check_draw_options(options);
+  return Drawing(options, common, prepare).run();
+}
+
+std::string sha256_of_input(const std::string& path) {
+  check(fs::is_regular_file(path), ErrorKind::input, "{}: there is no such file", path);
+  return weights::sha256_of_file(path);
+}
+
+}  // namespace dalle1::tools

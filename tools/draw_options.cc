@@ -1,0 +1,145 @@
+#include "tools/draw_options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <limits>
+#include <numeric>
+
+#include "core/error.h"
+#include "core/text/utf8.h"
+
+namespace dalle1::tools {
+
+rerank::Existing DrawOptions::existing() const {
+  if (resume) return rerank::Existing::resume;
+  return overwrite ? rerank::Existing::overwrite : rerank::Existing::refuse;
+}
+
+std::vector<uint32_t> DrawOptions::candidate_indices() const {
+  auto indices = only;
+  if (indices.empty()) {
+    indices.resize(static_cast<size_t>(candidates));
+    std::iota(indices.begin(), indices.end(), 0);
+  }
+  std::sort(indices.begin(), indices.end());
+  indices.erase(std::unique(indices.begin(), indices.end()), indices.end());
+  return indices;
+}
+
+rerank::Json DrawOptions::result_options() const {
+  rerank::Json json = {{"--candidates", candidates},
+                       {"--keep", keep},
+                       {"--seed", seed},
+                       {"--temperature", temperature},
+                       {"--top-k", top_k},
+                       {"--top-p", top_p},
+                       {"--guidance", guidance},
+                       {"--negative", negative},
+                       {"--scorer", scorer},
+                       {"--only", only},
+                       {"--truncate", truncate},
+                       {"--no-metadata", no_metadata}};
+  return json;
+}
+
+void add_draw_options(CLI::App& app, DrawOptions& options) {
+  auto* prompt = app.add_option("--prompt", options.prompt, "What to draw");
+  auto* prompts =
+      app.add_option("--prompts", options.prompts, "A file of prompts: one a line, or JSON lines");
+  prompt->excludes(prompts);
+  app.add_option("--candidates", options.candidates, "Pictures to sample")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  app.add_option("--keep", options.keep, "Pictures to keep, the best ones")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  app.add_option("--seed", options.seed, "Another seed, other pictures")->capture_default_str();
+  app.add_option("--temperature", options.temperature, "Below 1: safer; 0: greedy")
+      ->check(CLI::Range(0.0, 100.0))
+      ->capture_default_str();
+  app.add_option("--top-k", options.top_k, "Only the k most likely tokens; 0: all")
+      ->check(CLI::Range(0, 1 << 24))
+      ->capture_default_str();
+  app.add_option("--top-p", options.top_p, "Only the most likely tokens that hold this probability; 1: all")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  app.add_option("--guidance", options.guidance,
+                 "Classifier-free guidance u + s (c - u); 1: off; doubles the cost")
+      ->check(CLI::Range(0.0, 100.0))
+      ->capture_default_str();
+  app.add_option("--negative", options.negative, "What guidance leads away from; needs --guidance");
+  app.add_option("--scorer", options.scorer,
+                 "clip, likelihood, likelihood-ratio, or a sum: clip=1,likelihood=0.05 (default: clip)");
+  app.add_option("--batch", options.batch, "Candidates decoded together (a wave); automatic by default")
+      ->check(CLI::Range(1, 1000000));
+  app.add_option("--only", options.only, "Only these candidates: --only 417,3")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  app.add_flag("--truncate", options.truncate, "Cut prompts that are too long instead of refusing them");
+  app.add_flag("--no-metadata", options.no_metadata, "Pictures without any text in them");
+  app.add_flag("--dry-run", options.dry_run, "Print memory and time estimates, and stop");
+  auto* resume = app.add_flag("--resume", options.resume, "Go on with the run in the output folder");
+  app.add_flag("--overwrite", options.overwrite, "Start again in a used output folder")->excludes(resume);
+  app.add_option("--out", options.out, "Output folder (default: dalle1-out/PROMPT-SEED)");
+  // An empty prompt is allowed, so presence cannot be told from the string.
+  app.callback([&app, &options] { options.has_prompt = app.count("--prompt") > 0; });
+}
+
+void check_draw_options(const DrawOptions& options) {
+  check(options.has_prompt || !options.prompts.empty(), ErrorKind::usage,
+        "give --prompt TEXT or --prompts FILE");
+  check(options.negative.empty() || options.guidance != 1.0, ErrorKind::usage,
+        "--negative does nothing without --guidance: add for instance --guidance 3");
+}
+
+std::vector<std::string> read_prompts(const DrawOptions& options) {
+  if (options.prompts.empty()) {
+    text::check_utf8(options.prompt, "the prompt");
+    return {options.prompt};
+  }
+  std::ifstream file(options.prompts, std::ios::binary);
+  check(file.good(), ErrorKind::input, "{}: cannot be read", options.prompts);
+  std::vector<std::string> prompts;
+  std::string line;
+  for (int number = 1; std::getline(file, line); ++number) {
+    const auto where = fmt::format("{} line {}", options.prompts, number);
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    if (line.empty()) continue;
+    text::check_utf8(line, where);
+    if (line[0] != '{') {
+      prompts.push_back(line);
+      continue;
+    }
+    const auto json = nlohmann::json::parse(line, nullptr, false);
+    check(json.is_object() && json.contains("prompt") && json["prompt"].is_string(), ErrorKind::input,
+          "{}: no JSON object with a \"prompt\"", where);
+    prompts.push_back(json["prompt"].get<std::string>());
+  }
+  check(!prompts.empty(), ErrorKind::input, "{}: no prompts in it", options.prompts);
+  return prompts;
+}
+
+std::string slug(const std::string& prompt) {
+  constexpr size_t kMostBytes = 40;
+  std::string name;
+  for (size_t i = 0; i < prompt.size();) {
+    const auto point = text::first_code_point(std::string_view(prompt).substr(i));
+    const auto bytes = static_cast<size_t>(std::max(1, point.length));
+    const bool ascii = point.value < 0x80;
+    const bool letter =
+        ascii ? std::isalnum(static_cast<unsigned char>(prompt[i])) != 0 : point.value >= 0xA1;
+    if (name.size() + bytes > kMostBytes) break;
+    if (letter)
+      name += ascii ? std::string(1, static_cast<char>(std::tolower(static_cast<unsigned char>(prompt[i]))))
+                    : prompt.substr(i, bytes);
+    else if (!name.empty() && name.back() != '-')
+      name += '-';
+    i += bytes;
+  }
+  while (!name.empty() && name.back() == '-') name.pop_back();
+  return name.empty() ? "prompt" : name;
+}
+
+}  // namespace dalle1::tools

@@ -1,0 +1,49 @@
+// Options of the commands that draw pictures: sample, complete, vary, eval.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "rerank/pipeline.h"
+
+namespace dalle1::tools {
+
+struct DrawOptions {
+  std::string prompt;
+  bool has_prompt = false;  ///< An empty prompt is a prompt.
+  std::string prompts;      ///< A file: one prompt a line, or JSON lines with "prompt".
+  int candidates = 512;
+  int keep = 32;
+  uint64_t seed = 0;
+  double temperature = 1.0;  ///< 0: greedy
+  int top_k = 0;             ///< 0: off
+  double top_p = 0.95;       ///< 1: off
+  double guidance = 1.0;     ///< u + s (c - u); 1: off
+  std::string negative;      ///< The prompt of u; empty: no text at all.
+  std::string scorer;        ///< Empty: clip, which must then be there.
+  int batch = 0;             ///< Candidates decoded together; 0: automatic.
+  std::vector<uint32_t> only;
+  bool truncate = false, no_metadata = false, dry_run = false, resume = false, overwrite = false;
+  std::string out;  ///< Empty: dalle1-out/SLUG-SEED.
+
+  rerank::Existing existing() const;
+  /// 0, 1, ..., candidates - 1, or those of --only, ascending.
+  std::vector<uint32_t> candidate_indices() const;
+  /// Every option that changes the result, under the name it has on the command line.
+  rerank::Json result_options() const;
+};
+
+/// All of them, with their ranges. --prompt and --prompts exclude each other, so do --resume and --overwrite.
+void add_draw_options(CLI::App& app, DrawOptions& options);
+/// What ranges cannot say: Error(usage).
+void check_draw_options(const DrawOptions& options);
+
+/// The prompts to draw, --prompt or those of --prompts. Error(input) names file and line.
+std::vector<std::string> read_prompts(const DrawOptions& options);
+
+/// A name for a folder: the prompt's letters and digits, lower-cased, at most 40 bytes, joined by '-'.
+std::string slug(const std::string& prompt);
+
+}  // namespace dalle1::tools

@@ -1,0 +1,159 @@
+#include "tools/studio.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "clip/config.h"
+#include "clip/preprocess.h"
+#include "core/error.h"
+#include "rerank/clip_scorer.h"
+#include "weights/load.h"
+#include "weights/model_dir.h"
+#include "weights/sha256.h"
+
+namespace dalle1::tools {
+namespace {
+
+bool uses_clip(const std::vector<rerank::ScorerTerm>& terms) {
+  return std::any_of(terms.begin(), terms.end(), [](const auto& term) { return term.name == "clip"; });
+}
+
+// The sha256 that a model directory's model.json has for a part, or that of the file itself.
+std::string sha256_of_part(const weights::Checkpoint& checkpoint, const std::filesystem::path& model,
+                           const std::string& part) {
+  if (weights::is_model_dir(model)) {
+    const auto directory = weights::read_model_dir(model);
+    const auto& files = directory.document.value("files", nlohmann::json::object());
+    const auto file = directory.document.value(part, nlohmann::json::object()).value("file", std::string());
+    if (checkpoint.source.rfind(model.string(), 0) == 0 && files.contains(file))
+      return files[file].value("sha256", std::string());
+  }
+  // A published checkpoint in several files is named by the first.
+  const auto first = checkpoint.source.substr(0, checkpoint.source.find(", "));
+  return std::filesystem::is_regular_file(first) ? weights::sha256_of_file(first) : std::string();
+}
+
+}  // namespace
+
+Studio::Studio(const CommonOptions& common, const std::string& scorer)
+    : common_(common), terms_(rerank::parse_scorer(scorer.empty() ? "clip" : scorer)) {
+  transformer_checkpoint_ = open_part(common, "transformer");
+  config_ = transformer::config_from_json(transformer_checkpoint_.config);
+  dvae_checkpoint_ = open_part(common, "dvae");
+  tokenizer_ = open_text_tokenizer(common);
+  if (uses_clip(terms_)) {
+    clip_checkpoint_ = open_part_if_any(common, "clip");
+    check(clip_checkpoint_.has_value(), ErrorKind::model,
+          "the model has no CLIP to rank with: give --clip FILE, or rank with --scorer likelihood");
+    clip_tokenizer_ = open_clip_tokenizer(common);
+  }
+  check_fit();
+  const auto model = find_model_if_any(common).value_or(std::filesystem::path());
+  name_ = weights::is_model_dir(model) ? weights::read_model_dir(model).name : transformer_checkpoint_.format;
+  transformer_sha256_ = sha256_of_part(transformer_checkpoint_, model, "transformer");
+  device_ = open_device(common);
+}
+
+void Studio::check_fit() const {
+  check(tokenizer_->vocab_size() <= config_.text_vocab, ErrorKind::model,
+        "the tokenizer has {} tokens and the transformer takes {}", tokenizer_->vocab_size(),
+        config_.text_vocab);
+  if (!clip_checkpoint_) return;
+  const auto clip = clip::clip_config_from_json(clip_checkpoint_->config);
+  check(clip_tokenizer_->vocab_size() <= clip.vocab_size, ErrorKind::model,
+        "CLIP's tokenizer has {} tokens and CLIP takes {}", clip_tokenizer_->vocab_size(), clip.vocab_size);
+}
+
+const weights::Checkpoint& Studio::checkpoint(const std::string& part) const {
+  if (part == "transformer") return transformer_checkpoint_;
+  return part == "dvae" ? dvae_checkpoint_ : clip_checkpoint_.value();
+}
+
+void Studio::load() {
+  transformer_ = std::make_shared<transformer::Transformer>(*device_, config_);
+  weights::load_parameters(*transformer_, transformer_checkpoint_);
+  dvae_ = dvae::make_dvae(dvae_checkpoint_.config, *device_);
+  weights::load_parameters(*dvae_, dvae_checkpoint_);
+  check(dvae_->codes() == config_.image_vocab, ErrorKind::model,
+        "the dVAE has {} codes and the transformer draws {}: they do not belong together", dvae_->codes(),
+        config_.image_vocab);
+  decoder_ = std::make_unique<rerank::DvaeDecoder>(dvae_, *device_, config_.grid);
+  if (!clip_checkpoint_) return;
+  clip_ = std::make_shared<clip::Clip>(clip::clip_config_from_json(clip_checkpoint_->config), *device_);
+  weights::load_parameters(*clip_, *clip_checkpoint_);
+}
+
+transformer::TextSlots Studio::slot_options(bool truncate) const {
+  const auto special = tokenizer_->special();
+  return {special.bos, special.eos, truncate};
+}
+
+std::vector<int64_t> Studio::text_slots(const std::string& prompt, bool truncate) const {
+  const auto ids = tokenizer_->encode(prompt);
+  const auto frame = config_.layout == "bos_eos" ? 2 : 0;
+  const auto count = static_cast<int>(ids.size()) + frame;
+  if (!truncate) {
+    std::string clip_count;
+    bool clip_fits = true;
+    if (clip_checkpoint_) {
+      const auto clip = clip::clip_config_from_json(clip_checkpoint_->config);
+      const auto clip_ids = static_cast<int64_t>(clip_tokenizer_->encode(prompt).size()) + 2;
+      clip_fits = clip_ids <= clip.context_length;
+      clip_count = fmt::format(", and {} for CLIP, which takes {}", clip_ids, clip.context_length);
+    }
+    check(count <= config_.text_length && clip_fits, ErrorKind::input,
+          "the prompt is too long: {} tokens for the transformer, which takes {}{}; shorten it or pass "
+          "--truncate",
+          count, config_.text_length, clip_count);
+  }
+  return transformer::fill_text_slots(config_, ids, slot_options(truncate));
+}
+
+std::vector<int64_t> Studio::empty_slots() const {
+  return transformer::empty_text_slots(config_, slot_options(false));
+}
+
+std::unique_ptr<rerank::CandidateSource> Studio::source(const DrawOptions& options, const std::string& prompt,
+                                                        const std::vector<int32_t>& forced) const {
+  transformer::DecodeRequest request;
+  request.text = text_slots(prompt, options.truncate);
+  request.unconditional =
+      options.negative.empty() ? empty_slots() : text_slots(options.negative, options.truncate);
+  request.forced.assign(forced.begin(), forced.end());
+  request.sampling.rule = {static_cast<float>(options.temperature), options.top_k,
+                           static_cast<float>(options.top_p)};
+  request.sampling.guidance = static_cast<float>(options.guidance);
+  request.sampling.seed = options.seed;
+  return std::make_unique<rerank::TransformerSource>(transformer_, *device_, std::move(request));
+}
+
+std::shared_ptr<rerank::Scorer> Studio::scorer_part(const std::string& name, const std::string& prompt,
+                                                    bool truncate, const std::vector<int32_t>& forced) const {
+  if (name == "clip")
+    return std::make_shared<rerank::ClipScorer>(clip_, *device_, *clip_tokenizer_, prompt, truncate);
+  if (name == "likelihood") return std::make_shared<rerank::LikelihoodScorer>();
+  auto empty = std::make_shared<rerank::TransformerLikelihood>(transformer_, *device_, empty_slots(), forced);
+  return std::make_shared<rerank::LikelihoodRatioScorer>(std::move(empty));
+}
+
+std::shared_ptr<rerank::Scorer> Studio::scorer(const std::string& prompt, bool truncate,
+                                               const std::vector<int32_t>& forced) const {
+  if (terms_.size() == 1 && terms_[0].weight == 1.0)
+    return scorer_part(terms_[0].name, prompt, truncate, forced);
+  std::vector<rerank::WeightedSumScorer::Part> parts;
+  for (const auto& term : terms_)
+    parts.emplace_back(scorer_part(term.name, prompt, truncate, forced), term.weight);
+  return std::make_shared<rerank::WeightedSumScorer>(std::move(parts));
+}
+
+rerank::Json Studio::describe() const {
+  rerank::Json json = {{"name", name_},
+                       {"transformer", transformer_checkpoint_.source},
+                       {"transformer_sha256", transformer_sha256_},
+                       {"dvae", dvae_checkpoint_.source}};
+  if (clip_checkpoint_) json["clip"] = clip_checkpoint_->source;
+  return json;
+}
+
+}  // namespace dalle1::tools

@@ -1,0 +1,75 @@
+// Everything a drawing command needs of the models: opened and checked at once, loaded when work begins.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "clip/clip.h"
+#include "core/text/tokenizer.h"
+#include "dvae/dvae.h"
+#include "rerank/dvae_decoder.h"
+#include "rerank/scorer.h"
+#include "rerank/transformer_source.h"
+#include "tools/draw_options.h"
+#include "tools/models.h"
+#include "transformer/config.h"
+
+namespace dalle1::tools {
+
+class Studio {
+ public:
+  /// Opens and cross-checks the parts that `scorer` (as in --scorer; empty: clip) makes necessary, without
+  /// reading their weights. Error(model) when a part is missing or does not fit the others.
+  Studio(const CommonOptions& common, const std::string& scorer);
+
+  /// Reads the weights onto the device.
+  void load();
+
+  Device& device() const { return *device_; }
+  const transformer::TransformerConfig& config() const { return config_; }
+  /// Of the parts' files, not of what they take in memory.
+  const weights::Checkpoint& checkpoint(const std::string& part) const;
+  bool has_clip() const { return clip_checkpoint_.has_value(); }
+
+  /// The prompt in the text slots; Error(input) when it does not fit the transformer or CLIP, with both
+  /// counts.
+  std::vector<int64_t> text_slots(const std::string& prompt, bool truncate) const;
+  std::vector<int64_t> empty_slots() const;
+
+  // After load():
+  rerank::DvaeDecoder& decoder() { return *decoder_; }
+  /// Candidates of a prompt; `forced`: [G * G] token or -1 where sampled; empty: all are sampled.
+  std::unique_ptr<rerank::CandidateSource> source(const DrawOptions& options, const std::string& prompt,
+                                                  const std::vector<int32_t>& forced = {}) const;
+  std::shared_ptr<rerank::Scorer> scorer(const std::string& prompt, bool truncate,
+                                         const std::vector<int32_t>& forced = {}) const;
+
+  /// What records say of the model: name, and sha256 of each part's file where the model directory tells it.
+  rerank::Json describe() const;
+  std::string name() const { return name_; }
+  std::string transformer_sha256() const { return transformer_sha256_; }
+
+ private:
+  void check_fit() const;
+  std::shared_ptr<rerank::Scorer> scorer_part(const std::string& name, const std::string& prompt,
+                                              bool truncate, const std::vector<int32_t>& forced) const;
+  transformer::TextSlots slot_options(bool truncate) const;
+
+  CommonOptions common_;
+  std::vector<rerank::ScorerTerm> terms_;
+  weights::Checkpoint transformer_checkpoint_, dvae_checkpoint_;
+  std::optional<weights::Checkpoint> clip_checkpoint_;
+  transformer::TransformerConfig config_;
+  std::unique_ptr<text::Tokenizer> tokenizer_, clip_tokenizer_;
+  std::string name_, transformer_sha256_;
+
+  std::shared_ptr<Device> device_;
+  std::shared_ptr<transformer::Transformer> transformer_;
+  std::shared_ptr<dvae::Dvae> dvae_;
+  std::unique_ptr<rerank::DvaeDecoder> decoder_;
+  std::shared_ptr<clip::Clip> clip_;
+};
+
+}  // namespace dalle1::tools
