@@ -27,10 +27,11 @@ Clip::Clip(const ClipConfig& config, Device& device)
 }
 
 Tensor Clip::encode_texts(Context& context, const Tensor& ids) const {
-  check(ids.rank() == 2 && ids.dim(1) == config_.context_length, ErrorKind::internal,
+  check(ids.rank() == 2 && ids.dim(1) <= config_.context_length, ErrorKind::internal,
         "encode_texts: ids {} for a context of {}", ids.shape().str(), config_.context_length);
   const int64_t batch = ids.dim(0), length = ids.dim(1), width = config_.transformer_width;
-  Tensor x = ops::add(context, ops::embedding(context, ids, token_embedding_), positional_embedding_);
+  const Tensor positions = ops::slice(context, positional_embedding_, 0, 0, length);
+  Tensor x = ops::add(context, ops::embedding(context, ids, token_embedding_), positions);
   const auto pattern = AttentionPattern::causal(static_cast<int32_t>(length));
   for (const auto& block : blocks_) x = block.forward(context, x, pattern);
   x = ln_final_(context, x);
@@ -63,23 +64,35 @@ void Clip::visit(const ParameterVisitor& visitor) {
   ln_final_.visit("ln_final", visitor);
 }
 
+namespace {
+
+// The deviation of a parameter's first values, by its name; 0: it stays as constructed.
+float initial_deviation(const std::string& name, const Tensor& tensor, const ClipConfig& config) {
+  const bool table = name.ends_with("embedding") || name.ends_with("embedding.weight");
+  if (tensor.rank() < 2 && !table) return 0.0f;
+  const bool visual = name.starts_with("visual.");
+  auto over_root = [](float numerator, int64_t n) { return numerator / std::sqrt(static_cast<float>(n)); };
+  if (table) return visual ? over_root(1.0f, tensor.dim(-1)) : 0.02f;
+  if (name.ends_with("proj")) return over_root(1.0f, tensor.dim(0));  // applied from the right
+  const int64_t inputs = tensor.numel() / tensor.dim(0);
+  // Nothing normalises the activations of the ResNet in training: its convolutions keep their variance
+  // through ReLU (He et al. 2015, equation 10).
+  if (visual && config.is_resnet() && tensor.rank() == 4) return over_root(std::sqrt(2.0f), inputs);
+  const bool ends_branch = name.ends_with("out_proj.weight") || name.ends_with("mlp.c_proj.weight");
+  return over_root(1.0f, ends_branch ? inputs * 2 * config.transformer_layers : inputs);
+}
+
+}  // namespace
+
 void Clip::initialise(uint64_t seed) {
-  const auto layers = static_cast<float>(2 * config_.transformer_layers);
   uint32_t index = 0;
   visit([&](const std::string& name, Tensor& tensor) {
     ++index;
-    // Vectors: norms start at one, biases and the statistics of batch norms as constructed.
-    const bool table = name.ends_with("embedding") || name.ends_with("embedding.weight");
-    if (tensor.rank() < 2 && !table) return;
-    float deviation = 1.0f / std::sqrt(static_cast<float>(tensor.numel() / tensor.dim(0)));
-    if (table)
-      deviation =
-          name.starts_with("visual.") ? 1.0f / std::sqrt(static_cast<float>(config_.vision_width)) : 0.02f;
-    if (name.ends_with("proj") || name == "text_projection")
-      deviation = 1.0f / std::sqrt(static_cast<float>(tensor.dim(0)));
-    if (name.ends_with("out_proj.weight") || name.ends_with("c_proj.weight")) deviation /= std::sqrt(layers);
+    const bool ends_branch = name.ends_with("bn3.weight") && name != "visual.bn3.weight";
+    const float deviation = ends_branch ? 0.0f : initial_deviation(name, tensor, config_);
+    if (deviation == 0.0f && !ends_branch) return;
     RandomStream random(seed, Stream::initialisation, index);
-    std::vector<float> values(tensor.numel());
+    std::vector<float> values(static_cast<size_t>(tensor.numel()));
     for (float& value : values) value = deviation * random.normal();
     tensor.device().copy_from_host(tensor.raw(), values.data(), tensor.bytes());
     tensor.touch();

@@ -19,7 +19,8 @@ class Clip final : public Module {
 
   /// Preprocessed pictures [B, 3, R, R] (see preprocess.h) to features [B, embed_dim], not normalised.
   Tensor encode_images(Context& context, const Tensor& images) { return vision_->forward(context, images); }
-  /// Ids i64 [B, context_length], zero padded, to features [B, embed_dim], not normalised.
+  /// Ids i64 [B, T], zero padded, to features [B, embed_dim], not normalised. T is at most context_length;
+  /// the padding after the last end token changes nothing and may be left out.
   Tensor encode_texts(Context& context, const Tensor& ids) const;
 
   /// The factor of cosines in the logits: exp(logit_scale).

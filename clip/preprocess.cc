@@ -1,5 +1,7 @@
 #include "clip/preprocess.h"
 
+#include <algorithm>
+
 #include "core/image/resample.h"
 
 namespace dalle1::clip {
@@ -44,6 +46,19 @@ Tensor tokenize(Device& device, const ClipConfig& config, const text::Tokenizer&
     ids.insert(ids.end(), row.begin(), row.end());
   }
   return Tensor::from(device, {static_cast<int64_t>(texts.size()), config.context_length}, ids);
+}
+
+Tensor without_padding(const Tensor& ids) {
+  const std::vector<int64_t> values = ids.to_ints();
+  const int64_t batch = ids.dim(0), length = ids.dim(1);
+  int64_t used = 1;
+  for (int64_t i = 0; i < batch * length; ++i) {
+    if (values[i] != 0) used = std::max(used, i % length + 1);
+  }
+  std::vector<int64_t> kept;
+  for (int64_t b = 0; b < batch; ++b)
+    kept.insert(kept.end(), values.begin() + b * length, values.begin() + b * length + used);
+  return Tensor::from(ids.device(), {batch, used}, kept);
 }
 
 }  // namespace dalle1::clip

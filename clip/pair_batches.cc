@@ -1,0 +1,149 @@
+#include "clip/pair_batches.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "clip/preprocess.h"
+#include "core/image/resample.h"
+
+namespace dalle1::clip {
+namespace {
+
+constexpr int kCells = 32;              // along a side: the grid of a dVAE
+constexpr float kTintDeviation = 5.0f;  // 8-bit levels
+
+PairReaderOptions in_order(double max_bad) {
+  PairReaderOptions options;
+  options.shuffle = false;
+  options.max_bad = max_bad;
+  return options;
+}
+
+}  // namespace
+
+Image softened(const Image& picture, RandomStream& random) {
+  const int side = picture.width;
+  const int small =
+      std::max(1, static_cast<int>(static_cast<float>(side) * (0.4f + 0.4f * random.uniform())));
+  Image soft = resize(resize(picture, small, small, Filter::box), side, side, Filter::bilinear);
+  std::vector<float> tints(kCells * kCells * 3);
+  for (float& tint : tints) tint = kTintDeviation * random.normal();
+  for (int y = 0; y < side; ++y) {
+    for (int x = 0; x < side; ++x) {
+      const float* tint = &tints[3 * (y * kCells / side * kCells + x * kCells / side)];
+      uint8_t* pixel = soft.at(x, y);
+      for (int c = 0; c < 3; ++c) {
+        const float value = std::round(static_cast<float>(pixel[c]) + tint[c]);
+        pixel[c] = static_cast<uint8_t>(std::clamp(value, 0.0f, 255.0f));
+      }
+    }
+  }
+  return soft;
+}
+
+PairBatches::PairBatches(std::shared_ptr<const PairSource> source, const WordClasses& classes,
+                         const BatchOptions& options, int64_t resolution)
+    : source_(std::move(source)),
+      classes_(classes),
+      options_(options),
+      resolution_(static_cast<int>(resolution)),
+      reader_(source_, in_order(options.max_bad)),
+      order_(source_->size(), options.seed) {
+  check(options_.batch >= 2 && options_.near_misses >= 0 && options_.kind_share >= 0 &&
+            options_.kind_share < 1 && options_.least_crop > 0 && options_.least_crop <= 1,
+        ErrorKind::input,
+        "'train': batch {} (at least 2), near_misses {} (0 or more), kind_share {} (in [0, 1)) or least_crop "
+        "{} (in (0, 1]) is out of its range",
+        options_.batch, options_.near_misses, options_.kind_share, options_.least_crop);
+  const int64_t bytes = static_cast<int64_t>(source_->size()) * resolution * resolution * 3;
+  if (bytes <= options_.cache_megabytes * 1'000'000) {
+    cache_.resize(source_->size());
+    captions_.resize(source_->size());
+  }
+  if (classes_.empty()) return;
+  for (uint64_t i = 0; i < source_->size(); ++i) {
+    kinds_.push_back(classes_.kind_of(source_->read(i).caption));
+    kind_members_[kinds_.back()].push_back(i);
+  }
+}
+
+PairBatches::~PairBatches() {
+  if (next_.valid()) next_.wait();
+}
+
+PairBatch PairBatches::get(int64_t number) {
+  PairBatch batch = next_.valid() && next_number_ == number ? next_.get() : make(number);
+  if (next_.valid()) next_.wait();
+  next_number_ = number + 1;
+  next_ = std::async(std::launch::async, [this, number] { return make(number + 1); });
+  return batch;
+}
+
+// The first part follows the order of the epochs; the rest are of the kind of the first pair.
+std::vector<uint64_t> PairBatches::choose(int64_t number) const {
+  const auto of_kind =
+      kinds_.empty() ? 0 : static_cast<int64_t>(options_.kind_share * static_cast<float>(options_.batch));
+  const int64_t ordered = options_.batch - of_kind;
+  std::vector<uint64_t> indices;
+  for (int64_t slot = 0; slot < ordered; ++slot)
+    indices.push_back(order_.index(static_cast<uint64_t>(number * ordered + slot)));
+  RandomStream random(options_.seed, Stream::shuffle, 1, static_cast<uint32_t>(number));
+  for (int64_t i = 0; i < of_kind; ++i) {
+    const auto& members = kind_members_.at(kinds_[indices[0]]);
+    indices.push_back(members[random.below(static_cast<uint32_t>(members.size()))]);
+  }
+  return indices;
+}
+
+// The pair of an index, its picture at the model's resolution; for a broken picture, a pair further on.
+Sample PairBatches::read(uint64_t index) {
+  constexpr uint64_t kStride = 7919;  // far from what neighbouring slots read
+  for (;; index = (index + kStride) % source_->size()) {
+    if (!cache_.empty() && cache_[index].width > 0) return {{}, captions_[index], cache_[index]};
+    auto sample = reader_.read(index);
+    if (!sample) continue;
+    check(!sample->caption.empty(), ErrorKind::input, "{}: the picture has no caption", sample->key);
+    sample->image = fit_to_resolution(sample->image, resolution_);
+    if (!cache_.empty()) {
+      cache_[index] = sample->image;
+      captions_[index] = sample->caption;
+    }
+    return std::move(*sample);
+  }
+}
+
+Image PairBatches::augmented(const Image& picture, RandomStream& random) const {
+  const auto least = static_cast<int>(std::lround(options_.least_crop * static_cast<float>(resolution_)));
+  const int side = least + static_cast<int>(random.below(static_cast<uint32_t>(resolution_ - least + 1)));
+  const auto room = static_cast<uint32_t>(resolution_ - side + 1);
+  const int x = static_cast<int>(random.below(room)), y = static_cast<int>(random.below(room));
+  Image image = picture;
+  if (side < resolution_)
+    image = resize(crop(image, x, y, side, side), resolution_, resolution_, Filter::bilinear);
+  return random.uniform() < options_.soften_share ? softened(image, random) : image;
+}
+
+PairBatch PairBatches::make(int64_t number) {
+  PairBatch batch;
+  std::vector<std::string> wrong;
+  uint32_t slot = 0;
+  for (const uint64_t index : choose(number)) {
+    Sample sample = read(index);
+    const auto place = static_cast<uint32_t>(number);
+    RandomStream augmentation(options_.seed, Stream::augmentation, slot, place);
+    RandomStream misses(options_.seed, Stream::hard_negatives, slot, place);
+    batch.pictures.push_back(augmented(sample.image, augmentation));
+    for (int64_t i = 0; i < options_.near_misses; ++i) {
+      const auto miss = classes_.near_miss(sample.caption, misses);
+      if (!miss || std::find(wrong.begin(), wrong.end(), miss->caption) != wrong.end()) continue;
+      wrong.push_back(miss->caption);
+      batch.near_miss_of.push_back(slot);
+    }
+    batch.captions.push_back(std::move(sample.caption));
+    ++slot;
+  }
+  batch.captions.insert(batch.captions.end(), wrong.begin(), wrong.end());
+  return batch;
+}
+
+}  // namespace dalle1::clip

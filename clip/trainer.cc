@@ -1,0 +1,143 @@
+#include "clip/trainer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "clip/contrastive_loss.h"
+#include "clip/preprocess.h"
+#include "core/ops/embedding.h"
+#include "core/ops/movement.h"
+
+namespace dalle1::clip {
+namespace {
+
+constexpr float kLargestScale = 100.0f;
+constexpr int64_t kLengthGroups = 4;
+
+template <typename T>
+void read_field(const nlohmann::json& train, const char* name, T& value) {
+  if (!train.contains(name)) return;
+  try {
+    value = train.at(name).get<T>();
+  } catch (const nlohmann::json::exception&) {
+    fail(ErrorKind::input, "'train.{}' cannot be {}", name, train.at(name).dump());
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> ClipTraining::field_names() {
+  return {"batch",           "near_misses",  "kind_share",    "least_crop",     "soften_share",
+          "cache_megabytes", "word_classes", "ignored_words", "evaluate_pairs", "evaluate_group"};
+}
+
+ClipTraining ClipTraining::from_json(const nlohmann::json& train, uint64_t seed) {
+  ClipTraining t;
+  read_field(train, "batch", t.batches.batch);
+  read_field(train, "near_misses", t.batches.near_misses);
+  read_field(train, "kind_share", t.batches.kind_share);
+  read_field(train, "least_crop", t.batches.least_crop);
+  read_field(train, "soften_share", t.batches.soften_share);
+  read_field(train, "cache_megabytes", t.batches.cache_megabytes);
+  read_field(train, "ignored_words", t.ignored_words);
+  read_field(train, "evaluate_pairs", t.evaluate_pairs);
+  read_field(train, "evaluate_group", t.evaluate_group);
+  if (train.contains("word_classes")) t.word_classes = WordClasses(train.at("word_classes"));
+  t.batches.seed = seed;
+  check(t.evaluate_group >= 2 && t.evaluate_pairs >= t.evaluate_group, ErrorKind::input,
+        "'train': evaluate_pairs {} must be at least evaluate_group {}, which must be 2 or more",
+        t.evaluate_pairs, t.evaluate_group);
+  return t;
+}
+
+ClipTask::ClipTask(Device& device, const ClipConfig& config, const ClipTraining& training,
+                   std::shared_ptr<const text::Tokenizer> tokenizer, uint64_t seed)
+    : device_(device),
+      training_(training),
+      tokenizer_(std::move(tokenizer)),
+      seed_(seed),
+      clip_(config, device) {
+  check(tokenizer_->vocab_size() <= config.vocab_size, ErrorKind::model,
+        "the tokenizer has {} tokens, and this CLIP {}; raise vocab_size", tokenizer_->vocab_size(),
+        config.vocab_size);
+  check(config.end_token < 0 || config.end_token == tokenizer_->special().eos, ErrorKind::model,
+        "the tokenizer ends texts with {}, and this CLIP expects {}; correct end_token",
+        tokenizer_->special().eos, config.end_token);
+  clip_.initialise(seed);
+}
+
+void ClipTask::set_data(std::shared_ptr<const PairSource> source, std::vector<HeldOutPair> held_out) {
+  batches_ = std::make_unique<PairBatches>(std::move(source), training_.word_classes, training_.batches,
+                                           clip_.config().image_resolution);
+  evaluation_ = std::make_unique<Evaluation>(std::move(held_out), training_.word_classes,
+                                             training_.ignored_words, training_.evaluate_group, seed_);
+}
+
+// Captions differ much in length: they are encoded in groups of similar length, each cut to its longest.
+Tensor ClipTask::encode_texts(Context& context, const std::vector<std::string>& captions) const {
+  const auto count = static_cast<int64_t>(captions.size());
+  std::vector<int64_t> order(captions.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int64_t a, int64_t b) { return captions[a].size() < captions[b].size(); });
+  std::vector<int64_t> place(captions.size());
+  std::vector<Tensor> parts;
+  for (int64_t g = 0; g < kLengthGroups; ++g) {
+    std::vector<std::string> group;
+    for (int64_t i = g * count / kLengthGroups; i < (g + 1) * count / kLengthGroups; ++i) {
+      place[order[i]] = i;
+      group.push_back(captions[order[i]]);
+    }
+    if (group.empty()) continue;
+    const Tensor ids = tokenize(device_, clip_.config(), *tokenizer_, group, /*truncate=*/true);
+    parts.push_back(clip_.encode_texts(context, without_padding(ids)));
+  }
+  const Tensor places = Tensor::from(device_, {count}, place);
+  return ops::embedding(context, places, ops::concat(context, parts, 0));
+}
+
+// A picture's own caption and its own near misses always count; another text does unless it could be true of
+// the picture.
+Tensor ClipTask::exclusions(const PairBatch& batch) const {
+  const size_t pictures = batch.pictures.size(), texts = batch.captions.size();
+  std::vector<ContentWords> words;
+  for (const auto& caption : batch.captions) words.emplace_back(caption, training_.ignored_words);
+  std::vector<float> excluded(pictures * texts, 0.0f);
+  for (size_t i = 0; i < pictures; ++i) {
+    for (size_t j = 0; j < texts; ++j) {
+      const bool own =
+          j == i || (j >= pictures && batch.near_miss_of[j - pictures] == static_cast<int64_t>(i));
+      if (!own && words[i].agrees_with(words[j])) excluded[i * texts + j] = kExcluded;
+    }
+  }
+  return Tensor::from(device_, {static_cast<int64_t>(pictures), static_cast<int64_t>(texts)}, excluded);
+}
+
+Tensor ClipTask::loss(Context& context, int64_t batch, nlohmann::json& log) {
+  return loss_of(context, batches_->get(batch), log);
+}
+
+Tensor ClipTask::loss_of(Context& context, const PairBatch& batch, nlohmann::json& log) {
+  const Tensor images = clip_.encode_images(context, normalise(device_, clip_.config(), batch.pictures));
+  const Tensor texts = encode_texts(context, batch.captions);
+  log["scale"] = clip_.scale();
+  return contrastive_loss(context, images, texts, clip_.logit_scale(), exclusions(batch));
+}
+
+void ClipTask::after_step(Context& context, int64_t step) {
+  if (clip_.scale() <= kLargestScale) return;
+  const float largest = std::log(kLargestScale);
+  device_.copy_from_host(clip_.logit_scale().raw(), &largest, sizeof largest);
+  clip_.logit_scale().touch();
+}
+
+nlohmann::json ClipTask::evaluate(int64_t step) { return evaluation_->run(clip_, device_, *tokenizer_); }
+
+void ClipTask::export_model(const std::filesystem::path& folder) { exporter_(clip_, folder); }
+
+bool ClipTask::trainable(const std::string& name) const {
+  return !name.ends_with("running_mean") && !name.ends_with("running_var");
+}
+
+}  // namespace dalle1::clip

@@ -1,0 +1,67 @@
+// Training CLIP from scratch on pictures with captions.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "clip/clip.h"
+#include "clip/evaluation.h"
+#include "clip/pair_batches.h"
+#include "core/train/loop.h"
+
+namespace dalle1::clip {
+
+/// The fields of `train` that only CLIP reads.
+struct ClipTraining {
+  BatchOptions batches;
+  WordClasses word_classes;                ///< "word_classes": see WordClasses
+  std::vector<std::string> ignored_words;  ///< "ignored_words": they make no difference between captions
+  int64_t evaluate_pairs = 128;
+  int64_t evaluate_group = 64;  ///< Pairs among which the right one is looked for.
+
+  /// Error(input) names a wrong field.
+  static ClipTraining from_json(const nlohmann::json& train, uint64_t seed);
+  static std::vector<std::string> field_names();
+};
+
+class ClipTask : public TrainTask {
+ public:
+  /// Writes the model into a folder.
+  using Exporter = std::function<void(Clip& model, const std::filesystem::path& folder)>;
+
+  /// The configuration's vocabulary must have room for the tokenizer's: Error(model).
+  ClipTask(Device& device, const ClipConfig& config, const ClipTraining& training,
+           std::shared_ptr<const text::Tokenizer> tokenizer, uint64_t seed);
+
+  void set_data(std::shared_ptr<const PairSource> source, std::vector<HeldOutPair> held_out);
+  void set_exporter(Exporter exporter) { exporter_ = std::move(exporter); }
+
+  Clip& clip() { return clip_; }
+
+  Module& model() override { return clip_; }
+  Tensor loss(Context& context, int64_t batch, nlohmann::json& log) override;
+  /// Keeps the scale at 100 or below (section 2.5).
+  void after_step(Context& context, int64_t step) override;
+  nlohmann::json evaluate(int64_t step) override;
+  void export_model(const std::filesystem::path& folder) override;
+  /// The stored statistics of batch norms stay as they are.
+  bool trainable(const std::string& name) const override;
+
+  /// The loss of a given batch.
+  Tensor loss_of(Context& context, const PairBatch& batch, nlohmann::json& log);
+
+ private:
+  Tensor encode_texts(Context& context, const std::vector<std::string>& captions) const;
+  Tensor exclusions(const PairBatch& batch) const;
+
+  Device& device_;
+  ClipTraining training_;
+  std::shared_ptr<const text::Tokenizer> tokenizer_;
+  uint64_t seed_;
+  Clip clip_;
+  std::unique_ptr<PairBatches> batches_;
+  std::unique_ptr<Evaluation> evaluation_;
+  Exporter exporter_;
+};
+
+}  // namespace dalle1::clip
