@@ -66,11 +66,14 @@ cpu::AttentionHead head_of(const Heads& heads, int64_t index, const Tensor& q, c
 
 }  // namespace
 
+std::shared_ptr<CpuKernels::AttentionPlans> CpuKernels::make_attention_plans() {
+  return std::make_shared<AttentionPlans>();
+}
+
 void CpuKernels::attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionPattern& pattern,
                            float scale, Tensor& y, Tensor& logsumexp) {
   const Heads heads(q, k);
   if (y.numel() == 0) return;
-  if (!attention_plans_) attention_plans_ = std::make_shared<AttentionPlans>();
   const auto plan = attention_plans_->find(pattern, heads.queries, heads.keys);
   const cpu::AttentionTiles tiles = plan->tiles();
   const cpu::AttentionKernels& kernels = cpu::attention_kernels(cpu::best_isa());
@@ -96,7 +99,6 @@ void CpuKernels::attention_backward(const Tensor& q, const Tensor& k, const Tens
                                     AttentionGradients& gradients) {
   const Heads heads(q, k);
   if (k.numel() == 0) return;
-  if (!attention_plans_) attention_plans_ = std::make_shared<AttentionPlans>();
   const auto plan = attention_plans_->find(pattern, heads.queries, heads.keys);
   const cpu::AttentionTiles tiles = plan->tiles();
   const cpu::AttentionKernels& kernels = cpu::attention_kernels(cpu::best_isa());

@@ -79,8 +79,10 @@ class CpuKernels final : public Kernels {
  private:
   int threads_;
   std::unique_ptr<ConvolutionCache> convolutions_;
-  std::shared_ptr<MatmulCache> matmuls_;  // made on first use, as the plans
-  std::shared_ptr<AttentionPlans> attention_plans_;
+  static std::shared_ptr<MatmulCache> make_matmul_cache();
+  static std::shared_ptr<AttentionPlans> make_attention_plans();
+  std::shared_ptr<MatmulCache> matmuls_ = make_matmul_cache();
+  std::shared_ptr<AttentionPlans> attention_plans_ = make_attention_plans();
 };
 
 }  // namespace dalle1

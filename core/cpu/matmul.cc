@@ -83,9 +83,12 @@ struct CpuKernels::MatmulCache {
   }
 };
 
+std::shared_ptr<CpuKernels::MatmulCache> CpuKernels::make_matmul_cache() {
+  return std::make_shared<MatmulCache>();
+}
+
 void CpuKernels::matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b, bool accumulate,
                         Tensor& y) {
-  if (!matmuls_) matmuls_ = std::make_shared<MatmulCache>();
   MatmulShape shape;
   shape.batch = leading(y);
   shape.a_batch = leading(a);

@@ -2,6 +2,7 @@
 
 #include <omp.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -35,15 +36,44 @@ double machine_seconds() {
   return (user + nice + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
 
-/// The shortest of several runs of `body(thread)` on all threads at once.
-template <typename Body>
-double best_seconds(int threads, int runs, const Body& body) {
-  double best = 1e30;
-  for (int run = 0; run < runs; ++run) {
+double thread_seconds() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
+}
+
+/// All threads multiply at once; each counts its own time on a processor, so that a busy machine does not
+/// lower the scale.
+double multiply_add_gflops(const PeakKernels& kernels, int threads) {
+  constexpr int64_t steps = 1 << 20;
+  double best = 0;
+  for (int run = 0; run < 7; ++run) {
+    double total = 0;
+#pragma omp parallel num_threads(threads) reduction(+ : total)
+    {
+      const double start = thread_seconds();
+      kernels.multiply_add(steps);
+      total += static_cast<double>(steps * kernels.flops_per_step) / (thread_seconds() - start) * 1e-9;
+    }
+    best = std::max(best, total);
+  }
+  return best;
+}
+
+/// The fastest of many passes over parts of an array, each part larger than a cache.
+double read_gb_s(const PeakKernels& kernels, int threads) {
+  constexpr int64_t parts = 8, part = 1 << 24;  // 64 MiB each
+  const std::vector<float> data(parts * part, 1.0f);
+  const int64_t share = part / threads / 128 * 128;
+  std::vector<float> sums(threads);
+  double best = 0;
+  for (int64_t run = 0; run < 3 * parts; ++run) {
+    const float* begin = data.data() + run % parts * part;
     const double start = wall_seconds();
 #pragma omp parallel num_threads(threads)
-    body(omp_get_thread_num());
-    best = std::min(best, wall_seconds() - start);
+    sums[omp_get_thread_num()] = kernels.read_sum(begin + omp_get_thread_num() * share, share);
+    const double seconds = wall_seconds() - start;
+    best = std::max(best, static_cast<double>(share * threads * sizeof(float)) / seconds * 1e-9);
   }
   return best;
 }
@@ -52,19 +82,7 @@ double best_seconds(int threads, int runs, const Body& body) {
 
 MachinePeak measure_peak(int threads) {
   const PeakKernels& kernels = best_isa() == Isa::avx512 ? peak_avx512 : peak_avx2;
-  MachinePeak peak;
-  constexpr int64_t flops = int64_t{1} << 32;  // of one thread, tens of milliseconds
-  const int64_t steps = flops / kernels.flops_per_step;
-  const double compute = best_seconds(threads, 7, [&](int) { kernels.multiply_add(steps); });
-  peak.gflops = static_cast<double>(threads) * steps * kernels.flops_per_step / compute * 1e-9;
-
-  const int64_t part = (int64_t{1} << 27) / threads / 128 * 128;
-  const std::vector<float> data(part * threads, 1.0f);
-  std::vector<float> sums(threads);
-  const double reading = best_seconds(
-      threads, 5, [&](int thread) { sums[thread] = kernels.read_sum(&data[thread * part], part); });
-  peak.read_gb_s = static_cast<double>(data.size()) * sizeof(float) / reading * 1e-9;
-  return peak;
+  return {multiply_add_gflops(kernels, threads), read_gb_s(kernels, threads)};
 }
 
 LoadMeter::LoadMeter() : wall_(wall_seconds()), machine_(machine_seconds()), own_(own_seconds()) {}

@@ -11,6 +11,7 @@ struct MachinePeak {
 };
 
 /// The best of several short runs on `threads` threads, about a second in all; takes 512 MiB of memory.
+/// Arithmetic is counted in the threads' own processor time, reading in wall time.
 MachinePeak measure_peak(int threads);
 
 /// How busy other processes keep the machine: without it a benchmark on a shared machine says little.
