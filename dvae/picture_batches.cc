@@ -28,6 +28,18 @@ class JoinedSource : public PairSource {
   std::vector<std::unique_ptr<PairSource>> sources_;
 };
 
+class PartOfSource : public PairSource {
+ public:
+  PartOfSource(std::shared_ptr<PairSource> source, uint64_t begin, uint64_t end)
+      : source_(std::move(source)), begin_(begin), end_(end) {}
+  uint64_t size() const override { return end_ - begin_; }
+  Pair read(uint64_t index) const override { return source_->read(begin_ + index); }
+
+ private:
+  std::shared_ptr<PairSource> source_;
+  uint64_t begin_, end_;
+};
+
 void append_planes(const Image& rgb, std::vector<float>& values) {
   const size_t pixels = static_cast<size_t>(rgb.width) * rgb.height;
   for (int channel = 0; channel < 3; ++channel) {
@@ -51,6 +63,14 @@ int64_t detail(const Image& rgb) {
 std::shared_ptr<PairSource> join_sources(std::vector<std::unique_ptr<PairSource>> sources) {
   check(!sources.empty(), ErrorKind::usage, "no training data; give --data");
   return std::make_shared<JoinedSource>(std::move(sources));
+}
+
+std::pair<std::shared_ptr<PairSource>, std::shared_ptr<PairSource>> split_source(
+    std::shared_ptr<PairSource> source, uint64_t keep) {
+  check(keep < source->size(), ErrorKind::input, "data: {} pictures are too few to set {} aside",
+        source->size(), source->size() - std::min(keep, source->size()));
+  return {std::make_shared<PartOfSource>(source, 0, keep),
+          std::make_shared<PartOfSource>(source, keep, source->size())};
 }
 
 PictureBatches::PictureBatches(std::shared_ptr<PairReader> reader, const BatchOptions& options)

@@ -3,16 +3,25 @@
 
 namespace dalle1::tools {
 
+Command attention_command();
+Command bench_decode_command();
 Command bench_ops_command();
+Command bench_train_command();
 Command complete_command();
+Command convert_command();
 Command decode_command();
 Command doctor_command();
 Command encode_command();
+Command eval_command();
 Command grid_command();
+Command info_command();
 Command inspect_command();
+Command logits_command();
+Command masks_command();
 Command reconstruct_command();
 Command sample_command();
 Command shard_command();
+Command tokenize_command();
 Command train_dvae_command();
 Command train_tokenizer_command();
 Command train_transformer_command();
@@ -27,11 +36,20 @@ std::vector<Command> all_commands() {
       decode_command(),
       reconstruct_command(),
       grid_command(),
+      eval_command(),
+      info_command(),
+      convert_command(),
       inspect_command(),
+      tokenize_command(),
+      logits_command(),
+      masks_command(),
+      attention_command(),
       shard_command(),
       train_dvae_command(),
       train_tokenizer_command(),
       train_transformer_command(),
+      bench_decode_command(),
+      bench_train_command(),
       bench_ops_command(),
       doctor_command(),
   };

@@ -1,0 +1,7 @@
+#!/bin/sh
+# Trains the dVAE of the default model, or goes on with it: tools/train/dvae.sh PROGRAM PICTURES HELD_OUT OUT
+# PICTURES and HELD_OUT are folders with captions.jsonl, several separated by commas (see tools/data).
+set -eu
+program=$1 pictures=$2 held_out=$3 out=$4
+exec "$program" train dvae --config "$(dirname "$0")/dvae.json" \
+  --data "$pictures" --held-out "$held_out" --out "$out" --resume

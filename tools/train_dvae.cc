@@ -1,0 +1,102 @@
+// dalle1 train dvae: from pictures to a model folder with a dVAE.
+#include <filesystem>
+
+#include "dvae/trainer.h"
+#include "tools/training.h"
+#include "weights/load.h"
+#include "weights/model_dir.h"
+#include "weights/open.h"
+
+namespace dalle1::tools {
+namespace fs = std::filesystem;
+namespace {
+
+struct DvaeOptions : TrainingOptions {
+  std::string held_out;
+  double max_bad = 0.001;
+};
+
+// Commas separate sets of pictures, except inside braces.
+std::shared_ptr<PairSource> open_all(const std::string& list) {
+  std::vector<std::unique_ptr<PairSource>> sources;
+  std::string item;
+  int depth = 0;
+  const auto close = [&] {
+    if (!item.empty()) sources.push_back(open_pairs(item));
+    item.clear();
+  };
+  for (const char c : list) {
+    depth += (c == '{') - (c == '}');
+    if (c == ',' && depth == 0) {
+      close();
+    } else {
+      item += c;
+    }
+  }
+  close();
+  return dvae::join_sources(std::move(sources));
+}
+
+void export_model(dvae::OpenAiDvae& model, const fs::path& folder) {
+  fs::create_directories(folder);
+  weights::save_parameters(model, folder / "dvae.safetensors", "dvae", model.config());
+  weights::ModelDirWriter writer(folder, "trained dVAE", "unspecified");
+  writer.add_written("dvae", model.config());
+  writer.commit();
+}
+
+int train_dvae(const DvaeOptions& options, const CommonOptions& common) {
+  const TrainingFile file = read_training_file(options.config);
+  const auto config = dvae::OpenAiConfig::from_json(file.architecture);
+  TrainOptions train_options = train_options_from_json(file.train, dvae::DvaeTraining::field_names());
+  train_options.max_minutes = options.max_minutes;
+  const auto training = dvae::DvaeTraining::from_json(file.train, train_options);
+
+  std::shared_ptr<PairSource> pictures = open_all(options.data), held_out;
+  if (options.held_out.empty()) {
+    const auto wanted = static_cast<uint64_t>(training.evaluate_pictures);
+    std::tie(pictures, held_out) =
+        dvae::split_source(pictures, pictures->size() - std::min(wanted, pictures->size()));
+  } else {
+    held_out = open_all(options.held_out);
+  }
+  const auto device = open_device(common);
+  dvae::DvaeTask task(*device, config, training, train_options.seed);
+  if (!options.init_from.empty()) {
+    weights::load_parameters(task.graph(), weights::open_checkpoint({options.init_from}, nullptr, "dvae"));
+    task.scale_logits();
+  }
+  const nlohmann::json settings = {{"architecture", config.to_json()},
+                                   {"train", file.train},
+                                   {"pictures", pictures->size()},
+                                   {"init_from", options.init_from}};
+  const TrainRun run = make_train_run(options, common, settings);
+  PairReaderOptions reading;
+  reading.seed = train_options.seed;
+  reading.max_bad = options.max_bad;
+  if (common.progress_mode() != ProgressMode::none) {
+    reading.on_bad = [](const std::string& line) { fmt::print(stderr, "skipped: {}\n", line); };
+  }
+  task.set_data(std::make_shared<PairReader>(pictures, reading),
+                dvae::read_held_out(*held_out, training.evaluate_pictures, training.batches.resolution));
+  task.set_output(options.out, export_model);
+  return run_training(*device, task, train_options, run, common);
+}
+
+}  // namespace
+
+Command train_dvae_command() {
+  return {"train dvae", "Train a dVAE on pictures",
+          "dalle1 train dvae --config tools/train/dvae.json --data pictures --out runs/dvae",
+          [](CLI::App& app, CommonOptions& common) {
+            auto options = std::make_shared<DvaeOptions>();
+            add_training_options(app, *options);
+            app.add_option("--held-out", options->held_out,
+                           "Pictures for measuring; otherwise the last ones of --data are set aside");
+            app.add_option("--max-bad", options->max_bad, "Share of pictures that may be broken")
+                ->check(CLI::Range(0.0, 1.0));
+            return [options, &common] { return train_dvae(*options, common); };
+          }};
+}
+
+}  // namespace dalle1::tools
