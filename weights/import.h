@@ -27,6 +27,7 @@ std::vector<RawTensor> rename_tensors(const std::vector<StateFile>& files, std::
 
 struct Importer {
   std::string_view format;
+  std::string_view part;     ///< "dvae", "transformer" or "clip".
   bool needs_config;         ///< The files do not carry it.
   std::string_view presets;  ///< Some that fit, for messages.
   bool (*recognises)(const StateFile& file);

@@ -75,7 +75,7 @@ Checkpoint convert(const std::vector<StateFile>& files, const nlohmann::json&) {
 }  // namespace
 
 const Importer& openai_clip_importer() {
-  static constexpr Importer importer = {"openai-clip", false, "", recognises, convert};
+  static constexpr Importer importer = {"openai-clip", "clip", false, "", recognises, convert};
   return importer;
 }
 

@@ -78,7 +78,7 @@ Checkpoint convert(const std::vector<StateFile>& files, const nlohmann::json&) {
 }  // namespace
 
 const Importer& openai_dvae_importer() {
-  static constexpr Importer importer = {"openai-dvae", false, "", recognises, convert};
+  static constexpr Importer importer = {"openai-dvae", "dvae", false, "", recognises, convert};
   return importer;
 }
 

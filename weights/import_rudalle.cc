@@ -80,8 +80,8 @@ Checkpoint convert(const std::vector<StateFile>& files, const nlohmann::json& ar
 }  // namespace
 
 const Importer& rudalle_importer() {
-  static constexpr Importer importer = {"rudalle", true, "rudalle-malevich, rudalle-malevich-v2", recognises,
-                                        convert};
+  static constexpr Importer importer = {
+      "rudalle", "transformer", true, "rudalle-malevich, rudalle-malevich-v2", recognises, convert};
   return importer;
 }
 

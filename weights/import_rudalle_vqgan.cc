@@ -85,7 +85,7 @@ Checkpoint convert(const std::vector<StateFile>& files, const nlohmann::json& gi
 }  // namespace
 
 const Importer& rudalle_vqgan_importer() {
-  static constexpr Importer importer = {"rudalle-vqgan", false, "rudalle-vqgan", recognises, convert};
+  static constexpr Importer importer = {"rudalle-vqgan", "dvae", false, "rudalle-vqgan", recognises, convert};
   return importer;
 }
 

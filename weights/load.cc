@@ -25,32 +25,6 @@ class NameList {
   std::string text_;
 };
 
-void check_match(const VisitParameters& visit, const Checkpoint& checkpoint, const TensorIndex& index) {
-  NameList missing, extra, misshaped;
-  std::unordered_set<std::string> wanted;
-  visit([&](const std::string& name, Tensor& parameter) {
-    wanted.insert(name);
-    const RawTensor* tensor = index.find(name);
-    if (!tensor)
-      missing.add(name);
-    else if (tensor->shape != parameter.shape().extents())
-      misshaped.add(
-          fmt::format("{} {} (the model has {})", name, shape_text(tensor->shape), parameter.shape().str()));
-  });
-  for (const RawTensor& tensor : checkpoint.tensors)
-    if (!wanted.contains(tensor.name) && !index.is_scale_of_packed(tensor)) extra.add(printable(tensor.name));
-  std::string problems;
-  auto report = [&](std::string_view what, const NameList& names) {
-    if (names.count() == 0) return;
-    problems += fmt::format("{}{} {}: {}", problems.empty() ? "" : "; ", names.count(), what, names.text());
-  };
-  report("missing", missing);
-  report("extra", extra);
-  report("of another shape", misshaped);
-  check(problems.empty(), ErrorKind::model, "{}: the tensors do not fit the configuration: {}",
-        checkpoint.source, problems);
-}
-
 void fill(Tensor& parameter, const RawTensor& tensor, const RawTensor* scale) {
   const std::vector<float> values = to_floats(tensor, scale);
   Device& device = parameter.device();
@@ -66,9 +40,44 @@ void fill(Tensor& parameter, const RawTensor& tensor, const RawTensor* scale) {
 
 }  // namespace
 
+void check_tensors(const std::vector<TensorSpec>& expected, const Checkpoint& checkpoint) {
+  TensorIndex index(checkpoint.tensors);
+  NameList missing, extra, misshaped;
+  std::unordered_set<std::string_view> wanted;
+  for (const TensorSpec& spec : expected) {
+    wanted.insert(spec.name);
+    const RawTensor* tensor = index.find(spec.name);
+    if (!tensor)
+      missing.add(spec.name);
+    else if (tensor->shape != spec.shape)
+      misshaped.add(fmt::format("{} {} (the model has {})", spec.name, shape_text(tensor->shape),
+                                shape_text(spec.shape)));
+  }
+  for (const RawTensor& tensor : checkpoint.tensors)
+    if (!wanted.contains(tensor.name) && !index.is_scale_of_packed(tensor)) extra.add(printable(tensor.name));
+  std::string problems;
+  auto report = [&](std::string_view what, const NameList& names) {
+    if (names.count() == 0) return;
+    problems += fmt::format("{}{} {}: {}", problems.empty() ? "" : "; ", names.count(), what, names.text());
+  };
+  report("missing", missing);
+  report("extra", extra);
+  report("of another shape", misshaped);
+  check(problems.empty(), ErrorKind::model, "{}: the tensors do not fit the configuration: {}",
+        checkpoint.source, problems);
+}
+
+std::vector<TensorSpec> parameters_of(const VisitParameters& visit) {
+  std::vector<TensorSpec> specs;
+  visit([&](const std::string& name, Tensor& parameter) {
+    specs.push_back({name, parameter.dtype(), parameter.shape().extents()});
+  });
+  return specs;
+}
+
 void load_parameters(const VisitParameters& visit, const Checkpoint& checkpoint) {
   TensorIndex index(checkpoint.tensors);
-  check_match(visit, checkpoint, index);
+  check_tensors(parameters_of(visit), checkpoint);
   visit([&](const std::string& name, Tensor& parameter) {
     fill(parameter, *index.find(name), index.find(name + ".scale"));
   });

@@ -8,11 +8,19 @@
 #include "core/nn/parameters.h"
 #include "weights/checkpoint.h"
 #include "weights/part_file.h"
+#include "weights/safetensors.h"
 
 namespace dalle1::weights {
 
 /// Calls a visitor with every parameter, as Module::visit does.
 using VisitParameters = std::function<void(const ParameterVisitor&)>;
+
+/// Error(model) that lists by name the tensors of `expected` (only names and shapes count) that are missing,
+/// those that are there beside them, and those whose shapes differ.
+void check_tensors(const std::vector<TensorSpec>& expected, const Checkpoint& checkpoint);
+
+/// Names and shapes of all visited parameters.
+std::vector<TensorSpec> parameters_of(const VisitParameters& visit);
 
 /// Fills every visited parameter, in place and in its own dtype and device, from the tensor of its name; f16,
 /// bf16, f64 and i8 with `.scale` are converted. Error(model) lists by name the tensors that are missing,

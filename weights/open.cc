@@ -88,4 +88,31 @@ Checkpoint open_checkpoint(const std::vector<std::filesystem::path>& paths, cons
   return result;
 }
 
+std::map<std::string, Checkpoint> open_parts(const std::vector<std::filesystem::path>& paths,
+                                             const ConfigOfPart& config_of) {
+  std::map<std::string, Checkpoint> parts;
+  auto add = [&](Checkpoint part) {
+    const std::string source = part.source, name = part.part;
+    auto [found, fresh] = parts.emplace(name, std::move(part));
+    check(fresh, ErrorKind::model, "{} and {} are both a {}", found->second.source, source, name);
+  };
+  std::map<const Importer*, std::vector<StateFile>> groups;
+  for (const auto& path : paths) {
+    if (is_model_dir(path)) {
+      for (auto& [name, part] : read_model_dir(path).parts) add(part);
+      continue;
+    }
+    StateFile file = read_state_file(path);
+    if (is_native(file)) {
+      add(native_part(file));
+      continue;
+    }
+    const Importer* importer = find_importer(file);
+    if (!importer) refuse_unknown(file);
+    groups[importer].push_back(std::move(file));
+  }
+  for (auto& [importer, files] : groups) add(import_files(files, config_of(importer->part)));
+  return parts;
+}
+
 }  // namespace dalle1::weights

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string_view>
 #include <vector>
@@ -20,7 +22,14 @@ namespace dalle1::weights {
 Checkpoint open_checkpoint(const std::vector<std::filesystem::path>& paths,
                            const nlohmann::json& config = nullptr, std::string_view part = "");
 
-/// The same for files that are read already.
+/// Every part that the files make, by name: files of one published checkpoint are joined, others stand alone,
+/// and a directory gives all its parts. `config_of` is asked for the configuration of a part. Error(model)
+/// when two inputs make the same part.
+using ConfigOfPart = std::function<nlohmann::json(std::string_view part)>;
+std::map<std::string, Checkpoint> open_parts(const std::vector<std::filesystem::path>& paths,
+                                             const ConfigOfPart& config_of);
+
+/// One part from files that are read already.
 Checkpoint import_files(const std::vector<StateFile>& files, const nlohmann::json& config = nullptr);
 
 /// A configuration as the user gives it: the name of a preset, a JSON file, or the published YAML.

@@ -1,0 +1,196 @@
+// dalle1 info: what a checkpoint or a configuration is.
+#include <fmt/format.h>
+
+#include "core/text/tokenizer.h"
+#include "tools/command.h"
+#include "tools/models.h"
+#include "tools/part_shapes.h"
+#include "transformer/estimate.h"
+#include "weights/describe.h"
+#include "weights/model_dir.h"
+#include "weights/open.h"
+#include "weights/presets.h"
+
+namespace dalle1::tools {
+namespace fs = std::filesystem;
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct InfoOptions {
+  std::vector<std::string> paths;
+  bool tensors = false;
+};
+
+/// What a transformer of this configuration needs, by arithmetic alone.
+Json transformer_costs(const nlohmann::json& json) {
+  const auto config = transformer::config_from_json(json);
+  transformer::EstimateOptions options;
+  options.weight_bytes = options.cache_bytes = 2;
+  const auto narrow = transformer::estimate(config, options);
+  const auto wide = transformer::estimate(config, {});
+  return {{"parameters", narrow.parameters},
+          {"weight_bytes", {{"f32", wide.weights}, {"bf16", narrow.weights}, {"i8", narrow.parameters}}},
+          {"cache_bytes_per_candidate", {{"f32", wide.cache}, {"bf16", narrow.cache}}},
+          {"cache_bytes_of_prompt", {{"f32", wide.prefix}, {"bf16", narrow.prefix}}},
+          {"flops_per_image", narrow.image_flops},
+          {"flops_of_prompt", narrow.prefill_flops}};
+}
+
+std::string costs_text(const Json& costs) {
+  const auto number = [&](const char* key) { return costs[key].get<double>(); };
+  const auto sizes = [&](const char* key) {
+    return fmt::format("{} in f32, {} in bf16", weights::bytes_text(costs[key]["f32"].get<double>()),
+                       weights::bytes_text(costs[key]["bf16"].get<double>()));
+  };
+  return fmt::format(
+      "  {:<14}{} ({})\n  {:<14}{}\n  {:<14}{} a candidate; {} for the prompt, shared\n  {:<14}{:.3g} an "
+      "image, {:.3g} the prompt\n",
+      "parameters", costs["parameters"].dump(), weights::count_text(number("parameters")), "weights",
+      sizes("weight_bytes"), "cache", sizes("cache_bytes_per_candidate"), sizes("cache_bytes_of_prompt"),
+      "FLOPs", number("flops_per_image"), number("flops_of_prompt"));
+}
+
+/// Sums the shapes that the configuration asks for.
+int64_t count_parameters(const std::string& part, const nlohmann::json& config) {
+  int64_t count = 0;
+  for (const auto& spec : expected_tensors(part, config)) count += weights::checked_numel(spec.shape);
+  return count;
+}
+
+std::string part_of(const nlohmann::json& config) {
+  if (config.contains("layers")) return "transformer";
+  return config.contains("embed_dim") && config.contains("context_length") ? "clip" : "dvae";
+}
+
+int info_of_config(const std::string& name, const CommonOptions& common) {
+  const weights::Preset* preset = weights::find_preset(name);
+  const nlohmann::json config = weights::read_config(name);
+  const std::string part = preset ? preset->part : part_of(config);
+  Json result = {{"name", name}, {"part", part}, {"config", config}};
+  if (part == "transformer") {
+    result["costs"] = transformer_costs(config);
+  } else {
+    const int64_t parameters = count_parameters(part, config);
+    result["costs"] = {{"parameters", parameters},
+                       {"weight_bytes", {{"f32", 4 * parameters}, {"bf16", 2 * parameters}}}};
+  }
+  if (common.json) {
+    fmt::print("{}\n", result.dump(2));
+    return 0;
+  }
+  fmt::print("{} ({}){}\n", name, part, preset ? ": " + preset->summary : "");
+  if (part == "transformer")
+    fmt::print("{}", costs_text(result["costs"]));
+  else
+    fmt::print("  {:<14}{} ({}), {} in f32\n", "parameters", result["costs"]["parameters"].dump(),
+               weights::count_text(result["costs"]["parameters"].get<double>()),
+               weights::bytes_text(result["costs"]["weight_bytes"]["f32"].get<double>()));
+  for (auto& [key, value] : config.items()) fmt::print("  {:<14}{} = {}\n", "", key, value.dump());
+  return 0;
+}
+
+/// A tokenizer, when the file is one; null otherwise.
+std::unique_ptr<text::Tokenizer> tokenizer_in(const fs::path& path) {
+  try {
+    return text::open_tokenizer(path);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::model) throw;
+    return nullptr;  // the caller then reports what the file is not
+  }
+}
+
+std::vector<fs::path> files_under(const std::vector<std::string>& paths) {
+  std::vector<fs::path> files;
+  for (const std::string& path : paths) {
+    if (!weights::is_model_dir(path)) {
+      files.emplace_back(path);
+      continue;
+    }
+    for (const auto& entry : fs::directory_iterator(path))
+      if (entry.is_regular_file()) files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+Json describe_paths(const InfoOptions& options, const CommonOptions& common) {
+  Json result = Json::object();
+  std::vector<fs::path> checkpoints;
+  for (const std::string& path : options.paths) {
+    if (weights::is_model_dir(path)) {
+      const auto model = weights::read_model_dir(path, true);
+      result["model"] = {{"path", path},
+                         {"name", model.name},
+                         {"licence", model.licence},
+                         {"provenance", model.document.value("provenance", Json::object())}};
+      for (const auto& [key, file] :
+           {std::pair{"tokenizer", model.tokenizer}, {"clip_tokenizer", model.clip_tokenizer}})
+        if (file) result[key] = {{"kind", file->kind}, {"file", file->path.string()}};
+      checkpoints.emplace_back(path);
+    } else if (auto tokenizer = tokenizer_in(path)) {
+      result["tokenizer"] = {
+          {"kind", tokenizer->kind()}, {"file", path}, {"vocabulary", tokenizer->vocab_size()}};
+    } else {
+      checkpoints.emplace_back(path);
+    }
+  }
+  Json parts = Json::array();
+  const auto opened =
+      weights::open_parts(checkpoints, [&](std::string_view part) { return config_for(common, part); });
+  for (const auto& [name, part] : opened) {
+    parts.push_back(weights::describe(part, options.tensors));
+    if (name == "transformer") parts.back()["costs"] = transformer_costs(part.config);
+  }
+  result["parts"] = std::move(parts);
+  result["files"] = Json::array();
+  for (const auto& file : files_under(options.paths)) result["files"].push_back(weights::describe_file(file));
+  return result;
+}
+
+void print_text(const Json& result) {
+  if (result.contains("model"))
+    fmt::print("{} ({}), licence {}\n", result["model"]["name"].get<std::string>(),
+               result["model"]["path"].get<std::string>(), result["model"]["licence"].get<std::string>());
+  for (const auto& part : result["parts"]) {
+    fmt::print("{}", weights::description_text(part));
+    if (part.contains("costs")) fmt::print("{}", costs_text(part["costs"]));
+  }
+  for (const char* key : {"tokenizer", "clip_tokenizer"})
+    if (result.contains(key))
+      fmt::print("{} ({}) from {}\n", key, result[key]["kind"].get<std::string>(),
+                 result[key]["file"].get<std::string>());
+  for (const auto& file : result["files"])
+    fmt::print("sha256 {}  {} ({})\n", file["sha256"].get<std::string>(), file["file"].get<std::string>(),
+               weights::bytes_text(file["bytes"].get<double>()));
+}
+
+int info(const InfoOptions& options, const CommonOptions& common) {
+  if (options.paths.empty()) {
+    check(common.config.size() == 1, ErrorKind::usage,
+          "give a file, a model directory or --config; presets are {}", weights::preset_names());
+    return info_of_config(common.config.front(), common);
+  }
+  const Json result = describe_paths(options, common);
+  if (common.json)
+    fmt::print("{}\n", result.dump(2));
+  else
+    print_text(result);
+  return 0;
+}
+
+}  // namespace
+
+Command info_command() {
+  return {"info", "Say what a checkpoint, a model directory or a configuration is",
+          "dalle1 info encoder.pkl decoder.pkl\ndalle1 info --config dalle1-12b",
+          [](CLI::App& app, CommonOptions& common) {
+            auto options = std::make_shared<InfoOptions>();
+            app.add_option("paths", options->paths, "Model directory, native or published files");
+            app.add_flag("--tensors", options->tensors, "List every tensor");
+            add_list_option(app, "--config", common.config, "[PART=]PRESET|FILE: the architecture of a part");
+            return [options, &common] { return info(*options, common); };
+          }};
+}
+
+}  // namespace dalle1::tools
