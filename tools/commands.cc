@@ -5,6 +5,7 @@ namespace dalle1::tools {
 
 Command attention_command();
 Command bench_decode_command();
+Command bench_dvae_command();
 Command bench_ops_command();
 Command bench_train_command();
 Command complete_command();
@@ -50,6 +51,7 @@ std::vector<Command> all_commands() {
       train_transformer_command(),
       bench_decode_command(),
       bench_train_command(),
+      bench_dvae_command(),
       bench_ops_command(),
       doctor_command(),
   };

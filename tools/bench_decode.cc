@@ -1,0 +1,120 @@
+// dalle1 bench decode: how fast cached decoding is, beside what the machine can do.
+#include <fmt/format.h>
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "core/cpu/peak.h"
+#include "tools/bench_shape.h"
+#include "tools/command.h"
+#include "transformer/decoder.h"
+#include "transformer/estimate.h"
+
+namespace dalle1::tools {
+namespace {
+
+using namespace transformer;
+
+struct DecodeBench {
+  BenchShape shape;
+  int candidates = 1;
+  int cells = 0;  // 0: all
+};
+
+struct Measured {
+  double prefill_seconds = 0, seconds = 0;
+  int32_t cells = 0;
+  Decoder::CacheUse cache;
+};
+
+Measured measure(const DecodeBench& options, Context& context, const Transformer& model) {
+  const TransformerConfig& config = model.config();
+  using Clock = std::chrono::steady_clock;
+  const auto since = [](Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+  };
+  DecodeRequest request;
+  request.text = empty_text_slots(config, {});
+  const auto start = Clock::now();
+  Decoder decoder(context, model, request);
+  Measured result;
+  result.prefill_seconds = since(start);
+  std::vector<uint32_t> candidates(options.candidates);
+  std::iota(candidates.begin(), candidates.end(), 0u);
+  const int32_t wanted = options.cells ? std::min(options.cells, config.cells()) : config.cells();
+  Decoder::Hooks hooks;
+  hooks.progress = [&](int32_t cells) { return cells < wanted; };
+  const auto begin = Clock::now();
+  result.cells = decoder.decode(context, candidates, hooks).cells;
+  result.seconds = since(begin);
+  result.cache = decoder.cache_use();
+  return result;
+}
+
+nlohmann::ordered_json figures(const DecodeBench& options, const TransformerConfig& config, const Measured& m,
+                               const cpu::MachinePeak& peak) {
+  const Estimate whole = estimate(config, {});
+  const double share = static_cast<double>(m.cells) / config.cells(), count = options.candidates;
+  const double flops = whole.image_flops * share * count;
+  const double row_bytes = 2.0 * sizeof(float) * config.width;
+  const double weights =
+      sizeof(float) * (whole.image_flops > 0 ? static_cast<double>(streamed_weights(config)) : 0);
+  const double bytes = weights * m.cells +
+                       row_bytes * static_cast<double>(m.cache.prefix_rows_read + m.cache.private_rows_read);
+  const double gflops = flops / m.seconds * 1e-9, gb_s = bytes / m.seconds * 1e-9;
+  return {{"candidates", options.candidates},
+          {"cells", m.cells},
+          {"prefill_seconds", m.prefill_seconds},
+          {"seconds", m.seconds},
+          {"seconds_per_image", m.seconds / count / share},
+          {"tokens_per_second", m.cells * count / m.seconds},
+          {"gflops", gflops},
+          {"gb_s", gb_s},
+          {"cache_bytes_per_candidate", m.cache.bytes / static_cast<size_t>(options.candidates)},
+          {"full_cache_bytes_per_candidate", whole.full_cache},
+          {"peak_gflops", peak.gflops},
+          {"peak_read_gb_s", peak.read_gb_s},
+          {"share_of_peak", std::max(gflops / peak.gflops, gb_s / peak.read_gb_s)}};
+}
+
+int bench_decode(const DecodeBench& options, const CommonOptions& common) {
+  const TransformerConfig config = options.shape.config();
+  const auto device = open_device(common);
+  const cpu::MachinePeak peak = cpu::measure_peak(device->threads());
+  Transformer model(*device, config);
+  model.initialise(1);
+  Context context(*device);
+  const cpu::LoadMeter load;
+  const Measured measured = measure(options, context, model);
+  auto document = figures(options, config, measured, peak);
+  document["others_cores"] = load.others_cores();
+  if (common.json) {
+    fmt::print("{}\n", document.dump(2));
+    return 0;
+  }
+  for (const auto& [name, value] : document.items()) {
+    fmt::print("{:<32} {}\n", name,
+               value.is_number_float() ? fmt::format("{:.4g}", value.get<double>()) : value.dump());
+  }
+  return 0;
+}
+
+}  // namespace
+
+Command bench_decode_command() {
+  return {"bench decode", "Measure cached decoding with random weights",
+          "dalle1 bench decode --layers 12 --width 512 --heads 8 --text 128 --grid 32 --vocab 8192 "
+          "--candidates 64",
+          [](CLI::App& app, CommonOptions& common) {
+            auto options = std::make_shared<DecodeBench>();
+            add_bench_shape(app, options->shape);
+            app.add_option("--candidates", options->candidates, "Pictures decoded together")
+                ->check(CLI::Range(1, 4096));
+            app.add_option("--cells", options->cells, "Stop after so many cells of the grid; 0: all")
+                ->check(CLI::Range(0, 1 << 14));
+            return [options, &common] { return bench_decode(*options, common); };
+          }};
+}
+
+}  // namespace dalle1::tools

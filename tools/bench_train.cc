@@ -1,0 +1,143 @@
+// dalle1 bench train: attention of each pattern against causal dense, and a whole training step.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "core/cpu/peak.h"
+#include "core/train/optimizer.h"
+#include "tools/bench_shape.h"
+#include "tools/bench_timing.h"
+#include "tools/command.h"
+#include "transformer/loss.h"
+
+namespace dalle1::tools {
+namespace {
+
+using namespace transformer;
+using json = nlohmann::ordered_json;
+
+struct TrainBench {
+  BenchShape shape;
+  int batch = 1;
+  double seconds = 1.0;
+};
+
+Tensor noise(Device& device, const Shape& shape) {
+  Tensor x = Tensor::empty(device, shape);
+  device.kernels().uniform(1, Stream::test, 0, 0, x);
+  return x;
+}
+
+// Forward and backward of one attention, in seconds.
+double attention_seconds(Device& device, const TrainBench& options, const TransformerConfig& config,
+                         const AttentionPattern& pattern) {
+  const Shape shape{options.batch, pattern.length(), config.heads, config.head_size()};
+  const Tensor q = noise(device, shape), k = noise(device, shape), v = noise(device, shape),
+               dy = noise(device, shape);
+  Tensor y = Tensor::empty(device, shape);
+  Tensor logsumexp = Tensor::empty(device, {options.batch, config.heads, pattern.length()});
+  Kernels::AttentionGradients gradients{Tensor::empty(device, shape), Tensor::empty(device, shape),
+                                        Tensor::empty(device, shape)};
+  Kernels& kernels = device.kernels();
+  return time_work(options.seconds,
+                   [&] {
+                     kernels.attention(q, k, v, pattern, 0.125f, y, logsumexp);
+                     kernels.attention_backward(q, k, v, y, logsumexp, dy, pattern, 0.125f, gradients);
+                   })
+      .best;
+}
+
+json attention_rows(Device& device, const TrainBench& options, const TransformerConfig& config) {
+  AttentionPattern pattern;
+  pattern.text = config.text_length;
+  pattern.grid = config.grid;
+  pattern.kernel = config.schedule.kernel;
+  const auto dense_ones = static_cast<double>(count_ones(pattern));
+  json rows = json::array();
+  double dense = 0;
+  for (auto kind : {PatternKind::dense, PatternKind::row, PatternKind::column, PatternKind::conv}) {
+    pattern.kind = kind;
+    const double seconds = attention_seconds(device, options, config, pattern);
+    if (kind == PatternKind::dense) dense = seconds;
+    rows.push_back({{"pattern", name_of(pattern)},
+                    {"seconds", seconds},
+                    {"of_dense", seconds / dense},
+                    {"ones_of_dense", static_cast<double>(count_ones(pattern)) / dense_ones}});
+  }
+  return rows;
+}
+
+// A whole step: forward, backward, update.
+json step_row(Device& device, const TrainBench& options, const TransformerConfig& config) {
+  Transformer model(device, config);
+  model.initialise(1);
+  Optimizer optimizer(model, {});
+  const std::vector<int64_t> text(static_cast<size_t>(options.batch) * config.text_length, 1);
+  const std::vector<int64_t> image(static_cast<size_t>(options.batch) * config.cells(), 1);
+  const TokenBatch batch{Tensor::from(device, {options.batch, config.text_length}, text),
+                         Tensor::from(device, {options.batch, config.cells()}, image)};
+  device.reset_peak();
+  const double seconds = time_work(options.seconds, [&] {
+                           Tape tape;
+                           optimizer.watch(tape);
+                           Context context(device, &tape);
+                           context.training = true;
+                           tape.backward(compute_loss(context, model, batch, {}).total);
+                           optimizer.accumulate(tape);
+                           optimizer.step(1e-4f);
+                         }).best;
+  const double positions = config.text_length + config.cells();
+  const double flops =
+      6.0 * options.batch *
+      (positions * static_cast<double>(streamed_weights(config)) +
+       config.text_length * static_cast<double>(config.width) * (config.text_classes() - config.image_vocab));
+  return {{"samples_per_second", options.batch / seconds},
+          {"gflops", flops / seconds * 1e-9},
+          {"bytes", device.memory_use().peak}};
+}
+
+int bench_train(const TrainBench& options, const CommonOptions& common) {
+  const TransformerConfig config = options.shape.config();
+  const auto device = open_device(common);
+  const cpu::MachinePeak peak = cpu::measure_peak(device->threads());
+  const cpu::LoadMeter load;
+  json document = {{"attention", attention_rows(*device, options, config)},
+                   {"step", step_row(*device, options, config)}};
+  document["peak_gflops"] = peak.gflops;
+  document["others_cores"] = load.others_cores();
+  if (common.json) {
+    fmt::print("{}\n", document.dump(2));
+    return 0;
+  }
+  fmt::print("attention, forward + backward, {} + {} positions, {} heads of {}, batch {}\n",
+             config.text_length, config.cells(), config.heads, config.head_size(), options.batch);
+  for (const auto& row : document["attention"]) {
+    fmt::print("  {:<20} {:>9.2f} ms  {:.3f} of dense (ones: {:.3f})\n", row["pattern"].get<std::string>(),
+               row["seconds"].get<double>() * 1e3, row["of_dense"].get<double>(),
+               row["ones_of_dense"].get<double>());
+  }
+  const json& step = document["step"];
+  fmt::print("training step: {:.2f} samples/s, {:.0f} GFLOP/s of {:.0f}, {:.0f} MiB\n",
+             step["samples_per_second"].get<double>(), step["gflops"].get<double>(), peak.gflops,
+             step["bytes"].get<double>() / (1 << 20));
+  fmt::print("other processes used {:.1f} cores meanwhile\n", load.others_cores());
+  return 0;
+}
+
+}  // namespace
+
+Command bench_train_command() {
+  return {
+      "bench train", "Measure training: each attention pattern against dense, and a whole step",
+      "dalle1 bench train --layers 12 --width 512 --heads 8 --text 256 --batch 1",
+      [](CLI::App& app, CommonOptions& common) {
+        auto options = std::make_shared<TrainBench>();
+        options->shape.text = 256;
+        add_bench_shape(app, options->shape);
+        app.add_option("--batch", options->batch, "Samples of a step")->check(CLI::Range(1, 4096));
+        app.add_option("--seconds", options->seconds, "Time for each figure")->check(CLI::Range(0.01, 600.0));
+        return [options, &common] { return bench_train(*options, common); };
+      }};
+}
+
+}  // namespace dalle1::tools

@@ -1,0 +1,15 @@
+#include "tools/transformer_model.h"
+
+#include "weights/load.h"
+
+namespace dalle1::tools {
+
+std::unique_ptr<transformer::Transformer> open_transformer(const CommonOptions& common, Device& device) {
+  const weights::Checkpoint checkpoint = open_part(common, "transformer");
+  auto model =
+      std::make_unique<transformer::Transformer>(device, transformer::config_from_json(checkpoint.config));
+  weights::load_parameters(*model, checkpoint);
+  return model;
+}
+
+}  // namespace dalle1::tools
