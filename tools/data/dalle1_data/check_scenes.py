@@ -12,7 +12,7 @@ from PIL import Image, ImageFilter
 from scipy import ndimage
 
 from . import blocks, clock
-from .animal import GARMENTS
+from .animal import GARMENTS, garment_colours
 from .animal_art import ANIMALS, draw_character
 from .blocks import BASES, PLACEMENTS, SOLIDS, SOLID_COLOURS
 from .check_shapes import Wrong, background_name, background_of, check_background
@@ -20,18 +20,19 @@ from .near_miss import with_garment, without_garment
 from .palette import BACKGROUNDS, COLOURS, PALE, lab
 
 SIDE = 128  # pixels of the side at which pictures are compared
+BLUR = 1.0  # of drawings and pictures alike, because decoders blur
 REACH = 10  # a figure may stand so many units beside the middle
 CAP = 45.0  # Lab distance beyond which a pixel is simply wrong
 LEFT_OVER = 20.0  # Lab distance that a patch must have to count as left over
 MAX_LEFT_OVER = 90  # pixels of the largest such patch
 MAX_MEAN_ERROR = 9.0  # over the whole picture
 DIFFERENT = 6.0  # Lab distance at which two drawings differ
-MARGIN = 0.8  # the stated drawing's error must be below this share of any other's
+UNDECIDED = 0.45  # 0 is the stated drawing, 1 the other
 
 
 def prepared(image):
     """Lab pixels at the common size, slightly blurred, as a decoder would."""
-    small = image.convert("RGB").resize((SIDE, SIDE), Image.BOX).filter(ImageFilter.GaussianBlur(0.7))
+    small = image.convert("RGB").resize((SIDE, SIDE), Image.BOX).filter(ImageFilter.GaussianBlur(BLUR))
     return lab(np.asarray(small)).astype(np.float32)
 
 
@@ -91,17 +92,18 @@ class Alternative:
     def __init__(self, name, stated, other):
         self.name = name
         self.where = error(stated, other) > DIFFERENT
-        self.stated, self.other = stated[self.where], other[self.where]
+        self.stated = stated[self.where]
+        self.step = other[self.where] - self.stated
 
-    def is_better(self, pixels):
-        part = pixels[self.where]
-        ours = error(part, self.stated).mean()
-        return ours > MARGIN * error(part, self.other).mean()
+    def is_likely(self, pixels):
+        """Whether the picture lies further than `UNDECIDED` on the way from the stated drawing to this one."""
+        share = ((pixels[self.where] - self.stated) * self.step).sum() / (self.step**2).sum()
+        return share > UNDECIDED
 
 
 def require_best(pixels, alternatives):
     for alternative in alternatives:
-        if alternative.where.any() and alternative.is_better(pixels):
+        if alternative.where.any() and alternative.is_likely(pixels):
             raise Wrong(f"it may as well be {alternative.name}")
 
 
@@ -134,7 +136,7 @@ def _animal_hypotheses(animal, garments, background):
     spec = {"animal": animal, "garments": dict(garments)}
     others = {f"a {name}": (name, garments) for name in ANIMALS if name != animal}
     for name in GARMENTS:
-        for colour in COLOURS:
+        for colour in garment_colours(animal):  # others would not show on this animal
             if spec["garments"].get(name) != colour:
                 others[f"with {colour} {name}"] = (animal, frozen(with_garment(spec, name, colour)))
     for name in spec["garments"]:
