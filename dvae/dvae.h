@@ -32,7 +32,7 @@ class Dvae : public Module {
   virtual nlohmann::json config() const = 0;
 
   /// The most likely codes, the smaller index where two are equal: i64 [B, h, w].
-  Tensor encode_indices(Context& context, const Tensor& images);
+  virtual Tensor encode_indices(Context& context, const Tensor& images);
   /// [B, 3, h * upsampling(), w * upsampling()] in [0, 1].
   Tensor decode(Context& context, const Tensor& indices) {
     return image_of(context, decode_stats(context, indices));

@@ -1,5 +1,6 @@
 #include "dvae/openai_dvae.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/ops/elementwise.h"
@@ -82,6 +83,7 @@ OpenAiDvae::OpenAiDvae(Device& device, const OpenAiConfig& c)
       encoder_output_(device, c.hidden << (c.groups - 1), c.codes, 1),
       decoder_input_(device, c.codes, c.decoder_init, 1),
       decoder_output_(device, c.hidden, c.output_channels, 1) {
+  code_rows_ = encoder_output_.w.view({c.codes, encoder_output_.w.dim(1)});
   const auto add_group = [&](std::vector<Group>& groups, int64_t in, int64_t out,
                              const std::vector<int>& kernels) {
     Group& group = groups.emplace_back();
@@ -121,6 +123,26 @@ Tensor OpenAiDvae::logits_of(Context& context, const Tensor& features) {
 
 Tensor OpenAiDvae::encode(Context& context, const Tensor& images) {
   return logits_of(context, encode_features(context, images));
+}
+
+Tensor OpenAiDvae::encode_indices(Context& context, const Tensor& images) {
+  constexpr int64_t chunk = 128;  // positions whose logits stay in cache
+  Context inference = context.untaped();
+  Device& device = images.device();
+  const Tensor features = ops::permute(inference, encode_features(inference, images), {0, 2, 3, 1});
+  const int64_t width = features.dim(3), positions = features.numel() / width;
+  const Tensor rows = features.view({positions, width});
+  Tensor values = Tensor::empty(device, {positions}),
+         indices = Tensor::empty(device, {positions}, DType::i64);
+  for (int64_t begin = 0; begin < positions; begin += chunk) {
+    const int64_t end = std::min(positions, begin + chunk);
+    Tensor logits = Tensor::empty(device, {end - begin, codes()});
+    device.kernels().linear(rows.rows(begin, end), code_rows_, &encoder_output_.b, logits);
+    Tensor best = values.rows(begin, end), index = indices.rows(begin, end);
+    device.kernels().max_last(logits, best, index);
+  }
+  check(device.kernels().all_finite(values), ErrorKind::model, "the encoder's logits are not finite");
+  return indices.view({features.dim(0), features.dim(1), features.dim(2)});
 }
 
 Tensor OpenAiDvae::code_table(Context& context) {

@@ -44,6 +44,8 @@ class OpenAiDvae : public Dvae {
   OpenAiDvae(Device& device, const OpenAiConfig& config);
 
   Tensor encode(Context& context, const Tensor& images) override;
+  /// Without a tensor of all logits: most of the time of a small encoder would go into moving it.
+  Tensor encode_indices(Context& context, const Tensor& images) override;
   Tensor decode_stats(Context& context, const Tensor& indices) override;
   Tensor image_of(Context& context, const Tensor& stats) override;
   int64_t codes() const override { return config_.codes; }
@@ -73,6 +75,7 @@ class OpenAiDvae : public Dvae {
   ConvLayer encoder_input_;  // 7x7
   std::vector<Group> encoder_groups_;
   ConvLayer encoder_output_;  // 1x1, to codes
+  Tensor code_rows_;          // its weights as [codes, features], the same memory
   ConvLayer decoder_input_;   // 1x1, from codes
   std::vector<Group> decoder_groups_;
   ConvLayer decoder_output_;  // 1x1

@@ -61,11 +61,10 @@ DvaeTraining DvaeTraining::from_json(const nlohmann::json& train, const TrainOpt
   return t;
 }
 
-std::vector<Image> read_held_out(const PairSource& source, int64_t count, int resolution) {
+std::vector<Image> read_held_out(PairReader& reader, int64_t count, int resolution) {
   std::vector<Image> images;
-  for (uint64_t i = 0; i < source.size() && static_cast<int64_t>(images.size()) < count; ++i) {
-    const Pair pair = source.read(i);
-    images.push_back(fit_square(to_rgb(decode_image(pair.encoded, pair.key)), resolution));
+  for (uint64_t i = 0; i < reader.size() && static_cast<int64_t>(images.size()) < count; ++i) {
+    if (const auto sample = reader.read(i)) images.push_back(fit_square(to_rgb(sample->image), resolution));
   }
   return images;
 }

@@ -34,8 +34,8 @@ struct DvaeTraining {
   static std::vector<std::string> field_names();
 };
 
-/// Held-out pictures, read once, in their order: centre squares of resolution x resolution.
-std::vector<Image> read_held_out(const PairSource& source, int64_t count, int resolution);
+/// The first `count` good pictures of an unshuffled reader: centre squares of resolution x resolution.
+std::vector<Image> read_held_out(PairReader& reader, int64_t count, int resolution);
 
 class DvaeTask : public TrainTask {
  public:

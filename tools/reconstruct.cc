@@ -1,6 +1,8 @@
 // dalle1 reconstruct: what is left of pictures after encoding and decoding.
 #include <fmt/format.h>
 
+#include <filesystem>
+
 #include "core/image/png.h"
 #include "core/image/resample.h"
 #include "core/image/sheet.h"
@@ -49,7 +51,7 @@ int reconstruct(const ReconstructOptions& options, const CommonOptions& common) 
     squared += r.squared_error;
     rows.push_back({{"picture", options.pictures[i]}, {"psnr", psnr}, {"ssim", similarity}});
     if (!common.json) fmt::print("{}: {:.2f} dB, SSIM {:.4f}\n", options.pictures[i], psnr, similarity);
-    given.push_back({std::move(r.given), options.pictures[i]});
+    given.push_back({std::move(r.given), std::filesystem::path(options.pictures[i]).filename().string()});
     decoded.push_back({std::move(r.decoded), fmt::format("{:.2f} dB", psnr)});
   }
   const double psnr = dvae::psnr_of(squared / static_cast<double>(images.size()));

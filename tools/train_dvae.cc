@@ -77,8 +77,11 @@ int train_dvae(const DvaeOptions& options, const CommonOptions& common) {
   if (common.progress_mode() != ProgressMode::none) {
     reading.on_bad = [](const std::string& line) { fmt::print(stderr, "skipped: {}\n", line); };
   }
-  task.set_data(std::make_shared<PairReader>(pictures, reading),
-                dvae::read_held_out(*held_out, training.evaluate_pictures, training.batches.resolution));
+  const auto reader = std::make_shared<PairReader>(pictures, reading);
+  reading.shuffle = false;
+  PairReader measuring(held_out, reading);
+  task.set_data(reader,
+                dvae::read_held_out(measuring, training.evaluate_pictures, training.batches.resolution));
   task.set_output(options.out, export_model);
   return run_training(*device, task, train_options, run, common);
 }
