@@ -4,14 +4,17 @@
 namespace dalle1::tools {
 
 Command attention_command();
+Command bench_clip_command();
 Command bench_decode_command();
 Command bench_dvae_command();
 Command bench_ops_command();
 Command bench_train_command();
+Command classify_command();
 Command complete_command();
 Command convert_command();
 Command decode_command();
 Command doctor_command();
+Command embed_command();
 Command encode_command();
 Command eval_command();
 Command grid_command();
@@ -19,10 +22,12 @@ Command info_command();
 Command inspect_command();
 Command logits_command();
 Command masks_command();
+Command rank_command();
 Command reconstruct_command();
 Command sample_command();
 Command shard_command();
 Command tokenize_command();
+Command train_clip_command();
 Command train_dvae_command();
 Command train_tokenizer_command();
 Command train_transformer_command();
@@ -33,6 +38,9 @@ std::vector<Command> all_commands() {
       sample_command(),
       complete_command(),
       vary_command(),
+      rank_command(),
+      classify_command(),
+      embed_command(),
       encode_command(),
       decode_command(),
       reconstruct_command(),
@@ -47,12 +55,14 @@ std::vector<Command> all_commands() {
       attention_command(),
       shard_command(),
       train_dvae_command(),
+      train_clip_command(),
       train_tokenizer_command(),
       train_transformer_command(),
       bench_decode_command(),
       bench_train_command(),
       bench_dvae_command(),
       bench_ops_command(),
+      bench_clip_command(),
       doctor_command(),
   };
 }

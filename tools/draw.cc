@@ -22,6 +22,9 @@ struct Fitted {
   std::vector<std::vector<int32_t>> forced;  // by redraw: [G * G], -1 where sampled
 };
 
+// Metadata name only what was asked for.
+bool is_unset(const Json& value) { return value.empty() || value == "" || value == 0 || value == false; }
+
 class Drawing {
  public:
   Drawing(const DrawOptions& options, const CommonOptions& common, const PrepareGiven& prepare)
@@ -121,7 +124,7 @@ class Drawing {
     if (given_) {
       pipeline.options.update(given_->options);
       for (const auto& [name, value] : given_->options.items())
-        if (name.rfind("--", 0) == 0) pipeline.info.extra[name.substr(2)] = value;
+        if (!is_unset(value)) pipeline.info.extra[name.substr(2)] = value;
       pipeline.given = fitted_.picture;
       if (given_->paste)
         pipeline.finish_picture = [this](const Image& generated, uint32_t candidate) {

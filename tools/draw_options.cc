@@ -37,7 +37,7 @@ rerank::Json DrawOptions::result_options() const {
                        {"--top-p", top_p},
                        {"--guidance", guidance},
                        {"--negative", negative},
-                       {"--scorer", scorer},
+                       {"--scorer", scorer.empty() ? "clip" : scorer},
                        {"--only", only},
                        {"--truncate", truncate},
                        {"--no-metadata", no_metadata}};

@@ -116,6 +116,7 @@ void ProgressPrinter::clear_bar() {
 }
 
 std::string duration_text(double seconds) {
+  if (seconds < 9.95) return fmt::format("{:.1f} s", std::max(0.0, seconds));
   const auto whole = static_cast<int64_t>(std::ceil(std::max(0.0, seconds)));
   const auto hours = whole / 3600, minutes = whole / 60 % 60;
   if (hours > 0) return fmt::format("{}:{:02}:{:02}", hours, minutes, whole % 60);

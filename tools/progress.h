@@ -45,7 +45,7 @@ class ProgressPrinter {
   std::string stage_;
 };
 
-/// "2:31", "1:02:31"; "0:04" for four seconds.
+/// "4.2 s" below ten seconds, then "2:31" and "1:02:31".
 std::string duration_text(double seconds);
 /// "1.2 GiB", "340 MiB".
 std::string bytes_text(double bytes);

@@ -147,6 +147,14 @@ std::shared_ptr<rerank::Scorer> Studio::scorer(const std::string& prompt, bool t
   return std::make_shared<rerank::WeightedSumScorer>(std::move(parts));
 }
 
+std::unique_ptr<rerank::TokenLikelihood> Studio::likelihood(const std::string& prompt, bool truncate) const {
+  const bool wanted =
+      std::any_of(terms_.begin(), terms_.end(), [](const auto& term) { return term.name != "clip"; });
+  if (!wanted) return nullptr;
+  return std::make_unique<rerank::TransformerLikelihood>(transformer_, *device_, text_slots(prompt, truncate),
+                                                         std::vector<int32_t>());
+}
+
 rerank::Json Studio::describe() const {
   rerank::Json json = {{"name", name_},
                        {"transformer", transformer_checkpoint_.source},

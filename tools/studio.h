@@ -46,6 +46,10 @@ class Studio {
   std::shared_ptr<rerank::Scorer> scorer(const std::string& prompt, bool truncate,
                                          const std::vector<int32_t>& forced = {}) const;
 
+  /// Likelihood of given tokens under a prompt where the scorer uses one; null otherwise. For tokens from
+  /// elsewhere.
+  std::unique_ptr<rerank::TokenLikelihood> likelihood(const std::string& prompt, bool truncate) const;
+
   /// What records say of the model: name, and sha256 of each part's file where the model directory tells it.
   rerank::Json describe() const;
   std::string name() const { return name_; }

@@ -1,0 +1,167 @@
+// dalle1 rank, classify, embed, train clip and bench clip as their users run them.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "core/data/atomic_file.h"
+#include "core/data/npy.h"
+#include "core/image/png.h"
+#include "core/random/philox.h"
+#include "tests/support/golden.h"
+#include "tests/tools/program.h"
+#include "tests/tools/tiny_model.h"
+
+using namespace dalle1;
+using nlohmann::json;
+using test::ScratchDir;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string write_noise(const fs::path& path, uint32_t seed) {
+  Image picture(40, 48, 3);
+  for (size_t i = 0; i < picture.pixels.size(); ++i)
+    picture.pixels[i] =
+        static_cast<uint8_t>(random_block(seed, Stream::test, static_cast<uint32_t>(i / 64), 0, 0)[0]);
+  write_png(path, picture);
+  return path.string();
+}
+
+test::ProgramResult run(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin() + 1, {"--model", test::tiny_model().string(), "--quiet"});
+  return test::run_program(arguments);
+}
+
+std::vector<float> unit_rows(const NpyArray& features) {
+  auto values = features.to_f32();
+  const auto width = static_cast<size_t>(features.shape[1]);
+  for (size_t row = 0; row < values.size(); row += width) {
+    double sum = 0;
+    for (size_t i = 0; i < width; ++i) sum += double{values[row + i]} * values[row + i];
+    for (size_t i = 0; i < width; ++i) values[row + i] /= static_cast<float>(std::sqrt(sum));
+  }
+  return values;
+}
+
+}  // namespace
+
+TEST_CASE("rank orders pictures by the cosine of the features that embed writes; one colour comes last") {
+  ScratchDir scratch;
+  const auto first = write_noise(scratch / "first.png", 1), second = write_noise(scratch / "second.png", 2);
+  const auto flat = (scratch / "flat.png").string();
+  write_png(flat, Image(40, 40, 3, 90));
+  const auto ranked = run({"rank", "--json", "--prompt", "a red cat", flat, first, second});
+  REQUIRE(ranked.exit_code == 0);
+  const auto rows = json::parse(ranked.out)["pictures"];
+  REQUIRE(rows.size() == 3);
+  CHECK(rows[0]["cosine"].get<double>() >= rows[1]["cosine"].get<double>());
+  CHECK(rows[2]["picture"] == flat);
+  CHECK(rows[2]["constant"] == true);
+
+  REQUIRE(run({"embed", first, second, "--out", (scratch / "pictures.npy").string()}).exit_code == 0);
+  REQUIRE(run({"embed", "--text", "a red cat", "--out", (scratch / "text.npy").string()}).exit_code == 0);
+  const auto pictures = read_npy(scratch / "pictures.npy"), text = read_npy(scratch / "text.npy");
+  REQUIRE(pictures.shape == std::vector<int64_t>{2, 32});
+  REQUIRE(text.shape == std::vector<int64_t>{1, 32});
+  const auto a = unit_rows(pictures), b = unit_rows(text);
+  for (const auto& row : rows) {
+    if (row["picture"] == flat) continue;
+    const size_t offset = row["picture"] == first ? 0 : 32;
+    double cosine = 0;
+    for (size_t i = 0; i < 32; ++i) cosine += double{a[offset + i]} * b[i];
+    CHECK(row["cosine"].get<double>() == doctest::Approx(cosine).epsilon(1e-4).scale(1));
+    CHECK(row["logit"].get<double>() == doctest::Approx(cosine / 0.07).epsilon(1e-3).scale(1));
+  }
+}
+
+TEST_CASE("a picture that cannot be read is named, and the rest is ranked") {
+  ScratchDir scratch;
+  write_file_atomically(scratch / "broken.png", "no picture");
+  const auto good = write_noise(scratch / "good.png", 1);
+  const auto ranked = run({"rank", "--prompt", "a red cat", (scratch / "broken.png").string(), good});
+  CHECK(ranked.exit_code == 7);
+  CHECK(ranked.out.find(good) != std::string::npos);
+  CHECK(ranked.err.find("broken.png") != std::string::npos);
+  CHECK(ranked.error_lines() == 1);
+  CHECK(run({"rank", "--prompt", "a red cat", (scratch / "broken.png").string()}).exit_code == 3);
+}
+
+TEST_CASE("rank says no to what cannot be ranked") {
+  ScratchDir scratch;
+  write_png(scratch / "flat.png", Image(40, 40, 3, 90));
+  CHECK(run({"rank", "--prompt", "a red cat", (scratch / "flat.png").string()}).exit_code == 4);
+  const auto good = write_noise(scratch / "good.png", 1);
+  std::string prompt = "red";
+  for (int i = 0; i < 40; ++i) prompt += " red";
+  CHECK(run({"rank", "--prompt", prompt, good}).exit_code == 3);
+  CHECK(run({"rank", "--truncate", "--prompt", prompt, good}).exit_code == 0);
+}
+
+TEST_CASE("classify gives probabilities over the labels") {
+  ScratchDir scratch;
+  const auto picture = write_noise(scratch / "picture.png", 1);
+  const auto result = run({"classify", "--json", "--labels", "a red cat,a blue star", picture});
+  REQUIRE(result.exit_code == 0);
+  const auto labels = json::parse(result.out)["pictures"][0]["labels"];
+  REQUIRE(labels.size() == 2);
+  const double best = labels[0]["probability"], other = labels[1]["probability"];
+  CHECK(best >= other);
+  CHECK(best + other == doctest::Approx(1.0));
+  CHECK(best / other ==
+        doctest::Approx(
+            std::exp((labels[0]["cosine"].get<double>() - labels[1]["cosine"].get<double>()) / 0.07))
+            .epsilon(1e-2));
+  CHECK(run({"classify", "--labels", "one", picture}).exit_code == 2);
+}
+
+TEST_CASE("embed takes a published file") {
+  ScratchDir scratch;
+  const auto out = (scratch / "features.npy").string();
+  const auto result =
+      test::run_program({"embed", "--quiet", "--clip", test::golden("openai_clip_vit/small_jit.pt").string(),
+                         test::golden("openai_clip_vit/land300x200.png").string(), "--out", out});
+  // Its vocabulary of 300 is smaller than the published merges.
+  CHECK(result.exit_code == 4);
+  CHECK(result.error_line().find("tokens") != std::string::npos);
+}
+
+TEST_CASE("train clip writes a model that rank takes") {
+  ScratchDir scratch;
+  fs::create_directories(scratch / "data");
+  std::string lines;
+  for (uint32_t i = 0; i < 6; ++i) {
+    write_noise(scratch / "data" / (std::to_string(i) + ".png"), i);
+    lines +=
+        json{{"image", std::to_string(i) + ".png"}, {"caption", i % 2 ? "a red cat" : "a blue star"}}.dump() +
+        "\n";
+  }
+  write_file_atomically(scratch / "data/captions.jsonl", lines);
+  const json config = {{"embed_dim", 16},
+                       {"image_resolution", 32},
+                       {"vision_layers", 1},
+                       {"vision_width", 64},
+                       {"vision_patch_size", 16},
+                       {"context_length", 12},
+                       {"transformer_width", 32},
+                       {"transformer_heads", 1},
+                       {"transformer_layers", 1},
+                       {"train", {{"steps", 2}, {"batch", 2}, {"evaluate_pairs", 2}, {"evaluate_group", 2}}}};
+  write_file_atomically(scratch / "clip.json", config.dump());
+  const std::vector<std::string> arguments = {"train",
+                                              "clip",
+                                              "--quiet",
+                                              "--config",
+                                              (scratch / "clip.json").string(),
+                                              "--data",
+                                              (scratch / "data").string(),
+                                              "--tokenizer",
+                                              (test::tiny_model() / "text.model").string(),
+                                              "--out",
+                                              (scratch / "run").string()};
+  REQUIRE(test::run_program(arguments).exit_code == 0);
+  CHECK(test::run_program(arguments).exit_code == 2);  // the folder is not empty
+  const auto ranked = test::run_program({"rank", "--quiet", "--clip", (scratch / "run/model").string(),
+                                         "--prompt", "a red cat", (scratch / "data/1.png").string()});
+  CHECK(ranked.exit_code == 0);
+}

@@ -1,0 +1,126 @@
+// Runs that are cut, killed and resumed.
+#include <doctest/doctest.h>
+#include <signal.h>
+
+#include <nlohmann/json.hpp>
+
+#include "core/random/philox.h"
+#include "rerank/results.h"
+#include "tests/support/golden.h"
+#include "tests/tools/program.h"
+#include "tests/tools/run_files.h"
+#include "tests/tools/tiny_model.h"
+
+using namespace dalle1;
+using test::content_of;
+using test::products_of;
+using test::run_program;
+using test::ScratchDir;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::vector<std::string> arguments_for(const fs::path& out, int candidates, bool resume) {
+  std::vector<std::string> arguments = {"sample",
+                                        "--model",
+                                        test::tiny_model().string(),
+                                        "--prompt",
+                                        "a red cat",
+                                        "--candidates",
+                                        std::to_string(candidates),
+                                        "--keep",
+                                        "4",
+                                        "--batch",
+                                        "4",
+                                        "--out",
+                                        out.string()};
+  if (resume) arguments.push_back("--resume");
+  return arguments;
+}
+
+test::ProgramResult run(const fs::path& out, int candidates, bool resume,
+                        std::function<void(int, double)> watch = {}) {
+  return run_program(arguments_for(out, candidates, resume),
+                     {.environment = {}, .directory = {}, .standard_output = {}, .watch = std::move(watch)});
+}
+
+// Kills the program at random moments of its life; every resume must end with the same files.
+void kill_and_resume(int kills, uint32_t index) {
+  constexpr int kCandidates = 16;
+  ScratchDir scratch;
+  double seconds = 0;
+  REQUIRE(run(scratch / "whole", kCandidates, false, [&](int, double now) { seconds = now; }).exit_code == 0);
+  const auto expected = products_of(scratch / "whole");
+  RandomStream random(11, Stream::test, index);
+  int cut = 0;
+  for (int done = 0; done < kills; ++cut) {
+    const auto out = scratch / ("out-" + std::to_string(cut));
+    // Several kills in a row hit resumed runs, too.
+    for (int again = 0; again < 3 && done < kills; ++again, ++done) {
+      const double moment = seconds * random.uniform() * 1.1;
+      bool sent = false;
+      run(out, kCandidates, true, [&](int process, double now) {
+        if (!sent && now >= moment) sent = kill(process, SIGKILL) == 0;
+      });
+    }
+    REQUIRE(run(out, kCandidates, true).exit_code == 0);
+    CHECK(products_of(out) == expected);
+    fs::remove_all(out);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("SIGINT once: the run is ranked as far as it is complete, and resumes to the same files") {
+  ScratchDir scratch;
+  const auto out = scratch / "out";
+  bool sent = false;
+  const auto cut = run(out, 48, false, [&](int process, double) {
+    if (!sent && fs::exists(out / "tokens/wave-000004.jsonl")) sent = kill(process, SIGINT) == 0;
+  });
+  CHECK(cut.exit_code == 130);
+  CHECK_MESSAGE(cut.error_line().find("--resume goes on") != std::string::npos, cut.err);
+  CHECK(nlohmann::json::parse(content_of(out / "run.json"))["status"] == "partial");
+  const auto rows = rerank::read_results(out / "results.jsonl");
+  CHECK(rows.size() >= 4);
+  CHECK(rows.size() < 48);
+  CHECK(fs::exists(out / "grid.png"));
+  const auto inspected = run_program({"inspect", (out / "grid.png").string(), "--json"});
+  CHECK(nlohmann::json::parse(inspected.out)["dalle1"]["partial"] == true);
+
+  REQUIRE(run(out, 48, true).exit_code == 0);
+  REQUIRE(run(scratch / "whole", 48, false).exit_code == 0);
+  CHECK(products_of(out) == products_of(scratch / "whole"));
+}
+
+TEST_CASE("SIGTERM exits with 143; a second signal ends the program at once") {
+  ScratchDir scratch;
+  bool sent = false;
+  const auto terminated = run(scratch / "a", 400, false, [&](int process, double) {
+    if (!sent && fs::exists(scratch / "a/tokens/wave-000000.jsonl")) sent = kill(process, SIGTERM) == 0;
+  });
+  CHECK(terminated.exit_code == 143);
+  CHECK(terminated.error_lines() == 1);
+
+  // Stopped, the process takes both signals together when it goes on: the second finds the first caught.
+  bool stopped = false;
+  const auto twice = run(scratch / "b", 400, false, [&](int process, double) {
+    if (stopped || !fs::exists(scratch / "b/tokens/wave-000000.jsonl")) return;
+    stopped = true;
+    kill(process, SIGSTOP);
+    kill(process, SIGINT);
+    kill(process, SIGTERM);
+    kill(process, SIGCONT);
+  });
+  CHECK((twice.exit_code == 130 || twice.exit_code == 143));
+  CHECK(twice.error_lines() == 0);
+  CHECK(nlohmann::json::parse(content_of(scratch / "b/run.json"))["status"] == "running");
+}
+
+TEST_CASE("killed at random moments, every resume gives the same files") { kill_and_resume(4, 0); }
+
+TEST_SUITE("long") {
+  TEST_CASE("killed 100 times at random moments, every resume gives the same files") {
+    kill_and_resume(100, 1);
+  }
+}

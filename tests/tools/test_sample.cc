@@ -1,0 +1,218 @@
+// dalle1 sample from end to end, with a random model of the paper's schedule.
+#include <doctest/doctest.h>
+#include <signal.h>
+
+#include <nlohmann/json.hpp>
+
+#include "core/data/atomic_file.h"
+#include "core/image/png.h"
+#include "rerank/results.h"
+#include "tests/support/golden.h"
+#include "tests/tools/program.h"
+#include "tests/tools/run_files.h"
+#include "tests/tools/tiny_model.h"
+
+using namespace dalle1;
+using test::content_of;
+using test::products_of;
+using test::ProgramResult;
+using test::run_program;
+using test::ScratchDir;
+namespace fs = std::filesystem;
+
+namespace {
+
+const char* const kPrompt = "a red circle above a blue square";
+
+std::vector<std::string> sample_arguments(const fs::path& out, std::vector<std::string> more = {}) {
+  std::vector<std::string> arguments = {"sample",   "--model",   test::tiny_model().string(),
+                                        "--prompt", kPrompt,     "--candidates",
+                                        "9",        "--keep",    "4",
+                                        "--out",    out.string()};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return arguments;
+}
+
+ProgramResult sample(const fs::path& out, std::vector<std::string> more = {}) {
+  return run_program(sample_arguments(out, std::move(more)));
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("sample draws, ranks and records") {
+  ScratchDir scratch;
+  const auto out = scratch / "out";
+  const auto result = sample(out);
+  REQUIRE_MESSAGE(result.exit_code == 0, result.err);
+  CHECK(result.out == (out / "grid.png").string() + "\n");
+  CHECK(contains(result.err, "device: cpu"));
+  CHECK(contains(result.err, "estimate: "));
+  const auto rows = rerank::read_results(out / "results.jsonl");
+  REQUIRE(rows.size() == 9);
+  for (size_t i = 0; i < 4; ++i) {
+    const auto picture = read_image(out / rows[i].file);
+    CHECK(picture.width == 64);
+    CHECK(rows[i].tokens.size() == 64);
+    CHECK(rows[i].scores.size() == 2);
+    CHECK(rows[i].log_likelihood < 0);
+  }
+  CHECK(products_of(out).size() == 4 + 2);
+  const auto run = nlohmann::json::parse(content_of(out / "run.json"));
+  CHECK(run["status"] == "done");
+  CHECK(run["model"]["transformer_sha256"].get<std::string>().size() == 64);
+  CHECK(run["tokens_sampled"] == 9 * 64);
+  CHECK(contains(run["command"].get<std::string>(), "--prompt 'a red circle above a blue square'"));
+
+  const auto inspected = run_program({"inspect", (out / rows[0].file).string(), "--json"});
+  const auto metadata = nlohmann::json::parse(inspected.out);
+  CHECK(metadata["dalle1"]["prompt"] == kPrompt);
+  CHECK(metadata["dalle1"]["candidate"] == rows[0].candidate);
+  CHECK(contains(metadata["parameters"].get<std::string>(), "Seed: 0, Size: 64x64"));
+  const auto sheet = scratch / "sheet.png";
+  CHECK(run_program({"grid", (out / "results.jsonl").string(), "--out", sheet.string()}).exit_code == 0);
+  CHECK(read_image(sheet).width > 128);
+}
+
+TEST_CASE("the wave and the number of threads change nothing; one candidate alone is the same picture") {
+  ScratchDir scratch;
+  REQUIRE(sample(scratch / "all", {"--threads", "1"}).exit_code == 0);
+  const auto expected = products_of(scratch / "all");
+  for (const auto& [batch, threads] : {std::pair{"1", "2"}, {"7", "1"}, {"4", "2"}}) {
+    const auto out = scratch / (std::string("wave-") + batch);
+    REQUIRE(sample(out, {"--batch", batch, "--threads", threads}).exit_code == 0);
+    CHECK(products_of(out) == expected);
+  }
+  REQUIRE(sample(scratch / "one", {"--only", "7"}).exit_code == 0);
+  const auto one = rerank::read_results(scratch / "one" / "results.jsonl").at(0);
+  for (const auto& row : rerank::read_results(scratch / "all" / "results.jsonl")) {
+    if (row.candidate != 7) continue;
+    CHECK(row.tokens == one.tokens);
+    CHECK(row.scores == one.scores);
+    CHECK(row.log_likelihood == one.log_likelihood);
+    if (!row.file.empty())
+      CHECK(read_image(scratch / "all" / row.file).pixels == read_image(scratch / "one" / one.file).pixels);
+  }
+}
+
+TEST_CASE("no metadata means none; a dry run writes nothing; JSON is one document") {
+  ScratchDir scratch;
+  REQUIRE(sample(scratch / "bare", {"--no-metadata"}).exit_code == 0);
+  for (const auto& [name, bytes] : products_of(scratch / "bare"))
+    if (name.ends_with(".png")) CHECK(read_png_text(scratch / "bare" / name).empty());
+
+  const auto plan = sample(scratch / "dry", {"--dry-run", "--json", "--quiet"});
+  CHECK(plan.exit_code == 0);
+  CHECK(plan.err.empty());
+  CHECK(nlohmann::json::parse(plan.out)["memory_bytes"]["total"].get<double>() > 1e6);
+  CHECK_FALSE(fs::exists(scratch / "dry"));
+
+  const auto json = sample(scratch / "json", {"--json", "--progress", "json"});
+  const auto document = nlohmann::json::parse(json.out);
+  CHECK(document["runs"][0]["best"].size() == 4);
+  CHECK(contains(json.err, "{\"event\":\"progress\""));
+}
+
+TEST_CASE("scorers: likelihood, its ratio to the empty prompt, sums, guidance") {
+  ScratchDir scratch;
+  REQUIRE(sample(scratch / "a", {"--scorer", "likelihood"}).exit_code == 0);
+  const auto rows = rerank::read_results(scratch / "a" / "results.jsonl");
+  CHECK(rows[0].scores[0].first == "likelihood");
+  CHECK(rows[0].scores[0].second == doctest::Approx(rows[0].log_likelihood / 64));
+  for (size_t i = 1; i < rows.size(); ++i) CHECK(rows[i - 1].scores[0].second >= rows[i].scores[0].second);
+
+  // Where the prompt is the empty one, the ratio is nothing but rounding.
+  const auto empty = run_program({"sample", "--model", test::tiny_model().string(), "--prompt", "",
+                                  "--candidates", "2", "--scorer", "clip=1,likelihood-ratio=2", "--guidance",
+                                  "1.5", "--negative", "a cat", "--out", (scratch / "b").string()});
+  REQUIRE_MESSAGE(empty.exit_code == 0, empty.err);
+  for (const auto& row : rerank::read_results(scratch / "b" / "results.jsonl")) {
+    CHECK(row.scores.size() == 5);
+    CHECK(row.scores[0].first == "sum");
+    for (const auto& [name, value] : row.scores)
+      if (name == "likelihood-ratio") CHECK(std::abs(value) < 1e-4);
+  }
+}
+
+TEST_CASE("many prompts: one folder each, the bad ones are named and skipped") {
+  ScratchDir scratch;
+  write_file_atomically(scratch / "prompts.jsonl",
+                        "{\"prompt\": \"a red cat\"}\n" + std::string(300, 'x') + "\na blue house\n");
+  const auto result = run_program({"sample", "--model", test::tiny_model().string(), "--prompts",
+                                   (scratch / "prompts.jsonl").string(), "--candidates", "2", "--out",
+                                   (scratch / "out").string()});
+  CHECK(result.exit_code == 7);
+  CHECK(contains(result.error_line(), "1 of 3 prompts"));
+  CHECK(fs::exists(scratch / "out/prompt-0000/grid.png"));
+  CHECK_FALSE(fs::exists(scratch / "out/prompt-0001"));
+  CHECK(fs::exists(scratch / "out/prompt-0002/grid.png"));
+}
+
+TEST_CASE("broken models are an error and leave no picture") {
+  ScratchDir scratch;
+  test::TinyModel broken, blank, blind;
+  broken.layers = blank.layers = blind.layers = 4;
+  broken.broken = true;
+  blank.blank = true;
+  blind.clip = false;
+  test::write_tiny_model(scratch / "broken", broken);
+  test::write_tiny_model(scratch / "blank", blank);
+  test::write_tiny_model(scratch / "blind", blind);
+  const auto draw = [&](const std::string& model, std::vector<std::string> more = {}) {
+    std::vector<std::string> arguments = {"sample",   "--model", (scratch / model).string(),
+                                          "--prompt", "a cat",   "--candidates",
+                                          "3",        "--out",   (scratch / ("out-" + model)).string()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_program(arguments);
+  };
+  auto result = draw("broken");
+  CHECK(result.exit_code == 4);
+  CHECK_MESSAGE(contains(result.error_line(), "not finite"), result.err);
+  CHECK_FALSE(fs::exists(scratch / "out-broken/grid.png"));
+  result = draw("blank");
+  CHECK(result.exit_code == 4);
+  CHECK_MESSAGE(contains(result.error_line(), "single colour"), result.err);
+  CHECK_FALSE(fs::exists(scratch / "out-blank/grid.png"));
+  result = draw("blind");
+  CHECK(result.exit_code == 4);
+  CHECK_MESSAGE(contains(result.error_line(), "--scorer likelihood"), result.err);
+  CHECK(draw("blind", {"--scorer", "likelihood"}).exit_code == 0);
+}
+
+TEST_CASE("what cannot fit is refused at once, and what cannot be written is said") {
+  ScratchDir scratch;
+  double seconds = 0;
+  auto arguments = sample_arguments(scratch / "out", {"--batch", "1000000"});
+  arguments[6] = "1000000";
+  const auto result = run_program(
+      arguments, {.environment = {}, .directory = {}, .standard_output = {}, .watch = [&](int, double now) {
+                    seconds = now;
+                  }});
+  CHECK(result.exit_code == 5);
+  CHECK(contains(result.error_line(), "GiB"));
+  CHECK_FALSE(fs::exists(scratch / "out"));
+  MESSAGE("refused after " << seconds << " s");
+
+  write_file_atomically(scratch / "file", "not a folder");
+  CHECK(sample(scratch / "file").exit_code == 8);
+  CHECK(sample(scratch / "file" / "below").exit_code == 8);
+  CHECK(sample("/proc/dalle1").exit_code == 8);
+}
+
+TEST_CASE("a used folder is refused, resumed with the same options only, or overwritten") {
+  ScratchDir scratch;
+  const auto out = scratch / "out";
+  REQUIRE(sample(out).exit_code == 0);
+  const auto before = products_of(out);
+  CHECK(sample(out).exit_code == 2);
+  CHECK(sample(out, {"--resume"}).exit_code == 0);
+  const auto other = sample(out, {"--resume", "--temperature", "0.5"});
+  CHECK(other.exit_code == 2);
+  CHECK_MESSAGE(contains(other.error_line(), "--temperature was 1.0 and is 0.5 now"), other.err);
+  CHECK(products_of(out) == before);
+  CHECK(sample(out, {"--overwrite", "--seed", "9"}).exit_code == 0);
+  CHECK(products_of(out) != before);
+}

@@ -1,0 +1,73 @@
+#include "tools/checker.h"
+
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+
+namespace dalle1::tools {
+Checker::Checker(const std::vector<std::string>& command) : name_(command.at(0)) {
+  check(access(name_.c_str(), X_OK) == 0, ErrorKind::usage, "the checker {} cannot be run: {}", name_,
+        std::strerror(errno));
+  std::vector<char*> arguments;
+  for (const auto& argument : command) arguments.push_back(const_cast<char*>(argument.c_str()));
+  arguments.push_back(nullptr);
+  // A socket rather than pipes: writing to a checker that has ended must be an error, not a signal.
+  int ends[2];
+  check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0, ErrorKind::internal, "no socket: {}",
+        std::strerror(errno));
+  process_ = fork();
+  check(process_ >= 0, ErrorKind::internal, "no process: {}", std::strerror(errno));
+  if (process_ == 0) {
+    setpgid(0, 0);  // an interrupt at the terminal is for us; the checker ends with its input
+    dup2(ends[1], STDIN_FILENO);
+    dup2(ends[1], STDOUT_FILENO);
+    execv(arguments[0], arguments.data());
+    _exit(127);
+  }
+  close(ends[1]);
+  socket_ = ends[0];
+}
+
+Checker::~Checker() {
+  close(socket_);
+  waitpid(process_, nullptr, 0);
+}
+
+std::optional<bool> Checker::shows(const std::filesystem::path& picture, const std::string& caption) {
+  const auto line = nlohmann::json{{"image", picture.string()}, {"caption", caption}}.dump() + "\n";
+  for (size_t done = 0; done < line.size();) {
+    const auto written = send(socket_, line.data() + done, line.size() - done, MSG_NOSIGNAL);
+    if (written < 0 && errno == EINTR) continue;
+    check(written > 0, ErrorKind::internal, "the checker {} has ended: {}", name_, std::strerror(errno));
+    done += static_cast<size_t>(written);
+  }
+  const auto reply = read_line();
+  const auto answer = nlohmann::json::parse(reply, nullptr, false);
+  check(answer.is_object() && answer.contains("right") && !answer.contains("error"), ErrorKind::internal,
+        "the checker {} answered: {}", name_, reply);
+  if (answer["right"].is_null()) return std::nullopt;
+  return answer["right"].get<bool>();
+}
+
+std::string Checker::read_line() {
+  for (;;) {
+    if (const auto end = buffer_.find('\n'); end != std::string::npos) {
+      auto line = buffer_.substr(0, end);
+      buffer_.erase(0, end + 1);
+      return line;
+    }
+    char block[4096];
+    const auto got = read(socket_, block, sizeof block);
+    if (got < 0 && errno == EINTR) continue;
+    check(got > 0, ErrorKind::internal, "the checker {} ended without an answer", name_);
+    buffer_.append(block, static_cast<size_t>(got));
+  }
+}
+
+}  // namespace dalle1::tools

@@ -1,0 +1,114 @@
+#include "tools/rank_results.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+
+#include "core/error.h"
+#include "rerank/results.h"
+#include "tools/studio.h"
+
+namespace dalle1::tools {
+namespace {
+
+namespace fs = std::filesystem;
+using rerank::ResultRow;
+
+std::string prompt_of_run(const fs::path& results) {
+  const auto path = results.parent_path() / "run.json";
+  std::ifstream file(path, std::ios::binary);
+  const auto run = nlohmann::json::parse(file, nullptr, false);
+  const bool found = run.is_object() && run.contains("prompt") && run["prompt"].is_string();
+  check(found, ErrorKind::usage, "{} does not tell the prompt of the run: give --prompt TEXT", path.string());
+  return run["prompt"].get<std::string>();
+}
+
+rerank::Wave wave_of(std::span<const ResultRow> rows) {
+  rerank::Wave wave;
+  for (const auto& row : rows) {
+    wave.candidates.push_back(row.candidate);
+    wave.tokens.insert(wave.tokens.end(), row.tokens.begin(), row.tokens.end());
+    wave.sampled_cells.push_back(static_cast<int32_t>(row.tokens.size()));
+  }
+  wave.log_likelihood.resize(rows.size());
+  wave.forced_log_likelihood.resize(rows.size());
+  return wave;
+}
+
+void check_rows(const std::vector<ResultRow>& rows, const Studio& studio, const std::string& path) {
+  check(!rows.empty(), ErrorKind::input, "{}: no candidates in it", path);
+  for (const auto& row : rows) {
+    check(static_cast<int>(row.tokens.size()) == studio.config().cells(), ErrorKind::input,
+          "{}: candidate {} has {} tokens, the model's grid {}", path, row.candidate, row.tokens.size(),
+          studio.config().cells());
+    for (const auto token : row.tokens)
+      check(token >= 0 && token < studio.config().image_vocab, ErrorKind::input,
+            "{}: candidate {} has the token {}, the model has codes 0 to {}", path, row.candidate, token,
+            studio.config().image_vocab - 1);
+  }
+}
+
+// Fills in the scores; pictures and waves are dropped as it goes.
+void score_rows(std::vector<ResultRow>& rows, Studio& studio, const std::string& prompt, bool truncate) {
+  constexpr size_t kWave = 32;
+  const auto scorer = studio.scorer(prompt, truncate);
+  const auto likelihood = studio.likelihood(prompt, truncate);
+  const auto columns = scorer->columns();
+  for (size_t begin = 0; begin < rows.size(); begin += kWave) {
+    const auto part = std::span(rows).subspan(begin, std::min(kWave, rows.size() - begin));
+    auto wave = wave_of(part);
+    if (likelihood) wave.log_likelihood = likelihood->log_likelihood(wave);
+    const auto pictures = studio.decoder().decode(wave.tokens, static_cast<int>(wave.size()));
+    const auto scores = scorer->score({wave, pictures});
+    for (size_t i = 0; i < part.size(); ++i) {
+      part[i].scores.clear();
+      for (size_t c = 0; c < columns.size(); ++c) {
+        const double value = scores[i * columns.size() + c];
+        check(std::isfinite(value), ErrorKind::model, "score '{}' of candidate {} is not a number",
+              columns[c], part[i].candidate);
+        part[i].scores.emplace_back(columns[c], value);
+      }
+    }
+  }
+}
+
+void print_rows(const std::vector<ResultRow>& rows) {
+  std::string head = "rank  candidate";
+  for (const auto& [name, value] : rows.front().scores) head += fmt::format("  {:>16}", name);
+  fmt::print("{}  file\n", head);
+  for (size_t rank = 0; rank < rows.size(); ++rank) {
+    fmt::print("{:4}  {:9}", rank, rows[rank].candidate);
+    for (const auto& [name, value] : rows[rank].scores) fmt::print("  {:16.6f}", value);
+    fmt::print("  {}\n", rows[rank].file);
+  }
+}
+
+}  // namespace
+
+int rank_results(const RankResultsOptions& options, const CommonOptions& common) {
+  auto rows = rerank::read_results(options.results);
+  const auto prompt = options.prompt.empty() ? prompt_of_run(options.results) : options.prompt;
+  Studio studio(common, options.scorer);
+  check_rows(rows, studio, options.results);
+  studio.text_slots(prompt, options.truncate);
+  studio.load();
+  score_rows(rows, studio, prompt, options.truncate);
+  std::sort(rows.begin(), rows.end(),
+            [](const auto& a, const auto& b) { return ranks_before(a.standing(), b.standing()); });
+  if (!common.json) {
+    print_rows(rows);
+    return 0;
+  }
+  rerank::Json list = rerank::Json::array();
+  for (size_t rank = 0; rank < rows.size(); ++rank) {
+    rerank::Json entry = {{"rank", rank}, {"candidate", rows[rank].candidate}, {"file", rows[rank].file}};
+    for (const auto& [name, value] : rows[rank].scores) entry["scores"][name] = value;
+    list.push_back(std::move(entry));
+  }
+  fmt::print("{}\n", rerank::Json{{"prompt", prompt}, {"results", list}}.dump(2));
+  return 0;
+}
+
+}  // namespace dalle1::tools
