@@ -23,6 +23,7 @@ MIN_PURITY = 0.85  # share of a plain thing's inner pixels that are nearest to i
 MIN_PLAIN = 0.94  # the same for a lone thing, where dots must not pass
 MIN_FIT = 0.7  # overlap of a thing with the outline of its shape
 FIT_TIE = 0.015  # a shape that fits this much less well than the best may still be it
+MIN_CLEAR_FIT, CLEAR_LEAD = 0.6, 0.12  # less overlap will do where no other shape comes near
 TEMPLATE = 56
 SMALL, LARGE = 43, 80  # radii between which a lone shape is neither small nor large
 PAIR_SMALL, PAIR_LARGE = 34, 47  # the same where there are two
@@ -157,7 +158,9 @@ def fits(segment):
 
 def is_shape(segment, shape):
     found = fits(segment)
-    return found[shape] >= max(MIN_FIT, max(found.values()) - FIT_TIE)
+    fit = found.pop(shape)
+    lead = fit - max(found.values())
+    return (fit >= MIN_FIT and lead >= -FIT_TIE) or (fit >= MIN_CLEAR_FIT and lead >= CLEAR_LEAD)
 
 
 def radius_of(segment, shape):
