@@ -1,6 +1,6 @@
 // Linked instead of the CUDA backend in builds without it.
+#include "core/cuda/activity.h"
 #include "core/error.h"
-#include "core/tensor/device.h"
 
 namespace dalle1 {
 
@@ -9,5 +9,7 @@ int cuda_device_count() { return 0; }
 std::shared_ptr<Device> make_cuda_device(int) {
   fail(ErrorKind::device, "this build has no CUDA backend; build with the cuda preset or use --device cpu");
 }
+
+CudaActivity cuda_activity(const Device&) { fail(ErrorKind::internal, "this build has no CUDA backend"); }
 
 }  // namespace dalle1

@@ -1,0 +1,319 @@
+// Convolutions by cuDNN, in channels_last. Its classic interface is deprecated in version 9 in favour of
+// graphs, but does all that is needed here in a fraction of the code; this file alone uses it.
+//
+// cuDNN pads both sides alike; where a geometry does not, the picture is padded first. Only deterministic
+// algorithms are taken, and a shape keeps the one that was chosen first.
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+
+#include <cudnn.h>
+
+#include <map>
+#include <mutex>
+
+#include "core/cuda/conv_steps.h"
+#include "core/cuda/converted.h"
+#include "core/cuda/cuda_error.h"
+
+namespace dalle1 {
+namespace {
+
+void require(cudnnStatus_t status, const char* what) {
+  check(status == CUDNN_STATUS_SUCCESS, ErrorKind::device, "cuDNN: {} failed: {}", what,
+        cudnnGetErrorString(status));
+}
+
+enum class Direction : uint8_t { forward, backward_data, backward_weights };
+
+/// x [batch, in, in_height, in_width], y [batch, out, out_height, out_width].
+struct ConvolutionShape {
+  Direction direction;
+  int batch, in, in_height, in_width, out, out_height, out_width, kernel_height, kernel_width;
+  int stride, pad_height, pad_width;
+  DType dtype;
+  auto operator<=>(const ConvolutionShape&) const = default;
+};
+
+ConvolutionShape shape_of(Direction direction, const Tensor& x, int64_t kernel_height, int64_t kernel_width,
+                          const Tensor& y, const Conv2dGeometry& g) {
+  const auto extent = [](int64_t value) { return static_cast<int>(value); };
+  return {direction,
+          extent(x.dim(0)),
+          extent(x.dim(1)),
+          extent(x.dim(2)),
+          extent(x.dim(3)),
+          extent(y.dim(1)),
+          extent(y.dim(2)),
+          extent(y.dim(3)),
+          extent(kernel_height),
+          extent(kernel_width),
+          g.stride,
+          g.pad_top,
+          g.pad_left,
+          x.dtype()};
+}
+
+/// The descriptors of one shape, its algorithm and the scratch memory that it needs.
+struct Plan {
+  cudnnTensorDescriptor_t x = nullptr, y = nullptr;
+  cudnnFilterDescriptor_t w = nullptr;
+  cudnnConvolutionDescriptor_t convolution = nullptr;
+  int algorithm = 0;
+  size_t workspace = 0;
+
+  explicit Plan(const ConvolutionShape& s) {
+    const cudnnDataType_t type = s.dtype == DType::bf16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT;
+    require(cudnnCreateTensorDescriptor(&x), "describing a picture");
+    require(cudnnCreateTensorDescriptor(&y), "describing a picture");
+    require(cudnnCreateFilterDescriptor(&w), "describing weights");
+    require(cudnnCreateConvolutionDescriptor(&convolution), "describing a convolution");
+    require(cudnnSetTensor4dDescriptor(x, CUDNN_TENSOR_NHWC, type, s.batch, s.in, s.in_height, s.in_width),
+            "describing a picture");
+    require(cudnnSetTensor4dDescriptor(y, CUDNN_TENSOR_NHWC, type, s.batch, s.out, s.out_height, s.out_width),
+            "describing a picture");
+    require(
+        cudnnSetFilter4dDescriptor(w, type, CUDNN_TENSOR_NHWC, s.out, s.in, s.kernel_height, s.kernel_width),
+        "describing weights");
+    require(cudnnSetConvolution2dDescriptor(convolution, s.pad_height, s.pad_width, s.stride, s.stride, 1, 1,
+                                            CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT),
+            "describing a convolution");
+    // Full f32 arithmetic for f32: no TF32.
+    require(cudnnSetConvolutionMathType(convolution,
+                                        s.dtype == DType::bf16 ? CUDNN_TENSOR_OP_MATH : CUDNN_FMA_MATH),
+            "describing a convolution");
+  }
+  ~Plan() {
+    cudnnDestroyConvolutionDescriptor(convolution);
+    cudnnDestroyFilterDescriptor(w);
+    cudnnDestroyTensorDescriptor(y);
+    cudnnDestroyTensorDescriptor(x);
+  }
+  Plan(const Plan&) = delete;
+  Plan& operator=(const Plan&) = delete;
+
+  /// The fastest deterministic one of what cuDNN proposes, best first.
+  template <typename Proposal>
+  void take_best(const Proposal* proposals, int count, const ConvolutionShape& s) {
+    constexpr size_t kMostWorkspace = size_t{1} << 30;
+    for (int i = 0; i < count; ++i) {
+      if (proposals[i].status != CUDNN_STATUS_SUCCESS || proposals[i].memory > kMostWorkspace ||
+          proposals[i].determinism != CUDNN_DETERMINISTIC)
+        continue;
+      algorithm = proposals[i].algo;
+      workspace = proposals[i].memory;
+      require(cudnnSetConvolutionMathType(convolution, proposals[i].mathType), "describing a convolution");
+      return;
+    }
+    fail(ErrorKind::device,
+         "cuDNN has no deterministic algorithm for a {} convolution of {}x{}x{}x{} to {} channels, kernel "
+         "{}x{}",
+         name_of(s.dtype), s.batch, s.in, s.in_height, s.in_width, s.out, s.kernel_height, s.kernel_width);
+  }
+
+  void choose(cudnnHandle_t handle, const ConvolutionShape& s) {
+    constexpr int kMost = 16;
+    int count = 0;
+    if (s.direction == Direction::forward) {
+      cudnnConvolutionFwdAlgoPerf_t found[kMost];
+      require(cudnnGetConvolutionForwardAlgorithm_v7(handle, x, w, convolution, y, kMost, &count, found),
+              "choosing an algorithm");
+      take_best(found, count, s);
+    } else if (s.direction == Direction::backward_data) {
+      cudnnConvolutionBwdDataAlgoPerf_t found[kMost];
+      require(cudnnGetConvolutionBackwardDataAlgorithm_v7(handle, w, y, convolution, x, kMost, &count, found),
+              "choosing an algorithm");
+      take_best(found, count, s);
+    } else {
+      cudnnConvolutionBwdFilterAlgoPerf_t found[kMost];
+      require(
+          cudnnGetConvolutionBackwardFilterAlgorithm_v7(handle, x, y, convolution, w, kMost, &count, found),
+          "choosing an algorithm");
+      take_best(found, count, s);
+    }
+  }
+};
+
+bool symmetric(const Conv2dGeometry& g) { return g.pad_top == g.pad_bottom && g.pad_left == g.pad_right; }
+
+Tensor empty_picture(const Tensor& like, const Shape& shape) {
+  return Tensor::empty(like.device(), shape, like.dtype(), Layout::channels_last);
+}
+
+Tensor in_channels_last(const Tensor& x) {
+  if (x.layout() == Layout::channels_last) return x;
+  Tensor y = empty_picture(x, x.shape());
+  x.kernels().reorder(x, y);
+  return y;
+}
+
+Shape padded_shape(const Tensor& x, const Conv2dGeometry& g) {
+  return {x.dim(0), x.dim(1), x.dim(2) + g.pad_top + g.pad_bottom, x.dim(3) + g.pad_left + g.pad_right};
+}
+
+// Copies a channels_last picture into the middle of a padded one, or back.
+void copy_inner(const Tensor& inner, const Tensor& padded, const Conv2dGeometry& g, bool into_padded) {
+  const int64_t channels = inner.dim(1), row = inner.dim(3) * channels, wide = padded.dim(3) * channels;
+  const std::vector<int64_t> narrow_strides{inner.dim(2) * row, row, 1};
+  const std::vector<int64_t> wide_strides{padded.dim(2) * wide, wide, 1};
+  const int64_t offset = g.pad_top * wide + g.pad_left * channels;
+  Kernels::StridedCopy copy;
+  copy.extents = {inner.dim(0), inner.dim(2), row};
+  copy.strides_x = into_padded ? narrow_strides : wide_strides;
+  copy.strides_y = into_padded ? wide_strides : narrow_strides;
+  (into_padded ? copy.offset_y : copy.offset_x) = offset;
+  Tensor target = into_padded ? padded : inner;
+  inner.kernels().strided_copy(copy, into_padded ? inner : padded, target);
+}
+
+Tensor padded(const Tensor& x, const Conv2dGeometry& g) {
+  Tensor y = empty_picture(x, padded_shape(x, g));
+  x.device().fill_zero(y.raw(), y.bytes());
+  copy_inner(x, y, g, true);
+  return y;
+}
+
+// [O, C, kh, kw] to [O, kh, kw, C] or, with `back`, the other way.
+void permute_weights(const Tensor& w, const Tensor& filter, bool back) {
+  const int64_t in = w.dim(1), height = w.dim(2), width = w.dim(3);
+  const std::vector<int64_t> plain{in * height * width, width, 1, height * width};
+  const std::vector<int64_t> last{height * width * in, width * in, in, 1};
+  Kernels::StridedCopy copy;
+  copy.extents = {w.dim(0), height, width, in};
+  copy.strides_x = back ? last : plain;
+  copy.strides_y = back ? plain : last;
+  Tensor target = back ? w : filter;
+  w.kernels().strided_copy(copy, back ? filter : w, target);
+}
+
+// The weights as cuDNN takes them, kept with `w` until they change.
+Tensor filter_of(const Tensor& w, DType dtype) {
+  const Tensor rounded = cuda::converted(w, dtype);
+  const auto known = std::static_pointer_cast<cuda::DerivedWeights>(w.derived());
+  if (known && known->filter.defined() && known->filter.dtype() == dtype) return known->filter;
+  auto made = std::make_shared<cuda::DerivedWeights>(known ? *known : cuda::DerivedWeights{});
+  made->filter = Tensor::empty(w.device(), {w.dim(0), w.dim(2), w.dim(3), w.dim(1)}, dtype);
+  permute_weights(rounded, made->filter, false);
+  w.set_derived(made);
+  return made->filter;
+}
+
+}  // namespace
+
+struct CudaKernels::Convolutions {
+  explicit Convolutions(CudaDevice& device) : device(device) {
+    device.stream();
+    require(cudnnCreate(&handle), "making a handle");
+    require(cudnnSetStream(handle, device.stream()), "choosing the stream");
+  }
+  ~Convolutions() {
+    plans.clear();
+    cudnnDestroy(handle);
+  }
+
+  const Plan& plan(const ConvolutionShape& shape) {
+    auto& place = plans[shape];
+    if (!place) {
+      auto made = std::make_unique<Plan>(shape);
+      made->choose(handle, shape);
+      place = std::move(made);
+    }
+    return *place;
+  }
+
+  CudaDevice& device;
+  cudnnHandle_t handle = nullptr;
+  std::mutex mutex;
+  std::map<ConvolutionShape, std::unique_ptr<Plan>> plans;
+};
+
+CudaKernels::Convolutions& CudaKernels::convolutions() {
+  if (!convolutions_) convolutions_ = std::make_shared<Convolutions>(device_);
+  return *convolutions_;
+}
+
+Layout CudaKernels::preferred_layout(int64_t) const { return Layout::channels_last; }
+
+void CudaKernels::conv2d(const Tensor& x, const Tensor& w, const Tensor* bias, const Conv2dGeometry& geometry,
+                         const Conv2dEpilogue& epilogue, Tensor& y) {
+  if (y.layout() != Layout::channels_last ||
+      (epilogue.residual && epilogue.residual->layout() != y.layout())) {
+    Tensor last = empty_picture(y, y.shape());
+    Conv2dEpilogue same = epilogue;
+    const Tensor residual = epilogue.residual ? in_channels_last(*epilogue.residual) : Tensor();
+    if (epilogue.residual) same.residual = &residual;
+    conv2d(x, w, bias, geometry, same, last);
+    return reorder(last, y);
+  }
+  Tensor input = in_channels_last(x);
+  Conv2dGeometry g = geometry;
+  if (!symmetric(g)) {
+    input = padded(input, g);
+    g = {g.stride};
+  }
+  const Tensor filter = filter_of(w, x.dtype());
+  Convolutions& all = convolutions();
+  std::lock_guard lock(all.mutex);
+  const Plan& plan = all.plan(shape_of(Direction::forward, input, w.dim(2), w.dim(3), y, g));
+  const float one = 1.0f, zero = 0.0f;
+  device_.stream();
+  require(cudnnConvolutionForward(all.handle, &one, plan.x, input.raw(), plan.w, filter.raw(),
+                                  plan.convolution, static_cast<cudnnConvolutionFwdAlgo_t>(plan.algorithm),
+                                  device_.workspace(plan.workspace), plan.workspace, &zero, plan.y, y.raw()),
+          "conv2d");
+  cuda::finish_convolution(device_, bias, epilogue, y);
+}
+
+void CudaKernels::conv2d_backward_data(const Tensor& dy, const Tensor& w, const Conv2dGeometry& geometry,
+                                       Tensor& dx) {
+  if (dx.layout() != Layout::channels_last) {
+    Tensor last = empty_picture(dx, dx.shape());
+    conv2d_backward_data(dy, w, geometry, last);
+    return reorder(last, dx);
+  }
+  const Tensor gradient = in_channels_last(dy), filter = filter_of(w, dy.dtype());
+  Conv2dGeometry g = geometry;
+  Tensor target = dx;
+  if (!symmetric(g)) {
+    target = empty_picture(dx, padded_shape(dx, g));
+    g = {g.stride};
+  }
+  Convolutions& all = convolutions();
+  std::lock_guard lock(all.mutex);
+  const Plan& plan = all.plan(shape_of(Direction::backward_data, target, w.dim(2), w.dim(3), gradient, g));
+  const float one = 1.0f, zero = 0.0f;
+  device_.stream();
+  require(cudnnConvolutionBackwardData(
+              all.handle, &one, plan.w, filter.raw(), plan.y, gradient.raw(), plan.convolution,
+              static_cast<cudnnConvolutionBwdDataAlgo_t>(plan.algorithm), device_.workspace(plan.workspace),
+              plan.workspace, &zero, plan.x, target.raw()),
+          "conv2d_backward_data");
+  if (!symmetric(geometry)) copy_inner(dx, target, geometry, false);
+}
+
+void CudaKernels::conv2d_backward_weights(const Tensor& x, const Tensor& dy, const Conv2dGeometry& geometry,
+                                          Tensor& dw, Tensor* dbias) {
+  Tensor input = in_channels_last(x);
+  const Tensor gradient = in_channels_last(dy);
+  Conv2dGeometry g = geometry;
+  if (!symmetric(g)) {
+    input = padded(input, g);
+    g = {g.stride};
+  }
+  Tensor filter = Tensor::empty(dw.device(), {dw.dim(0), dw.dim(2), dw.dim(3), dw.dim(1)}, x.dtype());
+  {
+    Convolutions& all = convolutions();
+    std::lock_guard lock(all.mutex);
+    const Plan& plan =
+        all.plan(shape_of(Direction::backward_weights, input, dw.dim(2), dw.dim(3), gradient, g));
+    const float one = 1.0f, zero = 0.0f;
+    device_.stream();
+    require(cudnnConvolutionBackwardFilter(
+                all.handle, &one, plan.x, input.raw(), plan.y, gradient.raw(), plan.convolution,
+                static_cast<cudnnConvolutionBwdFilterAlgo_t>(plan.algorithm),
+                device_.workspace(plan.workspace), plan.workspace, &zero, plan.w, filter.raw()),
+            "conv2d_backward_weights");
+  }
+  permute_weights(dw, filter.to(dw.dtype()), true);
+  if (dbias) cuda::sum_pixels(device_, gradient, *dbias);
+}
+
+}  // namespace dalle1

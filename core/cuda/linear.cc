@@ -1,0 +1,79 @@
+#include "core/cuda/converted.h"
+#include "core/cuda/products.h"
+
+namespace dalle1 {
+namespace {
+
+int64_t leading(const Tensor& x) {
+  int64_t batch = 1;
+  for (int axis = 0; axis + 2 < x.rank(); ++axis) batch *= x.dim(axis);
+  return batch;
+}
+
+// bf16 as soon as one operand is: the other is then rounded.
+DType operand_type(const Tensor& a, const Tensor& b) {
+  for (const Tensor* x : {&a, &b})
+    check(x->dtype() == DType::f32 || x->dtype() == DType::bf16, ErrorKind::internal,
+          "a CUDA product of a tensor of {}", name_of(x->dtype()));
+  return a.dtype() == DType::bf16 || b.dtype() == DType::bf16 ? DType::bf16 : DType::f32;
+}
+
+void multiply(CudaKernels::Products& products, CudaKernels::Products::Shape shape, const Tensor& a,
+              const Tensor& b, const Tensor* bias, Tensor& y) {
+  shape.operands = operand_type(a, b);
+  shape.result = y.dtype();
+  shape.bias = bias != nullptr;
+  const Tensor left = cuda::converted(a, shape.operands), right = cuda::converted(b, shape.operands);
+  // An f32 product has no bf16 result: it is rounded afterwards.
+  if (shape.operands == DType::f32 && y.dtype() != DType::f32) {
+    check(!shape.accumulate, ErrorKind::internal, "an f32 product added to a tensor of {}",
+          name_of(y.dtype()));
+    Tensor whole = Tensor::empty(y.device(), y.shape());
+    multiply(products, shape, left, right, bias, whole);
+    return y.kernels().cast(whole, y);
+  }
+  const Tensor offset = bias ? cuda::converted(*bias, y.dtype()) : Tensor();
+  products.run(shape, left.raw(), right.raw(), bias ? offset.raw() : nullptr, y.raw());
+}
+
+}  // namespace
+
+CudaKernels::CudaKernels(CudaDevice& device) : device_(device) {}
+CudaKernels::~CudaKernels() = default;
+
+CudaKernels::Products& CudaKernels::products() {
+  if (!products_) products_ = std::make_shared<Products>(device_);
+  return *products_;
+}
+
+void CudaKernels::linear(const Tensor& x, const Tensor& w, const Tensor* bias, Tensor& y) {
+  if (y.numel() == 0) return;
+  Products::Shape shape;
+  shape.n = w.dim(0);
+  shape.k = w.dim(1);
+  shape.m = y.numel() / shape.n;
+  shape.transpose_b = true;
+  multiply(products(), shape, x, w, bias, y);
+}
+
+void CudaKernels::matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b,
+                         bool accumulate, Tensor& y) {
+  if (y.numel() == 0) return;
+  Products::Shape shape;
+  shape.batch = leading(y);
+  shape.a_batch = leading(a);
+  shape.b_batch = leading(b);
+  shape.m = y.dim(-2);
+  shape.n = y.dim(-1);
+  shape.k = a.dim(transpose_a ? -2 : -1);
+  shape.transpose_a = transpose_a;
+  shape.transpose_b = transpose_b;
+  shape.accumulate = accumulate;
+  if (shape.k == 0) {
+    if (!accumulate) device_.fill_zero(y.raw(), y.bytes());
+    return;
+  }
+  multiply(products(), shape, a, b, nullptr, y);
+}
+
+}  // namespace dalle1

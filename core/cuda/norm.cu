@@ -1,0 +1,112 @@
+// Layer normalisation (Ba et al. 2016): one block per row, then columns for the gradients of the parameters.
+#include "core/cuda/reduce.cuh"
+
+namespace dalle1 {
+namespace {
+
+using namespace cuda;
+
+/// A row in groups of four, shared out over the threads of a block.
+template <typename Body>
+__device__ void for_groups(int64_t width, const Body& body) {
+  for (int64_t i = threadIdx.x * kGroup; i < width; i += int64_t{blockDim.x} * kGroup) body(i);
+}
+
+/// The sum of term(value, index) over a row.
+template <typename Term>
+__device__ float row_sum(int64_t width, const Numbers& row, bool whole, const Term& term) {
+  float sum = 0.0f;
+  for_groups(width, [&](int64_t i) {
+    const Group x = row.load(i, width, whole);
+#pragma unroll
+    for (int k = 0; k < kGroup; ++k)
+      if (i + k < width) sum += term(x.values[k], i + k);
+  });
+  return block_sum(sum);
+}
+
+__global__ void layer_norm_kernel(Numbers x, Numbers w, Numbers b, int64_t width, float epsilon, Numbers y,
+                                  float* means, float* rstds, bool whole) {
+  const int64_t row = blockIdx.x;
+  const Numbers in = x.from(row * width), out = y.from(row * width);
+  const float m = row_sum(width, in, whole, [](float value, int64_t) { return value; }) / width;
+  const float variance =
+      row_sum(width, in, whole, [m](float value, int64_t) { return (value - m) * (value - m); }) / width;
+  const float r = 1.0f / sqrtf(variance + epsilon);
+  for_groups(width, [&](int64_t i) {
+    Group group = in.load(i, width, whole);
+    const Group weight = w.load(i, width, whole), bias = b.load(i, width, whole);
+#pragma unroll
+    for (int k = 0; k < kGroup; ++k)
+      group.values[k] = (group.values[k] - m) * r * weight.values[k] + bias.values[k];
+    out.store(i, width, whole, group);
+  });
+  if (threadIdx.x == 0) {
+    means[row] = m;
+    rstds[row] = r;
+  }
+}
+
+__global__ void layer_norm_backward_kernel(Numbers x, Numbers w, const float* means, const float* rstds,
+                                           Numbers dy, int64_t width, Numbers dx, bool whole) {
+  const int64_t row = blockIdx.x;
+  const Numbers in = x.from(row * width), gradient = dy.from(row * width), out = dx.from(row * width);
+  const float m = means[row], r = rstds[row];
+  const float sum = row_sum(width, gradient, whole, [&](float g, int64_t i) { return g * w[i]; }) / width;
+  const float dot =
+      row_sum(width, gradient, whole, [&](float g, int64_t i) { return g * w[i] * (in[i] - m) * r; }) / width;
+  for_groups(width, [&](int64_t i) {
+    const Group value = in.load(i, width, whole), weight = w.load(i, width, whole);
+    Group g = gradient.load(i, width, whole);
+#pragma unroll
+    for (int k = 0; k < kGroup; ++k)
+      g.values[k] = r * (g.values[k] * weight.values[k] - sum - (value.values[k] - m) * r * dot);
+    out.store(i, width, whole, g);
+  });
+}
+
+struct WeightGradient {
+  Numbers x, dy;
+  const float *means, *rstds;
+  int64_t width;
+  __device__ float operator()(int64_t row, int64_t column) const {
+    const int64_t i = row * width + column;
+    return dy[i] * (x[i] - means[row]) * rstds[row];
+  }
+};
+
+struct BiasGradient {
+  Numbers dy;
+  int64_t width;
+  __device__ float operator()(int64_t row, int64_t column) const { return dy[row * width + column]; }
+};
+
+}  // namespace
+
+void CudaKernels::layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, float epsilon, Tensor& y,
+                             Tensor& mean, Tensor& rstd) {
+  const int64_t width = w.numel(), rows = x.numel() / width;
+  if (rows == 0) return;
+  const Numbers in = numbers(x), weight = numbers(w), bias = numbers(b), out = numbers(y);
+  layer_norm_kernel<<<static_cast<unsigned>(rows), kThreads, 0, device_.stream()>>>(
+      in, weight, bias, width, epsilon, out, mean.floats(), rstd.floats(),
+      whole_groups(width, in, weight, bias, out));
+  launched("layer_norm");
+}
+
+void CudaKernels::layer_norm_backward(const Tensor& x, const Tensor& w, const Tensor& mean,
+                                      const Tensor& rstd, const Tensor& dy, Tensor& dx, Tensor& dw,
+                                      Tensor& db) {
+  const int64_t width = w.numel(), rows = x.numel() / width;
+  const Numbers in = numbers(x), weight = numbers(w), gradient = numbers(dy), out = numbers(dx);
+  if (rows > 0) {
+    layer_norm_backward_kernel<<<static_cast<unsigned>(rows), kThreads, 0, device_.stream()>>>(
+        in, weight, mean.floats(), rstd.floats(), gradient, width, out,
+        whole_groups(width, in, weight, gradient, out));
+    launched("layer_norm_backward");
+  }
+  sum_columns(device_, WeightGradient{in, gradient, mean.floats(), rstd.floats(), width}, rows, width, dw);
+  sum_columns(device_, BiasGradient{gradient, width}, rows, width, db);
+}
+
+}  // namespace dalle1

@@ -1,0 +1,342 @@
+// What only a GPU can show: agreement with the CPU kernels beyond the op table, equal bits on a second run,
+// and a token loop that neither takes memory from the driver nor waits more than once a step. Where there is
+// no GPU the checks are counted as skipped.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <functional>
+
+#include "core/cuda/activity.h"
+#include "core/ops/kernels.h"
+#include "core/random/philox.h"
+
+namespace dalle1::test {
+namespace {
+
+using Values = std::vector<float>;
+
+Values random_values(int64_t count, uint32_t index) {
+  RandomStream random(5, Stream::test, index);
+  Values values(count);
+  for (float& value : values) value = 2.0f * random.uniform() - 1.0f;
+  return values;
+}
+
+Tensor random_tensor(Device& device, const Shape& shape, uint32_t index, DType dtype = DType::f32) {
+  return Tensor::from(device, shape, random_values(shape.numel(), index)).to(dtype);
+}
+
+Values plain_values(const Tensor& x) {
+  if (x.layout() == Layout::plain) return x.to_floats();
+  Tensor y = Tensor::empty(x.device(), x.shape(), x.dtype());
+  x.kernels().reorder(x, y);
+  return y.to_floats();
+}
+
+void append(Values& values, const Tensor& x) {
+  const Values more = plain_values(x);
+  values.insert(values.end(), more.begin(), more.end());
+}
+
+double relative_error(const Values& found, const Values& expected) {
+  if (found.size() != expected.size()) return INFINITY;
+  double difference = 0, norm = 0;
+  for (size_t i = 0; i < found.size(); ++i) {
+    if (!std::isfinite(found[i])) return INFINITY;
+    difference += std::pow(double{found[i]} - expected[i], 2);
+    norm += std::pow(double{expected[i]}, 2);
+  }
+  return std::sqrt(difference) / std::max(std::sqrt(norm), 1e-12);
+}
+
+using Work = std::function<Values(Device&, DType)>;
+
+// f32 against the CPU, bf16 against it to 1e-2, and each against its own second run, bit for bit.
+void check_against_cpu(Device& cuda, const Work& work, bool with_bf16 = true) {
+  const auto cpu = make_cpu_device(2);
+  const Values expected = work(*cpu, DType::f32), found = work(cuda, DType::f32);
+  CHECK(relative_error(found, expected) < 1e-5);
+  CHECK(found == work(cuda, DType::f32));
+  if (!with_bf16) return;
+  const Values rounded = work(cuda, DType::bf16);
+  CHECK(relative_error(rounded, expected) < 1e-2);
+  CHECK(rounded == work(cuda, DType::bf16));
+}
+
+std::vector<AttentionPattern> patterns() {
+  std::vector<AttentionPattern> all{AttentionPattern::full(45), AttentionPattern::causal(70)};
+  for (const PatternKind kind :
+       {PatternKind::dense, PatternKind::row, PatternKind::column, PatternKind::conv}) {
+    AttentionPattern& pattern = all.emplace_back();
+    pattern.kind = kind;
+    pattern.text = 21;
+    pattern.grid = 8;
+    pattern.kernel = kind == PatternKind::conv ? 5 : 0;
+  }
+  return all;
+}
+
+Values attention_work(Device& device, DType dtype, const AttentionPattern& pattern, int64_t size) {
+  const Shape shape{2, pattern.length(), 3, size};
+  const Tensor q = random_tensor(device, shape, 1, dtype), k = random_tensor(device, shape, 2, dtype),
+               v = random_tensor(device, shape, 3, dtype), dy = random_tensor(device, shape, 4, dtype);
+  Tensor y = Tensor::empty(device, shape, dtype), logsumexp = Tensor::empty(device, {2, 3, shape[1]});
+  Kernels::AttentionGradients gradients{Tensor::empty(device, shape, dtype),
+                                        Tensor::empty(device, shape, dtype),
+                                        Tensor::empty(device, shape, dtype)};
+  device.kernels().attention(q, k, v, pattern, 0.3f, y, logsumexp);
+  device.kernels().attention_backward(q, k, v, y, logsumexp, dy, pattern, 0.3f, gradients);
+  Values values;
+  for (const Tensor& x : {y, logsumexp, gradients.dq, gradients.dk, gradients.dv}) append(values, x);
+  return values;
+}
+
+Values cached_work(Device& device, DType dtype, int64_t candidates, int64_t size) {
+  const int64_t heads = 3, prefix = 70, slots = 40;
+  const Tensor q = random_tensor(device, {candidates, heads, size}, 1, dtype);
+  const Tensor prefix_keys = random_tensor(device, {heads, prefix, size}, 2, dtype);
+  const Tensor prefix_values = random_tensor(device, {heads, prefix, size}, 3, dtype);
+  Tensor keys = random_tensor(device, {candidates, heads, slots, size}, 4, dtype);
+  const Tensor values = random_tensor(device, {candidates, heads, slots, size}, 5, dtype);
+  device.kernels().cache_store(random_tensor(device, {candidates, heads, size}, 6, dtype), 7, keys);
+  const std::vector<KeyRange> ranges{{0, 21}, {33, 64}};
+  std::vector<int32_t> visible;
+  for (int32_t slot = 39; slot >= 2; slot -= 1) visible.push_back(slot);
+  CachedAttention cache{&prefix_keys, &prefix_values, ranges, &keys, &values, visible};
+  Values result;
+  Tensor y = Tensor::empty(device, q.shape(), dtype);
+  device.kernels().cached_attention(q, cache, 0.3f, y);
+  append(result, y);
+  cache.prefix = {};
+  device.kernels().cached_attention(q, cache, 0.3f, y);
+  append(result, y);
+  cache.prefix = ranges;
+  cache.slots = {};
+  device.kernels().cached_attention(q, cache, 0.3f, y);
+  append(result, y);
+  return result;
+}
+
+Values convolution_work(Device& device, DType dtype, const Conv2dGeometry& geometry, int64_t in,
+                        int64_t kernel) {
+  Kernels& kernels = device.kernels();
+  const int64_t out = 24, side = 13, batch = 2;
+  const auto extent = [&](int before, int after) {
+    return (side + before + after - kernel) / geometry.stride + 1;
+  };
+  const Shape shape{batch, out, extent(geometry.pad_top, geometry.pad_bottom),
+                    extent(geometry.pad_left, geometry.pad_right)};
+  const auto picture = [&](const Shape& s, uint32_t index) {
+    const Tensor plain = random_tensor(device, s, index, dtype);
+    Tensor preferred = Tensor::empty(device, s, dtype, kernels.preferred_layout(s[1]));
+    kernels.reorder(plain, preferred);
+    return preferred;
+  };
+  const Tensor x = picture({batch, in, side, side}, 1), residual = picture(shape, 2), dy = picture(shape, 3);
+  const Tensor w = random_tensor(device, {out, in, kernel, kernel}, 4),
+               bias = random_tensor(device, {out}, 5);
+  Tensor y = Tensor::empty(device, shape, dtype, dy.layout()),
+         dx = Tensor::empty(device, x.shape(), dtype, x.layout());
+  Tensor dw = Tensor::empty(device, w.shape()), dbias = Tensor::empty(device, bias.shape());
+  kernels.conv2d(x, w, &bias, geometry, {&residual, 0.5f, true}, y);
+  kernels.conv2d_backward_data(dy, w, geometry, dx);
+  kernels.conv2d_backward_weights(x, dy, geometry, dw, &dbias);
+  Values values;
+  for (const Tensor& t : {y, dx, dw, dbias}) append(values, t);
+  return values;
+}
+
+struct Drawn {
+  std::vector<int64_t> tokens;
+  Values log_probs;
+};
+
+Drawn draw(Device& device, const SamplingRule& rule) {
+  const int64_t rows = 40, classes = 1500;
+  Values logits = random_values(rows * classes, 1);
+  for (float& logit : logits) logit *= 6.0f;
+  std::vector<uint32_t> candidates(rows);
+  for (int64_t i = 0; i < rows; ++i) candidates[i] = static_cast<uint32_t>(3 * i);
+  Drawn drawn{std::vector<int64_t>(rows), Values(rows)};
+  device.kernels().sample(Tensor::from(device, {rows, classes}, logits), rule, 11, candidates, 77,
+                          drawn.tokens, drawn.log_probs);
+  return drawn;
+}
+
+void check_sampling(Device& cuda) {
+  const auto cpu = make_cpu_device(2);
+  for (const SamplingRule rule :
+       {SamplingRule{0.0f}, SamplingRule{1.0f}, SamplingRule{0.7f, 30}, SamplingRule{1.2f, 0, 0.8f},
+        SamplingRule{1.0f, 200, 0.5f}, SamplingRule{1.0f, 1}}) {
+    const Drawn found = draw(cuda, rule), expected = draw(*cpu, rule);
+    CHECK(found.tokens == expected.tokens);
+    CHECK(relative_error(found.log_probs, expected.log_probs) < 1e-5);
+  }
+  const Values bad{0.0f, NAN, 1.0f};
+  std::vector<int64_t> token(1);
+  Values log_prob(1);
+  const std::vector<uint32_t> candidate{4};
+  CHECK_THROWS_WITH_AS(
+      cuda.kernels().sample(Tensor::from(cuda, {1, 3}, bad), {}, 1, candidate, 9, token, log_prob),
+      "the transformer gave a logit that is not finite at image position 9, candidate 4", Error);
+}
+
+// Kernels that add in the CPU's order, or not at all, give its bits.
+Values exact_work(Device& device, DType) {
+  Kernels& kernels = device.kernels();
+  Tensor noise = Tensor::empty(device, {7, 129}), copied = Tensor::zeros(device, {129, 7});
+  kernels.uniform(3, Stream::test, 5, 6, noise);
+  kernels.strided_copy({{129, 7}, {1, 129}, {7, 1}}, noise, copied);
+  std::vector<int64_t> numbers(600);
+  for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<int64_t>(i * i % 31);
+  const Tensor ids = Tensor::from(device, {600}, numbers);
+  Tensor rows = Tensor::empty(device, {600, 33}), table = random_tensor(device, {31, 33}, 8);
+  kernels.embedding(ids, table, rows);
+  kernels.embedding_backward(ids, random_tensor(device, {600, 33}, 9), table);
+  Values values;
+  for (const Tensor& x : {noise, copied, rows, table}) append(values, x);
+  return values;
+}
+
+void check_memory(Device& cuda) {
+  const size_t before = cuda.memory_use().in_use;
+  try {
+    Tensor::empty(cuda, {int64_t{1} << 44});
+    FAIL("64 TiB were granted");
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::memory);
+    CHECK(std::string(error.what()).find("70368744177664 bytes needed") != std::string::npos);
+  }
+  CHECK(cuda.memory_use().in_use == before);
+  { const Tensor x = Tensor::empty(cuda, {12345}); }
+  const int64_t allocations = cuda_activity(cuda).driver_allocations;
+  { const Tensor x = Tensor::empty(cuda, {12345}); }
+  CHECK(cuda_activity(cuda).driver_allocations == allocations);
+  const Values large = random_values(10 << 20, 1);  // more than both pinned buffers hold
+  CHECK(Tensor::from(cuda, {10 << 20}, large).to_floats() == large);
+}
+
+void check_faults(Device& cuda) {
+  const std::vector<int64_t> wrong{2, -7, 1};
+  const Tensor table = random_tensor(cuda, {5, 8}, 1);
+  Tensor y = Tensor::empty(cuda, {3, 8});
+  cuda.kernels().embedding(Tensor::from(cuda, {3}, wrong), table, y);
+  CHECK_THROWS_WITH_AS(cuda.synchronize(), "embedding: id -7 is outside its table", Error);
+  cuda.synchronize();  // reported once
+}
+
+// A decoding step in small: after the first steps nothing comes from the driver, and the host waits once.
+void check_token_loop(Device& cuda) {
+  constexpr int64_t kCandidates = 33, kHeads = 2, kSize = 16, kWidth = kHeads * kSize, kClasses = 50,
+                    kSlots = 40;
+  Kernels& kernels = cuda.kernels();
+  const Tensor table = random_tensor(cuda, {kClasses, kWidth}, 1),
+               w = random_tensor(cuda, {kWidth, kWidth}, 2),
+               head = random_tensor(cuda, {kClasses, kWidth}, 3), ones = Tensor::full(cuda, {kWidth}, 1.0f),
+               zeros = Tensor::zeros(cuda, {kWidth}), prefix = random_tensor(cuda, {kHeads, 5, kSize}, 4);
+  Tensor keys = Tensor::zeros(cuda, {kCandidates, kHeads, kSlots, kSize}), values = keys.clone();
+  std::vector<uint32_t> candidates(kCandidates);
+  std::vector<int64_t> tokens(kCandidates, 1);
+  Values log_probs(kCandidates);
+  std::vector<int32_t> slots;
+  const std::vector<KeyRange> ranges{{0, 5}};
+  CudaActivity warm;
+  constexpr int kWarmSteps = 3;
+  for (int step = 0; step < kSlots; ++step) {
+    if (step == kWarmSteps) warm = cuda_activity(cuda);
+    const Tensor ids = Tensor::from(cuda, {kCandidates}, tokens);
+    Tensor x = Tensor::empty(cuda, {kCandidates, kWidth}), y = x.clone(),
+           logits = Tensor::empty(cuda, {kCandidates, kClasses});
+    Tensor mean = Tensor::empty(cuda, {kCandidates}), rstd = Tensor::empty(cuda, {kCandidates});
+    kernels.embedding(ids, table, x);
+    kernels.layer_norm(x, ones, zeros, 1e-5f, y, mean, rstd);
+    kernels.linear(y, w, &zeros, x);
+    const Tensor q = x.view({kCandidates, kHeads, kSize});
+    Tensor attended = Tensor::empty(cuda, q.shape());
+    kernels.cache_store(q, step, keys);
+    kernels.cache_store(q, step, values);
+    slots.push_back(step);
+    kernels.cached_attention(q, {&prefix, &prefix, ranges, &keys, &values, slots}, 0.25f, attended);
+    Tensor flat = attended.view(x.shape());
+    kernels.unary(Unary::gelu, flat, y);
+    kernels.binary(Binary::add, x, y, y);
+    kernels.linear(y, head, nullptr, logits);
+    kernels.sample(logits, {}, 1, candidates, static_cast<uint32_t>(step), tokens, log_probs);
+  }
+  const CudaActivity now = cuda_activity(cuda);
+  const int64_t steps = kSlots - kWarmSteps;
+  CHECK(now.driver_allocations == warm.driver_allocations);
+  CHECK(now.waits - warm.waits == steps);
+  CHECK(now.downloads - warm.downloads == steps);
+  CHECK(now.uploads - warm.uploads <= 2 * steps);  // the tokens, and what the step sees
+}
+
+struct CudaCheck {
+  std::string name;
+  std::function<void(Device&)> run;
+};
+
+std::vector<CudaCheck> cuda_checks() {
+  std::vector<CudaCheck> all{{"memory", check_memory},
+                             {"faults", check_faults},
+                             {"sampling", check_sampling},
+                             {"token loop", check_token_loop},
+                             {"exact", [](Device& cuda) {
+                                const auto cpu = make_cpu_device(2);
+                                CHECK(exact_work(cuda, DType::f32) == exact_work(*cpu, DType::f32));
+                              }}};
+  for (const AttentionPattern& pattern : patterns())
+    for (const int64_t size : {5, 16, 64})
+      all.push_back({name_of(pattern), [=](Device& cuda) {
+                       check_against_cpu(cuda, [=](Device& device, DType dtype) {
+                         return attention_work(device, dtype, pattern, size);
+                       });
+                     }});
+  for (const int64_t candidates : {1, 5, 40})
+    for (const int64_t size : {5, 16, 64, 128})
+      all.push_back({"cached attention", [=](Device& cuda) {
+                       check_against_cpu(cuda, [=](Device& device, DType dtype) {
+                         return cached_work(device, dtype, candidates, size);
+                       });
+                     }});
+  for (const Conv2dGeometry& geometry :
+       {Conv2dGeometry{}, Conv2dGeometry{1, 1, 1, 1, 1}, Conv2dGeometry{2, 0, 0, 1, 1}})
+    for (const int64_t in : {3, 16})
+      for (const int64_t kernel : {1, 3})
+        all.push_back({"convolution", [=](Device& cuda) {
+                         check_against_cpu(cuda, [=](Device& device, DType dtype) {
+                           return convolution_work(device, dtype, geometry, in, kernel);
+                         });
+                       }});
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("CUDA: checks that need a GPU") {
+  const auto checks = cuda_checks();
+  if (cuda_device_count() == 0) {
+    MESSAGE("skipped: " << checks.size() << " CUDA checks, no usable GPU");
+    return;
+  }
+  const auto cuda = make_cuda_device(0);
+  for (const CudaCheck& check : checks) {
+    CAPTURE(check.name);
+    check.run(*cuda);
+  }
+}
+
+TEST_CASE("CUDA: a device that is not there is refused with one line, and auto takes the CPU") {
+  const int count = cuda_device_count();
+  try {
+    make_cuda_device(count);
+    FAIL("a device beyond the last was made");
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::device);
+    CHECK(error.exit_code() == 6);
+    CHECK(std::string(error.what()).find('\n') == std::string::npos);
+  }
+  if (count == 0) CHECK(make_device("auto")->is_cpu());
+}
+
+}  // namespace dalle1::test
