@@ -195,11 +195,11 @@ TEST_CASE("a stopped and resumed training has the bits of an uninterrupted one")
 
 TEST_CASE("vector quantisation learns simple pictures, and Gumbel-softmax goes on from there") {
   test::ScratchDir scratch;
-  const auto vq = run_in(scratch / "vq", training_file("vq", 120)).rows;
+  const auto vq = run_in(scratch / "vq", training_file("vq", 150)).rows;
   CHECK(vq.back().at("psnr").get<double>() > 18.0);
   CHECK(vq.back().at("ssim").get<double>() > 0.5);
   CHECK(vq.back().at("codes_used").get<int64_t>() > 32);
-  CHECK(std::filesystem::exists(scratch / "vq/sheets/step-000120.png"));
+  CHECK(std::filesystem::exists(scratch / "vq/sheets/step-000150.png"));
 
   auto file = training_file("gumbel", 30);
   file["train"]["learning_rate"] = 3e-4;
