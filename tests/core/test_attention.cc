@@ -6,6 +6,7 @@
 #include <random>
 
 #include "core/cpu/attention_plan.h"
+#include "core/cpu/cached_attention_kernels.h"
 #include "core/ops/kernels.h"
 
 namespace dalle1 {
@@ -343,6 +344,40 @@ TEST_CASE(
       CHECK(std::equal(alone.begin(), alone.end(), all.begin() + n * row));
     }
   }
+}
+
+TEST_CASE("cached attention has the same bits on both instruction sets") {
+  if (!cpu::supports(cpu::Isa::avx512)) {
+    MESSAGE("skipped: this processor has no AVX-512");
+    return;
+  }
+  const CachedCase c = {19, 1, 21, 9, 20, {{0, 21}}, {4, 8, 0, 1}};
+  const CachedInputs in(c);
+  const cpu::PrefixRange range{0, 21};
+  const auto run_isa = [&](cpu::Isa isa) {
+    const auto& kernels = cpu::cached_attention_kernels(isa);
+    std::vector<float> y(c.candidates * c.size), scratch(kernels.scratch(25, static_cast<int32_t>(c.size)));
+    cpu::CachedAttentionBlock block;
+    block.count = static_cast<int32_t>(c.candidates);
+    block.size = static_cast<int32_t>(c.size);
+    block.row_stride = c.size;
+    block.q = in.q.data();
+    block.y = y.data();
+    block.scale = 0.3f;
+    block.prefix_keys = in.prefix_keys.data();
+    block.prefix_values = in.prefix_values.data();
+    block.prefix = &range;
+    block.prefix_ranges = 1;
+    block.prefix_rows = range.end;
+    block.keys = in.keys.data();
+    block.values = in.values.data();
+    block.store_stride = c.slots * c.size;
+    block.slots = c.visible.data();
+    block.slot_count = static_cast<int32_t>(c.visible.size());
+    kernels.run(block, scratch.data());
+    return y;
+  };
+  CHECK(run_isa(cpu::Isa::avx2) == run_isa(cpu::Isa::avx512));
 }
 
 TEST_CASE("a stored row lands in its slot of every candidate and head") {
