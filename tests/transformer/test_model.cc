@@ -5,6 +5,7 @@
 #include "core/ops/linear.h"
 #include "core/ops/softmax.h"
 #include "tests/transformer/small_models.h"
+#include "transformer/attention_probe.h"
 
 namespace dalle1::test {
 namespace {
@@ -182,6 +183,30 @@ TEST_CASE("fewer text slots are the same model with a shorter text") {
   CHECK(all.image == real.image);
   // Targets 2 | padding 22 (counted as the first) and padding 21 (first) | padding 22 (not counted).
   CHECK(all.text != doctest::Approx(real.text));
+}
+
+TEST_CASE("the probe shows probabilities of what the pattern sees, and of nothing else") {
+  auto device = make_cpu_device(1);
+  Context context(*device);
+  const TransformerConfig config = small_config("paper", 4);
+  const Transformer model = small_model(*device, config);
+  const TokenBatch batch = small_batch(*device, config, 1);
+  for (int layer = 0; layer < config.layers; ++layer) {
+    const auto weights = probe_attention(context, model, batch, layer, 1, 9);
+    const AttentionPattern pattern = layer_pattern(config, layer, config.text_length);
+    double sum = 0;
+    for (float weight : weights.text) {
+      CHECK(weight > 0);
+      sum += weight;
+    }
+    for (int32_t cell = 0; cell < config.cells(); ++cell) {
+      CHECK((weights.image[cell] > 0) == pattern.sees(config.text_length + 9, config.text_length + cell));
+      sum += weights.image[cell];
+    }
+    CHECK(sum == doctest::Approx(1));
+  }
+  CHECK_THROWS_WITH_AS(probe_attention(context, model, batch, 4, 0, 0), doctest::Contains("layers 0 to 3"),
+                       Error);
 }
 
 TEST_CASE("captions fill the text slots and say by how much they do not fit") {
