@@ -193,6 +193,7 @@ void CpuKernels::conv2d_backward_data(const Tensor& dy, const Tensor& w, const C
   if (dx.layout() != Layout::plain) reorder(dx_plain, dx);
 }
 
+// oneDNN adds the pictures' parts thread by thread, so here alone bits may depend on the number of threads.
 void CpuKernels::conv2d_backward_weights(const Tensor& x, const Tensor& dy, const Conv2dGeometry& geometry,
                                          Tensor& dw, Tensor* dbias) {
   const ThreadScope scope(threads_);
