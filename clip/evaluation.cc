@@ -4,8 +4,8 @@
 #include <map>
 #include <unordered_map>
 
+#include "clip/features.h"
 #include "clip/preprocess.h"
-#include "core/ops/movement.h"
 #include "core/ops/reduce.h"
 
 namespace dalle1::clip {
@@ -40,28 +40,6 @@ std::vector<HeldOutPair> read_held_out(const PairSource& source, int64_t count, 
     pairs.push_back({fit_to_resolution(decode_image(pair.encoded, pair.key), resolution), pair.caption});
   }
   return pairs;
-}
-
-Tensor image_features(Clip& clip, Device& device, std::span<const Image> pictures, int64_t at_once) {
-  Context context(device);
-  std::vector<Tensor> parts;
-  for (size_t begin = 0; begin < pictures.size(); begin += static_cast<size_t>(at_once)) {
-    const auto part = pictures.subspan(begin, std::min<size_t>(at_once, pictures.size() - begin));
-    parts.push_back(clip.encode_images(context, preprocess(device, clip.config(), part)));
-  }
-  return ops::concat(context, parts, 0);
-}
-
-Tensor text_features(const Clip& clip, Device& device, const text::Tokenizer& tokenizer,
-                     std::span<const std::string> texts, int64_t at_once) {
-  Context context(device);
-  std::vector<Tensor> parts;
-  for (size_t begin = 0; begin < texts.size(); begin += static_cast<size_t>(at_once)) {
-    const auto part = texts.subspan(begin, std::min<size_t>(at_once, texts.size() - begin));
-    const auto ids = tokenize(device, clip.config(), tokenizer, part, /*truncate=*/true);
-    parts.push_back(clip.encode_texts(context, without_padding(ids)));
-  }
-  return ops::concat(context, parts, 0);
 }
 
 Evaluation::Evaluation(std::vector<HeldOutPair> pairs, const WordClasses& classes,
@@ -115,7 +93,7 @@ void Evaluation::answer(const std::vector<Question>& questions, const std::strin
       if (places.emplace(caption, texts.size()).second) texts.push_back(caption);
     }
   }
-  const auto features = normalised(text_features(clip, device, tokenizer, texts));
+  const auto features = normalised(text_features(clip, device, tokenizer, texts, /*truncate=*/true));
   const int64_t width = clip.config().embed_dim;
   std::map<std::string, Share> shares;
   for (const Question& question : questions) {
@@ -141,7 +119,7 @@ nlohmann::json Evaluation::run(Clip& clip, Device& device, const text::Tokenizer
     captions.push_back(pair.caption);
   }
   const Tensor images = image_features(clip, device, pictures);
-  recall(images, text_features(clip, device, tokenizer, captions), row);
+  recall(images, text_features(clip, device, tokenizer, captions, /*truncate=*/true), row);
   const auto normal = normalised(images);
   answer(near_misses_, "near_miss", normal, clip, device, tokenizer, row);
   answer(choices_, "zero_shot", normal, clip, device, tokenizer, row);

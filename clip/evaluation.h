@@ -22,11 +22,6 @@ struct HeldOutPair {
 /// `count` pairs spread evenly over the source, in its order.
 std::vector<HeldOutPair> read_held_out(const PairSource& source, int64_t count, int64_t resolution);
 
-/// Features [N, embed_dim] on the host side of the model, `at_once` at a time, which bounds memory.
-Tensor image_features(Clip& clip, Device& device, std::span<const Image> pictures, int64_t at_once = 32);
-Tensor text_features(const Clip& clip, Device& device, const text::Tokenizer& tokenizer,
-                     std::span<const std::string> texts, int64_t at_once = 64);
-
 /// Shares, as a flat object. Texts that agree with the right one (ContentWords) never count against it.
 ///   recall_1, recall_5            the right caption of a picture among `group`
 ///   picture_recall_1, .._5        the right picture of a caption among `group`

@@ -55,6 +55,7 @@ Tensor without_padding(const Tensor& ids) {
   for (int64_t i = 0; i < batch * length; ++i) {
     if (values[i] != 0) used = std::max(used, i % length + 1);
   }
+  used = std::min((used + 7) / 8 * 8, length);
   std::vector<int64_t> kept;
   for (int64_t b = 0; b < batch; ++b)
     kept.insert(kept.end(), values.begin() + b * length, values.begin() + b * length + used);

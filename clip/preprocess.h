@@ -26,7 +26,8 @@ Tensor normalise(Device& device, const ClipConfig& config, std::span<const Image
 Tensor tokenize(Device& device, const ClipConfig& config, const text::Tokenizer& tokenizer,
                 std::span<const std::string> texts, bool truncate);
 
-/// Ids [B, T] cut after the last column in which a text has something: the features stay the same.
+/// Ids [B, T] cut where no text has anything more, at a multiple of 8 so that few sizes occur: the features
+/// stay the same.
 Tensor without_padding(const Tensor& ids);
 
 }  // namespace dalle1::clip

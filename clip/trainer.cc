@@ -13,7 +13,7 @@ namespace dalle1::clip {
 namespace {
 
 constexpr float kLargestScale = 100.0f;
-constexpr int64_t kLengthGroups = 4;
+constexpr int64_t kTextsTogether = 64;
 
 template <typename T>
 void read_field(const nlohmann::json& train, const char* name, T& value) {
@@ -77,24 +77,21 @@ void ClipTask::set_data(std::shared_ptr<const PairSource> source, std::vector<He
 // Captions differ much in length: they are encoded in groups of similar length, each cut to its longest.
 Tensor ClipTask::encode_texts(Context& context, const std::vector<std::string>& captions) const {
   const auto count = static_cast<int64_t>(captions.size());
-  std::vector<int64_t> order(captions.size());
+  std::vector<int64_t> order(captions.size()), place(captions.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(),
                    [&](int64_t a, int64_t b) { return captions[a].size() < captions[b].size(); });
-  std::vector<int64_t> place(captions.size());
   std::vector<Tensor> parts;
-  for (int64_t g = 0; g < kLengthGroups; ++g) {
+  for (int64_t begin = 0; begin < count; begin += kTextsTogether) {
     std::vector<std::string> group;
-    for (int64_t i = g * count / kLengthGroups; i < (g + 1) * count / kLengthGroups; ++i) {
+    for (int64_t i = begin; i < std::min(begin + kTextsTogether, count); ++i) {
       place[order[i]] = i;
       group.push_back(captions[order[i]]);
     }
-    if (group.empty()) continue;
     const Tensor ids = tokenize(device_, clip_.config(), *tokenizer_, group, /*truncate=*/true);
     parts.push_back(clip_.encode_texts(context, without_padding(ids)));
   }
-  const Tensor places = Tensor::from(device_, {count}, place);
-  return ops::embedding(context, places, ops::concat(context, parts, 0));
+  return ops::embedding(context, Tensor::from(device_, {count}, place), ops::concat(context, parts, 0));
 }
 
 // A picture's own caption and its own near misses always count; another text does unless it could be true of
