@@ -2,10 +2,13 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "core/cpu/peak.h"
+#include "core/cuda/peak.h"
+#include "core/ops/kernels.h"
 #include "tools/bench_shape.h"
 #include "tools/command.h"
 #include "transformer/decoder.h"
@@ -27,6 +30,31 @@ struct Measured {
   int32_t cells = 0;
   Decoder::CacheUse cache;
 };
+
+// Weights of the size that initialise() gives, made on the GPU in bf16: drawing 12B of them on the host takes
+// longer than the measurement.
+void randomise_on_device(Transformer& model) {
+  uint32_t index = 0;
+  model.visit([&](const std::string& name, Tensor& parameter) {
+    const bool matrix = parameter.rank() >= 2;
+    parameter = matrix ? Tensor::empty(parameter.device(), parameter.shape(), DType::bf16)
+                       : parameter.to(DType::bf16);
+    if (!matrix) return;
+    const float half_width = std::sqrt(0.75f / static_cast<float>(model.config().width));
+    parameter.kernels().uniform(1, Stream::initialisation, index++, 0, parameter);
+    parameter.kernels().affine(parameter, 2 * half_width, -half_width, parameter);
+  });
+}
+
+// What the machine reaches: of the CPU in f32; of a GPU in bf16, with a copy for its memory.
+cpu::MachinePeak peak_of(Device& device) {
+  if (device.is_cpu()) return cpu::measure_peak(device.threads());
+  const DevicePeak measured = measure_peak(device);
+  cpu::MachinePeak peak;
+  peak.gflops = measured.tflops * 1e3;
+  peak.read_gb_s = measured.copy_gb_s;
+  return peak;
+}
 
 Measured measure(const DecodeBench& options, Context& context, const Transformer& model) {
   const TransformerConfig& config = model.config();
@@ -53,13 +81,13 @@ Measured measure(const DecodeBench& options, Context& context, const Transformer
 }
 
 nlohmann::ordered_json figures(const DecodeBench& options, const TransformerConfig& config, const Measured& m,
-                               const cpu::MachinePeak& peak) {
+                               const cpu::MachinePeak& peak, double element) {
   const Estimate whole = estimate(config, {});
   const double share = static_cast<double>(m.cells) / config.cells(), count = options.candidates;
   const double flops = whole.image_flops * share * count;
-  const double row_bytes = 2.0 * sizeof(float) * config.width;
+  const double row_bytes = 2.0 * element * config.width;
   const double weights =
-      sizeof(float) * (whole.image_flops > 0 ? static_cast<double>(streamed_weights(config)) : 0);
+      element * (whole.image_flops > 0 ? static_cast<double>(streamed_weights(config)) : 0);
   const double bytes = weights * m.cells +
                        row_bytes * static_cast<double>(m.cache.prefix_rows_read + m.cache.private_rows_read);
   const double gflops = flops / m.seconds * 1e-9, gb_s = bytes / m.seconds * 1e-9;
@@ -78,16 +106,28 @@ nlohmann::ordered_json figures(const DecodeBench& options, const TransformerConf
           {"share_of_peak", std::max(gflops / peak.gflops, gb_s / peak.read_gb_s)}};
 }
 
+size_t weight_bytes(Transformer& model) {
+  size_t bytes = 0;
+  model.visit([&](const std::string&, Tensor& parameter) { bytes += parameter.bytes(); });
+  return bytes;
+}
+
 int bench_decode(const DecodeBench& options, const CommonOptions& common) {
   const TransformerConfig config = options.shape.config();
   const auto device = open_device(common);
-  const cpu::MachinePeak peak = cpu::measure_peak(device->threads());
+  const cpu::MachinePeak peak = peak_of(*device);
   Transformer model(*device, config);
-  model.initialise(1);
+  if (device->is_cpu()) {
+    model.initialise(1);
+  } else {
+    randomise_on_device(model);
+  }
   Context context(*device);
   const cpu::LoadMeter load;
   const Measured measured = measure(options, context, model);
-  auto document = figures(options, config, measured, peak);
+  auto document = figures(options, config, measured, peak, device->is_cpu() ? sizeof(float) : 2.0);
+  document["weight_bytes"] = weight_bytes(model);
+  document["device_peak_bytes"] = device->memory_use().peak;
   document["others_cores"] = load.others_cores();
   if (common.json) {
     fmt::print("{}\n", document.dump(2));

@@ -15,7 +15,7 @@ bool all_within(std::span<const int64_t> ids, int64_t low, int64_t high) {
 
 // One row [1, V] as N equal rows.
 Tensor repeated(const Tensor& row, int64_t count) {
-  Tensor rows = Tensor::empty(row.device(), {count, row.dim(1)});
+  Tensor rows = Tensor::empty(row.device(), {count, row.dim(1)}, row.dtype());
   row.kernels().strided_copy({{count, row.dim(1)}, {0, 1}, {row.dim(1), 1}}, row, rows);
   return rows;
 }

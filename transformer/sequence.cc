@@ -154,9 +154,10 @@ CachedSequence::CachedSequence(Device& device, SlotPlans plans,
   for (size_t group = 0; group < prefixes_.size(); ++group) {
     check(prefixes_[group].size() == plans_.size(), ErrorKind::internal, "a prefix of {} layers for {}",
           prefixes_[group].size(), plans_.size());
-    for (const auto& plan : plans_) {
-      const Shape shape{candidates, heads, std::max(plan->slots(), 1), head_size};
-      stores_.push_back({Tensor::empty(device, shape), Tensor::empty(device, shape)});
+    for (size_t layer = 0; layer < plans_.size(); ++layer) {
+      const Shape shape{candidates, heads, std::max(plans_[layer]->slots(), 1), head_size};
+      const DType dtype = prefixes_[group][layer].keys.dtype();
+      stores_.push_back({Tensor::empty(device, shape, dtype), Tensor::empty(device, shape, dtype)});
     }
   }
 }
@@ -167,7 +168,7 @@ Tensor CachedSequence::attend(Context& context, int layer, const Tensor& qkv) {
         qkv.dim(0), groups, candidates_);
   const SlotPlan& plan = *plans_[layer];
   auto parts = split(qkv, {qkv.dim(0), heads_, head_size_});
-  Tensor y = Tensor::empty(qkv.device(), {qkv.dim(0), heads_, head_size_});
+  Tensor y = Tensor::empty(qkv.device(), {qkv.dim(0), heads_, head_size_}, qkv.dtype());
   CachedAttention cache;
   cache.prefix = plan.prefix(position_);
   cache.slots = plan.visible(position_);
