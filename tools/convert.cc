@@ -27,8 +27,9 @@ struct Inputs {
 };
 
 void add_tokenizer(Inputs& inputs, const std::string& key, const weights::TokenizerFile& file) {
-  check(inputs.tokenizers.emplace(key, file).second, ErrorKind::model, "{} and {} are both a {}",
-        inputs.tokenizers.at(key).path.string(), file.path.string(), key);
+  const auto [found, fresh] = inputs.tokenizers.emplace(key, file);
+  check(fresh, ErrorKind::model, "{} and {} are both a {}", found->second.path.string(), file.path.string(),
+        key);
 }
 
 bool add_if_tokenizer(Inputs& inputs, const fs::path& path) {
@@ -65,8 +66,8 @@ Inputs sort_inputs(const ConvertOptions& options) {
   return inputs;
 }
 
-std::string tokenizer_file_name(const weights::TokenizerFile& file) {
-  if (file.kind == "sentencepiece") return "text.model";
+std::string tokenizer_file_name(const std::string& key, const weights::TokenizerFile& file) {
+  if (file.kind == "sentencepiece") return key == "clip_tokenizer" ? "clip_text.model" : "text.model";
   if (file.kind == "yttm") return "bpe.model";
   return file.path.extension() == ".gz" ? "clip_bpe.txt.gz" : "clip_bpe.txt";
 }
@@ -97,7 +98,7 @@ int convert(const ConvertOptions& options, const CommonOptions& common) {
                              {"bytes", fs::file_size(fs::path(options.out) / (key + ".safetensors"))}};
   }
   for (const auto& [key, file] : inputs.tokenizers)
-    writer.add_tokenizer(key, file, tokenizer_file_name(file));
+    writer.add_tokenizer(key, file, tokenizer_file_name(key, file));
   writer.commit();
   if (common.json)
     fmt::print("{}\n", written.dump(2));

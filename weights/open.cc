@@ -102,6 +102,9 @@ std::map<std::string, Checkpoint> open_parts(const std::vector<std::filesystem::
       for (auto& [name, part] : read_model_dir(path).parts) add(part);
       continue;
     }
+    std::error_code unreadable;  // then reading it says why
+    check(!std::filesystem::is_directory(path, unreadable), ErrorKind::model,
+          "{}: a folder without model.json", path.string());
     StateFile file = read_state_file(path);
     if (is_native(file)) {
       add(native_part(file));
