@@ -23,7 +23,8 @@ void multiply(CudaKernels::Products& products, CudaKernels::Products::Shape shap
   shape.operands = operand_type(a, b);
   shape.result = y.dtype();
   shape.bias = bias != nullptr;
-  const Tensor left = cuda::converted(a, shape.operands), right = cuda::converted(b, shape.operands);
+  // Weights come second, in `b`: their rounded copy is kept. An activation's would outlive its use.
+  const Tensor left = a.to(shape.operands), right = cuda::converted(b, shape.operands);
   // An f32 product has no bf16 result: it is rounded afterwards.
   if (shape.operands == DType::f32 && y.dtype() != DType::f32) {
     check(!shape.accumulate, ErrorKind::internal, "an f32 product added to a tensor of {}",
