@@ -86,8 +86,7 @@ nlohmann::ordered_json figures(const DecodeBench& options, const TransformerConf
   const double share = static_cast<double>(m.cells) / config.cells(), count = options.candidates;
   const double flops = whole.image_flops * share * count;
   const double row_bytes = 2.0 * element * config.width;
-  const double weights =
-      element * (whole.image_flops > 0 ? static_cast<double>(streamed_weights(config)) : 0);
+  const double weights = element * static_cast<double>(streamed_weights(config));
   const double bytes = weights * m.cells +
                        row_bytes * static_cast<double>(m.cache.prefix_rows_read + m.cache.private_rows_read);
   const double gflops = flops / m.seconds * 1e-9, gb_s = bytes / m.seconds * 1e-9;
