@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "core/ops/elementwise.h"
+#include "transformer/layer_entry.h"
 
 namespace dalle1::transformer {
 namespace {
@@ -112,9 +113,8 @@ void check_choice(const char* name, const std::string& value, std::initializer_l
   fail(ErrorKind::model, "transformer configuration: {} is '{}'; it must be one of {}", name, value, list);
 }
 
-ConvWrap wrap_from_name(const std::string& name) {
-  if (name == "none") return ConvWrap::none;
-  return name == "raster" ? ConvWrap::raster : ConvWrap::rudalle_v2;
+EntryPlace place_of(const TransformerConfig& config) {
+  return {config.text_length, config.grid, config.schedule.kernel, config.schedule.wrap};
 }
 
 std::string layer_kind(const TransformerConfig& config, int32_t layer) {
@@ -162,8 +162,7 @@ void validate(const TransformerConfig& config) {
   check(static_cast<int32_t>(schedule.list.size()) == config.layers, ErrorKind::model,
         "transformer configuration: schedule.list has {} entries for {} layers", schedule.list.size(),
         config.layers);
-  for (const auto& kind : schedule.list)
-    check_choice("schedule.list", kind, {"row", "column", "conv", "dense"});
+  for (const auto& entry : schedule.list) validate_entry(entry, place_of(config));
 }
 
 TransformerConfig config_from_json(const nlohmann::json& json) {
@@ -193,19 +192,7 @@ nlohmann::ordered_json to_json(const TransformerConfig& config) {
 AttentionPattern layer_pattern(const TransformerConfig& config, int32_t layer, int32_t text_slots) {
   check(text_slots >= 1 && text_slots <= config.text_length, ErrorKind::internal, "{} text slots of {}",
         text_slots, config.text_length);
-  AttentionPattern pattern;
-  pattern.text = text_slots;
-  pattern.grid = config.grid;
-  const std::string kind = layer_kind(config, layer);
-  pattern.kind = kind == "row"      ? PatternKind::row
-                 : kind == "column" ? PatternKind::column
-                 : kind == "conv"   ? PatternKind::conv
-                                    : PatternKind::dense;
-  if (pattern.kind == PatternKind::conv) {
-    pattern.kernel = config.schedule.kernel;
-    pattern.wrap = wrap_from_name(config.schedule.wrap);
-  }
-  return pattern;
+  return pattern_of_entry(layer_kind(config, layer), place_of(config), text_slots);
 }
 
 std::vector<AttentionPattern> layer_patterns(const TransformerConfig& config, int32_t text_slots) {

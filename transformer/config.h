@@ -17,7 +17,7 @@ struct LayerSchedule {
   /// "rudalle" (the same, but the column rule wins in the last layer), "dense", "row", "column", "conv" in
   /// all layers, or "list".
   std::string kind = "paper";
-  std::vector<std::string> list;  ///< One of "row", "column", "conv", "dense" a layer ("list" only).
+  std::vector<std::string> list;  ///< An entry of layer_entry.h for each layer ("list" only).
   int32_t kernel = 11;            ///< Side of the convolutional window.
   std::string wrap = "raster";    ///< "raster", "none" or "rudalle-v2".
 
