@@ -2,6 +2,7 @@
 
 #include "core/ops/kernels.h"
 #include "core/ops/movement.h"
+#include "dvae/config_fields.h"
 #include "dvae/openai_dvae.h"
 #include "dvae/vqgan.h"
 
@@ -21,7 +22,7 @@ Tensor Dvae::encode_indices(Context& context, const Tensor& images) {
 }
 
 std::unique_ptr<Dvae> make_dvae(const nlohmann::json& config, Device& device) {
-  const std::string kind = config.value("kind", "");
+  const auto kind = field_or(config, "kind", std::string());
   if (kind == "openai") return std::make_unique<OpenAiDvae>(device, OpenAiConfig::from_json(config));
   if (kind == "vqgan") return std::make_unique<Vqgan>(device, VqganConfig::from_json(config));
   fail(ErrorKind::model, "unknown kind of dVAE '{}' in its configuration; known are openai and vqgan", kind);

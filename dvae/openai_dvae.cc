@@ -26,13 +26,14 @@ OpenAiConfig OpenAiConfig::from_json(const nlohmann::json& json) {
   c.codes = integer_field(json, "codes", c.codes, 1, 1 << 20);
   c.channels = integer_field(json, "channels", c.channels, 1, 16);
   c.output_channels = integer_field(json, "output_channels", 2 * c.channels, c.channels, 64);
-  c.quantiser = json.value("quantiser", c.quantiser);
+  c.quantiser = field_or(json, "quantiser", c.quantiser);
   check(c.hidden % 4 == 0, ErrorKind::model, "dVAE configuration: 'hidden' is {}, not a multiple of 4",
         c.hidden);
   const int layers = c.groups * c.blocks_per_group;
   c.post_gain = 1.0f / static_cast<float>(layers * layers);
-  if (json.contains("post_gain") && !json.at("post_gain").is_null())
-    c.post_gain = json.at("post_gain").get<float>();
+  if (json.contains("post_gain") && !json.at("post_gain").is_null()) {
+    c.post_gain = field_or(json, "post_gain", c.post_gain);
+  }
   return c;
 }
 

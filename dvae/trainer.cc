@@ -17,6 +17,7 @@ namespace {
 
 constexpr uint32_t kGumbelPlace = 0;
 constexpr float kLeastShareOfCodes = 0.1f;
+constexpr int64_t kMostCount = 1 << 16;
 
 bool is_graph_end(const std::string& name) {
   return name.starts_with("encoder.blocks.output.") || name.starts_with("decoder.blocks.input.");
@@ -31,31 +32,43 @@ std::vector<std::string> DvaeTraining::field_names() {
 }
 
 DvaeTraining DvaeTraining::from_json(const nlohmann::json& train, const TrainOptions& options) {
+  const auto count = [](const nlohmann::json& from, const char* name, int64_t fallback, int64_t least,
+                        int64_t most = kMostCount) {
+    return integer_field(from, name, fallback, least, most, ErrorKind::input);
+  };
+  const auto number = [](const nlohmann::json& from, const char* name, float fallback) {
+    return field_or(from, name, fallback, ErrorKind::input);
+  };
   DvaeTraining t;
-  constexpr int64_t many = 1 << 16;
-  t.batches.batch = integer_field(train, "batch", t.batches.batch, 1, many);
-  t.batches.crop = static_cast<int>(integer_field(train, "crop", t.batches.crop, 1, many));
-  t.batches.resolution = static_cast<int>(integer_field(train, "resolution", t.batches.resolution, 1, many));
-  t.batches.crops_per_picture = static_cast<int>(integer_field(train, "crops_per_picture", 1, 1, many));
-  t.batches.crop_candidates = static_cast<int>(integer_field(train, "crop_candidates", 1, 1, 64));
-  t.batches.mirror = train.value("mirror", t.batches.mirror);
-  t.batches.dither = train.value("dither", t.batches.dither);
-  t.batches.seed = options.seed;
   t.accumulate = options.accumulate;
-  t.reconstruction = reconstruction_from_name(train.value("reconstruction", std::string("l1_l2")));
-  t.ln_b_floor = train.value("ln_b_floor", t.ln_b_floor);
-  t.logit_scale = train.value("logit_scale", t.logit_scale);
-  t.evaluate_pictures = integer_field(train, "evaluate_pictures", t.evaluate_pictures, 1, many);
-  t.sheet_pictures = integer_field(train, "sheet_pictures", t.sheet_pictures, 0, many);
-  if (train.contains("temperature"))
+  BatchOptions& b = t.batches;
+  b.batch = count(train, "batch", b.batch, 1);
+  b.crop = static_cast<int>(count(train, "crop", b.crop, 1));
+  b.resolution = static_cast<int>(count(train, "resolution", b.resolution, 1));
+  b.crops_per_picture = static_cast<int>(count(train, "crops_per_picture", b.crops_per_picture, 1));
+  b.crop_candidates = static_cast<int>(count(train, "crop_candidates", b.crop_candidates, 1, 64));
+  b.mirror = field_or(train, "mirror", b.mirror, ErrorKind::input);
+  b.dither = number(train, "dither", b.dither);
+  b.seed = options.seed;
+  t.reconstruction =
+      reconstruction_from_name(field_or(train, "reconstruction", std::string("l1_l2"), ErrorKind::input));
+  t.ln_b_floor = number(train, "ln_b_floor", t.ln_b_floor);
+  t.logit_scale = number(train, "logit_scale", t.logit_scale);
+  t.evaluate_pictures = count(train, "evaluate_pictures", t.evaluate_pictures, 1);
+  t.sheet_pictures = count(train, "sheet_pictures", t.sheet_pictures, 0);
+  if (train.contains("temperature")) {
     t.temperature = schedule_from_json(train.at("temperature"), "train.temperature");
-  if (train.contains("kl_weight")) t.kl_weight = schedule_from_json(train.at("kl_weight"), "train.kl_weight");
-  const nlohmann::json vq = train.value("vq", nlohmann::json::object());
-  t.vq.dimensions = integer_field(vq, "dimensions", t.vq.dimensions, 1, many);
-  t.vq.continuous_steps = integer_field(vq, "continuous_steps", t.vq.continuous_steps, 1, 1 << 30);
-  t.vq.revive_until = integer_field(vq, "revive_until", options.steps * 4 / 5, 0, 1 << 30);
-  t.vq.decay = vq.value("decay", t.vq.decay);
-  t.vq.commitment = vq.value("commitment", t.vq.commitment);
+  }
+  if (train.contains("kl_weight")) {
+    t.kl_weight = schedule_from_json(train.at("kl_weight"), "train.kl_weight");
+  }
+  const nlohmann::json vq = field_or(train, "vq", nlohmann::json::object(), ErrorKind::input);
+  check(vq.is_object(), ErrorKind::input, "'train.vq' must be an object, not {}", vq.dump());
+  t.vq.dimensions = count(vq, "dimensions", t.vq.dimensions, 1);
+  t.vq.continuous_steps = count(vq, "continuous_steps", t.vq.continuous_steps, 1, 1 << 30);
+  t.vq.revive_until = count(vq, "revive_until", options.steps * 4 / 5, 0, 1 << 30);
+  t.vq.decay = number(vq, "decay", t.vq.decay);
+  t.vq.commitment = number(vq, "commitment", t.vq.commitment);
   check(t.vq.decay > 0 && t.vq.decay < 1, ErrorKind::input, "'train.vq.decay' is {}, not between 0 and 1",
         t.vq.decay);
   return t;

@@ -80,7 +80,7 @@ VqganConfig VqganConfig::from_json(const nlohmann::json& json) {
   c.attention_resolutions = list_field(json, "attn_resolutions", c.attention_resolutions);
   c.embed_dim = integer_field(json, "embed_dim", c.embed_dim, 1, widest);
   c.codes = integer_field(json, "n_embed", c.codes, 1, 1 << 20);
-  c.dwt = json.value("dwt", false);
+  c.dwt = field_or(json, "dwt", false);
   check(c.ch_mult.size() <= 8 && !c.ch_mult.empty(), ErrorKind::model,
         "dVAE configuration: {} levels in 'ch_mult'", c.ch_mult.size());
   // The published code applies a projection of z_channels inputs to embed_dim channels.

@@ -28,6 +28,9 @@ std::function<void(const nlohmann::json&)> reporter(const CommonOptions& common)
   if (mode == ProgressMode::none) return nullptr;
   return [mode](const nlohmann::json& row) {
     fmt::print(stderr, "{}\n", mode == ProgressMode::json ? row.dump() : row_line(row));
+    if (mode != ProgressMode::json && row.contains("warning")) {
+      fmt::print(stderr, "warning: {}\n", row.at("warning").get<std::string>());
+    }
   };
 }
 

@@ -142,4 +142,6 @@ TEST_CASE("configurations out of range are refused by name") {
   CHECK_THROWS_AS(dvae::make_dvae({{"kind", "openai"}, {"groups", 0}}, *device), Error);
   CHECK_THROWS_AS(dvae::make_dvae({{"kind", "vqgan"}, {"embed_dim", 8}, {"z_channels", 16}}, *device), Error);
   CHECK_THROWS_AS(dvae::make_dvae({{"kind", "other"}}, *device), Error);
+  CHECK_THROWS_WITH_AS(dvae::make_dvae({{"kind", "openai"}, {"post_gain", "large"}}, *device),
+                       "dVAE configuration: 'post_gain' cannot be \"large\"", Error);
 }
