@@ -47,13 +47,14 @@ int classify(const ClassifyOptions& options, const CommonOptions& common) {
   const auto labels = read_labels(options);
   const GivenPictures pictures(options.pictures);
   const auto device = open_device(common);
-  const ClipModel model = open_clip(common, *device);
-  const Tensor texts = clip::text_features(*model.clip, *device, *model.tokenizer, labels, options.truncate);
+  const auto clip = open_clip(common, *device);
+  const Tensor texts =
+      clip::text_features(*clip, *device, *open_tokenizer_of(*clip, common), labels, options.truncate);
   const auto cosines =
-      clip::cosines(clip::image_features(*model.clip, *device, pictures.images), texts).to_floats();
+      clip::cosines(clip::image_features(*clip, *device, pictures.images), texts).to_floats();
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   for (size_t i = 0; i < pictures.paths.size(); ++i) {
-    const auto probabilities = softmax(&cosines[i * labels.size()], labels.size(), model.clip->scale());
+    const auto probabilities = softmax(&cosines[i * labels.size()], labels.size(), clip->scale());
     std::vector<size_t> order(labels.size());
     std::iota(order.begin(), order.end(), 0);
     std::stable_sort(order.begin(), order.end(),

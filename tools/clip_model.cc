@@ -6,18 +6,20 @@
 
 namespace dalle1::tools {
 
-ClipModel open_clip(const CommonOptions& common, Device& device) {
+std::unique_ptr<clip::Clip> open_clip(const CommonOptions& common, Device& device) {
   const weights::Checkpoint checkpoint = open_part(common, "clip");
-  ClipModel model;
-  model.tokenizer = open_clip_tokenizer(common);
-  const auto config = clip::clip_config_from_json(checkpoint.config);
-  check(model.tokenizer->vocab_size() <= config.vocab_size, ErrorKind::model,
+  auto clip = std::make_unique<clip::Clip>(clip::clip_config_from_json(checkpoint.config), device);
+  weights::load_parameters(*clip, checkpoint);
+  return clip;
+}
+
+std::unique_ptr<text::Tokenizer> open_tokenizer_of(const clip::Clip& clip, const CommonOptions& common) {
+  auto tokenizer = open_clip_tokenizer(common);
+  check(tokenizer->vocab_size() <= clip.config().vocab_size, ErrorKind::model,
         "CLIP's tokenizer has {} tokens and CLIP takes {}: give the CLIP with its own tokenizer, as a model "
         "directory",
-        model.tokenizer->vocab_size(), config.vocab_size);
-  model.clip = std::make_unique<clip::Clip>(config, device);
-  weights::load_parameters(*model.clip, checkpoint);
-  return model;
+        tokenizer->vocab_size(), clip.config().vocab_size);
+  return tokenizer;
 }
 
 GivenPictures::GivenPictures(const std::vector<std::string>& given) {

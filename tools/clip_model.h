@@ -9,14 +9,11 @@
 
 namespace dalle1::tools {
 
-struct ClipModel {
-  std::unique_ptr<clip::Clip> clip;
-  std::unique_ptr<text::Tokenizer> tokenizer;
-};
+/// From --clip or the model, with its parameters loaded. Error(model) when there is none.
+std::unique_ptr<clip::Clip> open_clip(const CommonOptions& common, Device& device);
 
-/// From --clip or the model, with its parameters loaded. Error(model) when there is none, or when the
-/// tokenizer has more tokens than it.
-ClipModel open_clip(const CommonOptions& common, Device& device);
+/// Its tokenizer (see models.h). Error(model) when that has more tokens than the CLIP takes.
+std::unique_ptr<text::Tokenizer> open_tokenizer_of(const clip::Clip& clip, const CommonOptions& common);
 
 /// Pictures given on the command line; those that cannot be read are named on stderr and left out.
 struct GivenPictures {

@@ -21,14 +21,15 @@ int embed(const EmbedOptions& options, const CommonOptions& common) {
   check(options.pictures.empty() != options.texts.empty(), ErrorKind::usage,
         "give pictures or --text, one of both");
   const auto device = open_device(common);
-  const ClipModel model = open_clip(common, *device);
+  const auto clip = open_clip(common, *device);
   Tensor features;
   std::optional<GivenPictures> pictures;
   if (options.texts.empty()) {
     pictures.emplace(options.pictures);
-    features = clip::image_features(*model.clip, *device, pictures->images);
+    features = clip::image_features(*clip, *device, pictures->images);
   } else {
-    features = clip::text_features(*model.clip, *device, *model.tokenizer, options.texts, options.truncate);
+    features = clip::text_features(*clip, *device, *open_tokenizer_of(*clip, common), options.texts,
+                                   options.truncate);
   }
   write_npy(options.out, {features.dim(0), features.dim(1)}, features.to_floats());
   if (common.json) {

@@ -46,14 +46,13 @@ int rank(const RankOptions& options, const CommonOptions& common) {
         "pictures are ranked by CLIP; --scorer {} needs the tokens of a results.jsonl", options.scorer);
   const GivenPictures pictures(options.pictures);
   const auto device = open_device(common);
-  const ClipModel model = open_clip(common, *device);
-  const Tensor text =
-      clip::text_features(*model.clip, *device, *model.tokenizer, {&options.prompt, 1}, options.truncate);
-  const auto cosines =
-      clip::cosines(clip::image_features(*model.clip, *device, pictures.images), text).to_floats();
+  const auto clip = open_clip(common, *device);
+  const Tensor text = clip::text_features(*clip, *device, *open_tokenizer_of(*clip, common),
+                                          {&options.prompt, 1}, options.truncate);
+  const auto cosines = clip::cosines(clip::image_features(*clip, *device, pictures.images), text).to_floats();
   json rows = json::array();
   for (const rerank::Standing& standing : standings(pictures.images, cosines)) {
-    const double logit = standing.score * model.clip->scale();
+    const double logit = standing.score * clip->scale();
     rows.push_back({{"rank", rows.size()},
                     {"picture", pictures.paths[standing.candidate]},
                     {"cosine", standing.score},
