@@ -115,15 +115,23 @@ TEST_CASE("classify gives probabilities over the labels") {
   CHECK(run({"classify", "--labels", "one", picture}).exit_code == 2);
 }
 
-TEST_CASE("embed takes a published file") {
+TEST_CASE("embed gives the features of a published file, and needs its tokenizer for texts only") {
   ScratchDir scratch;
   const auto out = (scratch / "features.npy").string();
-  const auto result =
-      test::run_program({"embed", "--quiet", "--clip", test::golden("openai_clip_vit/small_jit.pt").string(),
-                         test::golden("openai_clip_vit/land300x200.png").string(), "--out", out});
-  // Its vocabulary of 300 is smaller than the published merges.
-  CHECK(result.exit_code == 4);
-  CHECK(result.error_line().find("tokens") != std::string::npos);
+  auto embed = [&](std::vector<std::string> what) {
+    what.insert(what.begin(), {"embed", "--quiet", "--out", out, "--clip",
+                               test::golden("openai_clip_vit/small_jit.pt").string()});
+    return test::run_program(what);
+  };
+  REQUIRE(embed({test::golden("openai_clip_vit/land300x200.png").string()}).exit_code == 0);
+  const auto found = read_npy(out).to_f32();
+  const auto expected = read_npy(test::golden("openai_clip_vit/small_image_features.npy")).to_f32();
+  REQUIRE(found.size() == 64);
+  for (size_t i = 0; i < found.size(); ++i)
+    CHECK(std::abs(found[i] - expected[i]) <= 1e-4f + 1e-4f * std::abs(expected[i]));
+  const auto text = embed({"--text", "a red cat"});  // this file's vocabulary is smaller than the merges
+  CHECK(text.exit_code == 4);
+  CHECK(text.error_line().find("tokens") != std::string::npos);
 }
 
 TEST_CASE("train clip writes a model that rank takes") {
