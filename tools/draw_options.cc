@@ -90,6 +90,7 @@ void add_draw_options(CLI::App& app, DrawOptions& options) {
 void check_draw_options(const DrawOptions& options) {
   check(options.has_prompt || !options.prompts.empty(), ErrorKind::usage,
         "give --prompt TEXT or --prompts FILE");
+  if (!options.scorer.empty()) rerank::parse_scorer(options.scorer);
   check(options.negative.empty() || options.guidance != 1.0, ErrorKind::usage,
         "--negative does nothing without --guidance: add for instance --guidance 3");
 }

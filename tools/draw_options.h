@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "rerank/pipeline.h"
+#include "rerank/scorer.h"
 
 namespace dalle1::tools {
 

@@ -91,6 +91,18 @@ std::string describe_extras(const CLI::App& app) {
   return fmt::format("{} does not take the argument '{}'", app.get_name(), app.remaining().front());
 }
 
+// "--prompt=" gives an empty value; CLI11 would take the next argument for it.
+std::vector<std::string> with_empty_values(const std::vector<std::string>& arguments) {
+  std::vector<std::string> split;
+  for (const auto& argument : arguments) {
+    const bool empty_value = argument.size() > 3 && argument.rfind("--", 0) == 0 && argument.back() == '=' &&
+                             argument.find('=') == argument.size() - 1;
+    split.push_back(empty_value ? argument.substr(0, argument.size() - 1) : argument);
+    if (empty_value) split.emplace_back();
+  }
+  return split;
+}
+
 int run_command(const Command& command, std::vector<std::string> arguments) {
   CLI::App app(fmt::format("Example:\n{}\n\n{}", indented(command.example), command.summary),
                "dalle1 " + command.name);
@@ -100,6 +112,7 @@ int run_command(const Command& command, std::vector<std::string> arguments) {
   const auto action = command.declare(app, common);
   add_common_options(app, common);
 
+  arguments = with_empty_values(arguments);
   std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
   try {
     app.parse(arguments);
