@@ -137,10 +137,34 @@ TEST_CASE("scorers: likelihood, its ratio to the empty prompt, sums, guidance") 
   }
 }
 
+TEST_CASE("rank scores a finished run again from its tokens") {
+  ScratchDir scratch;
+  REQUIRE(sample(scratch / "out").exit_code == 0);
+  const auto rank = [&](std::vector<std::string> more) {
+    std::vector<std::string> arguments = {"rank", (scratch / "out/results.jsonl").string(), "--model",
+                                          test::tiny_model().string(), "--json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const auto result = run_program(arguments);
+    REQUIRE_MESSAGE(result.exit_code == 0, result.err);
+    return nlohmann::json::parse(result.out)["results"];
+  };
+  const auto rows = rerank::read_results(scratch / "out" / "results.jsonl");
+  const auto again = rank({}), likely = rank({"--scorer", "likelihood"});
+  REQUIRE(again.size() == rows.size());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    CHECK(again[i]["candidate"] == rows[i].candidate);
+    CHECK(again[i]["scores"]["clip"].get<double>() == rows[i].scores[0].second);
+    for (const auto& entry : likely)
+      if (entry["candidate"] == rows[i].candidate)
+        CHECK(entry["scores"]["likelihood"].get<double>() ==
+              doctest::Approx(rows[i].log_likelihood / 64).epsilon(1e-5));
+  }
+}
+
 TEST_CASE("many prompts: one folder each, the bad ones are named and skipped") {
   ScratchDir scratch;
   write_file_atomically(scratch / "prompts.jsonl",
-                        "{\"prompt\": \"a red cat\"}\n" + std::string(300, 'x') + "\na blue house\n");
+                        "{\"prompt\": \"a red cat\"}\n" + std::string(300, 'q') + "\na blue house\n");
   const auto result = run_program({"sample", "--model", test::tiny_model().string(), "--prompts",
                                    (scratch / "prompts.jsonl").string(), "--candidates", "2", "--out",
                                    (scratch / "out").string()});
