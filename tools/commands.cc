@@ -3,6 +3,7 @@
 
 namespace dalle1::tools {
 
+Command ablate_command();
 Command attention_command();
 Command bench_clip_command();
 Command bench_decode_command();
@@ -58,6 +59,7 @@ std::vector<Command> all_commands() {
       train_clip_command(),
       train_tokenizer_command(),
       train_transformer_command(),
+      ablate_command(),
       bench_decode_command(),
       bench_train_command(),
       bench_dvae_command(),

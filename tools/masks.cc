@@ -6,65 +6,65 @@
 #include "core/attention/attention_pattern.h"
 #include "core/data/npy.h"
 #include "core/image/png.h"
+#include "tools/ablate_masks.h"
 #include "tools/command.h"
+#include "tools/study.h"
+#include "transformer/estimate.h"
+#include "transformer/layer_entry.h"
 
 namespace dalle1::tools {
 namespace fs = std::filesystem;
 namespace {
 
 struct MaskOptions {
-  std::string pattern = "row", wrap = "none", out, npy;
+  std::string pattern = "row", wrap = "none", out, npy, study;
   int text = 256, grid = 32, kernel = 11;
 };
 
-// A table in a file: a PNG (bright = sees) or uint8 .npy, queries down, keys across.
-std::shared_ptr<const PatternBits> read_table(const fs::path& path) {
-  auto table = std::make_shared<PatternBits>();
-  if (path.extension() == ".npy") {
-    const NpyArray array = read_npy(path);
-    check(array.shape.size() == 2 && array.shape[0] == array.shape[1], ErrorKind::input,
-          "{}: a pattern must be square", path.string());
-    table->length = static_cast<int32_t>(array.shape[0]);
-    for (int64_t bit : array.to_i64()) table->bits.push_back(bit != 0);
-    return table;
+AttentionPattern make_pattern(const MaskOptions& options) {
+  const transformer::EntryPlace place = {options.text, options.grid, options.kernel, options.wrap};
+  const bool file = fs::path(options.pattern).has_extension() && fs::exists(options.pattern);
+  try {
+    const AttentionPattern pattern = transformer::pattern_of_entry(
+        file ? "table:" + options.pattern : options.pattern, place, options.text);
+    validate(pattern);
+    return pattern;
+  } catch (const Error& error) {  // what is wrong with a name is wrong with the option
+    fail(error.kind() == ErrorKind::model ? ErrorKind::usage : error.kind(), "--pattern: {}", error.what());
   }
-  const Image image = to_rgb(read_image(path));
-  check(image.width == image.height, ErrorKind::input, "{}: a pattern must be square, not {}x{}",
-        path.string(), image.width, image.height);
-  table->length = image.width;
-  for (int y = 0; y < image.height; ++y) {
-    for (int x = 0; x < image.width; ++x) table->bits.push_back(image.at(x, y)[0] >= 128);
-  }
-  return table;
 }
 
-AttentionPattern make_pattern(const MaskOptions& options) {
-  AttentionPattern pattern;
-  pattern.text = options.text;
-  pattern.grid = options.grid;
-  if (options.pattern == "row") {
-    pattern.kind = PatternKind::row;
-  } else if (options.pattern == "column") {
-    pattern.kind = PatternKind::column;
-  } else if (options.pattern == "dense") {
-    pattern.kind = PatternKind::dense;
-  } else if (options.pattern == "conv") {
-    pattern.kind = PatternKind::conv;
-    pattern.kernel = options.kernel;
-    pattern.wrap = options.wrap == "none"     ? ConvWrap::none
-                   : options.wrap == "raster" ? ConvWrap::raster
-                                              : ConvWrap::rudalle_v2;
-  } else {
-    check(fs::exists(options.pattern), ErrorKind::usage,
-          "--pattern {}: give row, column, conv, dense or a PNG or .npy file", options.pattern);
-    pattern.kind = PatternKind::arbitrary;
-    pattern.table = read_table(options.pattern);
+// All variants' layers in one sheet, and the figures that need no training.
+int study_masks(const MaskOptions& options, const CommonOptions& common) {
+  check(!options.out.empty(), ErrorKind::usage, "give --out PNG: the sheet of all variants' layers");
+  const Study study = read_study(options.study);
+  std::vector<Image> sheets;
+  nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+  for (const StudyVariant& variant : study.variants) {
+    sheets.push_back(draw_layers(variant.name, variant.config));
+    const auto estimate = transformer::estimate(variant.config, {});
+    int64_t ones = 0;
+    for (const PatternUse& use : patterns_of(variant.config)) ones += use.ones * std::ssize(use.layers);
+    rows.push_back({{"variant", variant.name},
+                    {"ones", ones},
+                    {"cache_bytes", estimate.cache},
+                    {"flops", estimate.prefill_flops + estimate.image_flops}});
   }
-  validate(pattern);
-  return pattern;
+  write_png(options.out, stack(sheets));
+  if (common.json) {
+    fmt::print("{}\n", nlohmann::ordered_json({{"picture", options.out}, {"variants", rows}}).dump());
+    return 0;
+  }
+  fmt::print("{:<32} {:>12} {:>14} {:>12}\n", "variant", "ones", "cache bytes", "FLOPs");
+  for (const auto& row : rows) {
+    fmt::print("{:<32} {:>12} {:>14} {:>12.4g}\n", row["variant"].get<std::string>(),
+               row["ones"].get<int64_t>(), row["cache_bytes"].get<size_t>(), row["flops"].get<double>());
+  }
+  return 0;
 }
 
 int masks(const MaskOptions& options, const CommonOptions& common) {
+  if (!options.study.empty()) return study_masks(options, common);
   check(!options.out.empty() || !options.npy.empty(), ErrorKind::usage, "give --out PNG or --npy FILE");
   const AttentionPattern pattern = make_pattern(options);
   const std::vector<uint8_t> bits = to_mask(pattern);
@@ -99,7 +99,10 @@ Command masks_command() {
           "dalle1 masks --pattern row --text 6 --grid 4 --out row.png",
           [](CLI::App& app, CommonOptions& common) {
             auto options = std::make_shared<MaskOptions>();
-            app.add_option("--pattern", options->pattern, "row, column, conv, dense, or a PNG or .npy file");
+            app.add_option(
+                "--pattern", options->pattern,
+                "row, column, conv[:KERNEL[:WRAP]], dense, random:SEED:PATTERN, or a PNG or .npy file");
+            app.add_option("--study", options->study, "A study: all variants' layers in one sheet");
             app.add_option("--wrap", options->wrap, "What a convolution does at the borders of the grid")
                 ->check(CLI::IsMember({"none", "raster", "rudalle-v2"}));
             app.add_option("--text", options->text, "Text positions")->check(CLI::Range(0, 4096));

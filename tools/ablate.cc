@@ -1,0 +1,154 @@
+// dalle1 ablate: attention patterns compared by training.
+#include <filesystem>
+#include <fstream>
+
+#include "core/data/atomic_file.h"
+#include "rerank/dvae_decoder.h"
+#include "tools/ablate_report.h"
+#include "tools/dvae_model.h"
+#include "tools/interrupt.h"
+#include "tools/models.h"
+#include "tools/training.h"
+#include "weights/sha256.h"
+
+namespace dalle1::tools {
+namespace fs = std::filesystem;
+namespace {
+
+struct AblateOptions {
+  std::string study, data, out;
+  bool resume = false;
+};
+
+// Everything that would stop a later run, before the first one.
+void check_data(const Study& study, const TokenShards& shards, const text::Tokenizer& tokenizer,
+                const std::string& data) {
+  const auto& config = study.variants.front().config;
+  const TokenShardInfo& info = shards.info();
+  check(info.grid == config.grid && info.codes == config.image_vocab, ErrorKind::input,
+        "{} holds grids of {} with {} codes; the study has a grid of {} and {} codes", data, info.grid,
+        info.codes, config.grid, config.image_vocab);
+  check(tokenizer.vocab_size() <= config.text_vocab, ErrorKind::input,
+        "the tokenizer has {} tokens and the study {}; raise base.text_vocab", tokenizer.vocab_size(),
+        config.text_vocab);
+  const auto held_out = static_cast<uint64_t>(training_of(study, study.runs().front()).validation);
+  check(shards.size() >= 2 * held_out, ErrorKind::input,
+        "{} has {} samples; the study holds {} out, at most half", data, shards.size(), held_out);
+}
+
+void prepare_folder(const AblateOptions& options) {
+  std::error_code error;
+  const fs::path folder = options.out;
+  const bool has_content = fs::exists(folder, error) && !fs::is_empty(folder, error);
+  check(!has_content || options.resume, ErrorKind::usage,
+        "{} is not empty; go on with --resume, or choose another --out", options.out);
+  fs::create_directories(folder / "runs", error);
+  check(!error, ErrorKind::output, "{}: {}", options.out, error.message());
+}
+
+// Empty when a signal stopped the study.
+std::vector<RunRecord> run_all(const Study& study, const AblationInputs& inputs, const fs::path& folder,
+                               const CommonOptions& common) {
+  const GracefulStop stop;
+  const auto runs = study.runs();
+  std::vector<RunRecord> records;
+  for (const StudyRun& run : runs) {
+    const fs::path where = folder / study.folder_of(run);
+    auto record = read_run(study, run, inputs, where);
+    if (!record) {
+      if (common.progress_mode() == ProgressMode::plain || common.progress_mode() == ProgressMode::automatic)
+        fmt::print(stderr, "run {} of {}: {}\n", records.size() + 1, runs.size(), where.filename().string());
+      if (!perform_run(study, run, inputs, where, common)) return {};
+      record = read_run(study, run, inputs, where);
+    }
+    records.push_back(std::move(*record));
+    if (GracefulStop::requested() && records.size() < runs.size()) return {};
+  }
+  return records;
+}
+
+std::vector<std::vector<Image>> decode_samples(const Study& study,
+                                               const std::vector<VariantSummary>& summaries,
+                                               const std::shared_ptr<dvae::Dvae>& dvae, Device& device) {
+  rerank::DvaeDecoder decoder(dvae, device, study.variants.front().config.grid);
+  std::vector<std::vector<Image>> pictures;
+  for (const VariantSummary& summary : summaries) {
+    pictures.emplace_back();
+    for (const auto& tokens : summary.runs.front()->samples)
+      pictures.back().push_back(decoder.decode(tokens, 1).front());
+  }
+  return pictures;
+}
+
+int ablate(const AblateOptions& options, const CommonOptions& common) {
+  const Study study = read_study(options.study);
+  check(!common.tokenizer.empty(), ErrorKind::usage, "--tokenizer FILE is needed: the captions are text");
+  const auto tokenizer = open_text_tokenizer(common);
+  const TokenShards shards(options.data);
+  check_data(study, shards, *tokenizer, options.data);
+  const auto device = open_device(common);
+  std::shared_ptr<dvae::Dvae> dvae;
+  if (!common.dvae.empty() && !study.samples.prompts.empty()) {
+    dvae = open_dvae(common, *device);
+    check(dvae->codes() == shards.info().codes, ErrorKind::input, "the dVAE has {} codes and the study {}",
+          dvae->codes(), shards.info().codes);
+  }
+  prepare_folder(options);
+
+  const nlohmann::json identity = {{"samples", shards.size()},
+                                   {"dvae_sha256", shards.info().dvae_sha256},
+                                   {"tokenizer_sha256", weights::sha256_of_file(common.tokenizer.front())}};
+  const AblationInputs inputs = {*device, shards, *tokenizer, identity};
+  const fs::path folder = options.out;
+  const auto records = run_all(study, inputs, folder / "runs", common);
+  if (records.empty()) {
+    fmt::print(stderr, "stopped; the same command with --resume goes on\n");
+    return 128 + GracefulStop::signal_number();
+  }
+
+  const auto summaries = summarise(study, records);
+  ReportInputs report = {study,
+                         records,
+                         summaries,
+                         fs::path(options.data).filename().string(),
+                         shards.size(),
+                         device->is_cpu() ? fmt::format("CPU, {} threads", device->threads()) : "GPU",
+                         {}};
+  if (dvae) report.pictures = decode_samples(study, summaries, dvae, *device);
+  write_file_atomically(folder / "summary.csv", summary_csv(study, records, summaries));
+  write_file_atomically(folder / "report.html", ablation_report(report));
+  write_file_atomically(folder / "table.md", ablation_table(study, summaries));
+  if (common.json) {
+    fmt::print("{}\n", nlohmann::ordered_json({{"runs", records.size()},
+                                               {"report", (folder / "report.html").string()},
+                                               {"summary", (folder / "summary.csv").string()},
+                                               {"table", (folder / "table.md").string()}})
+                           .dump());
+  } else {
+    fmt::print("{}{}\n", ablation_table(study, summaries), (folder / "report.html").string());
+  }
+  return 0;
+}
+
+}  // namespace
+
+Command ablate_command() {
+  return {
+      "ablate", "Compare attention patterns: train each variant of a study and write a report",
+      "dalle1 ablate --study tools/studies/masks_small.json --data shards --tokenizer text.model --out study",
+      [](CLI::App& app, CommonOptions& common) {
+        auto options = std::make_shared<AblateOptions>();
+        app.add_option("--study", options->study, "JSON: base, train, variants, seeds, learning rates")
+            ->required();
+        app.add_option("--data", options->data, "Token shards (see shard)")->required();
+        app.add_option("--out", options->out, "Folder for runs, summary.csv, report.html and table.md")
+            ->required();
+        app.add_flag("--resume", options->resume, "Go on with the study in --out, or start");
+        add_list_option(app, "--tokenizer", common.tokenizer,
+                        "The captions' tokenizer (see train tokenizer)");
+        add_list_option(app, "--dvae", common.dvae, "Decodes the samples for the report");
+        return [options, &common] { return ablate(*options, common); };
+      }};
+}
+
+}  // namespace dalle1::tools

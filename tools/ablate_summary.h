@@ -1,0 +1,37 @@
+// What a finished study says: the learning rate of each variant and its differences from the base.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "tools/ablate_run.h"
+#include "tools/ablate_statistics.h"
+
+namespace dalle1::tools {
+
+/// A difference of final held-out bits per token from the base variant, below 0 where the variant is better.
+struct Comparison {
+  PairedDifference difference;
+  double adjusted_p =
+      1;  ///< Holm's, over all comparisons of the study: image and text of every other variant.
+  /// The difference is told apart from 0 at 5% after the correction.
+  bool larger_than_spread() const { return adjusted_p < 0.05; }
+};
+
+struct VariantSummary {
+  double learning_rate = 0;              ///< Of the lowest mean over seeds of final held-out image bits.
+  std::vector<const RunRecord*> runs;    ///< At that rate, in the order of the seeds.
+  double text_bits = 0, image_bits = 0;  ///< Means over seeds.
+  double image_deviation = 0;            ///< Over seeds.
+  Comparison text, image;                ///< The base's are of itself: all 0.
+  double training_tokens_per_second = 0, decode_tokens_per_second = 0;  ///< Medians over seeds.
+};
+
+/// One a variant. `records`: all runs of the study; kept by the caller.
+std::vector<VariantSummary> summarise(const Study& study, const std::vector<RunRecord>& records);
+
+/// One row a run.
+std::string summary_csv(const Study& study, const std::vector<RunRecord>& records,
+                        const std::vector<VariantSummary>& summaries);
+
+}  // namespace dalle1::tools
