@@ -10,7 +10,7 @@
 namespace dalle1::tools {
 namespace {
 
-constexpr int kPictureSide = 136;
+constexpr int kPictureSide = 240;
 
 std::string entry_name(const transformer::TransformerConfig& config, size_t layer,
                        const AttentionPattern& pattern) {
