@@ -46,6 +46,8 @@ TEST_CASE("typing errors are one line with a suggestion and exit code 2") {
   check({"sample", "--prompt", "x", "--candidates", "none"}, "--candidates");
   check({"sample", "--prompt", "x", "--candidates", "0"}, "--candidates");
   check({"sample", "--prompt", "x", "--top-p", "nan"}, "--top-p");
+  check({"sample", "--prompt", "x", "--top-p", "0"}, "--top-p");
+  check({"sample", "--prompt", "x", "--temperature", "nan"}, "--temperature");
   check({"sample", "--prompt", "x", "--resume", "--overwrite"}, "--resume");
   check({"sample", "--prompt", "x", "--progress", "fancy"}, "{auto,plain,json,none}");
   check({"sample"}, "--prompt");
