@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <bit>
 
-#include "core/text/utf8.h"
+#include "weights/small_json.h"
 
 namespace dalle1::weights {
 
@@ -73,15 +73,8 @@ class PickleMachine {
     Id id = add(kind);
     node(id).text = {static_cast<uint32_t>(position_ - pickle_.begin_), static_cast<uint32_t>(size)};
     auto bytes = text_of(take(size));
-    if (kind == Kind::text) require_utf8(bytes);
+    require(kind != Kind::text || is_utf8(bytes), "has a text that is not UTF-8");
     return id;
-  }
-  void require_utf8(std::string_view bytes) {
-    while (!bytes.empty()) {
-      int length = text::first_code_point(bytes).length;
-      require(length > 0, "has a text that is not UTF-8");
-      bytes.remove_prefix(length);
-    }
   }
   Id add_line() {
     auto rest = text_of(pickle_.file_.bytes.subspan(position_, limit_ - position_));

@@ -1,6 +1,7 @@
 #include "weights/small_json.h"
 
 #include "core/error.h"
+#include "core/text/utf8.h"
 
 namespace dalle1::weights {
 
@@ -23,6 +24,15 @@ nlohmann::json parse_small_json(const std::string& name, std::string_view text) 
 bool is_plain_file_name(std::string_view name) {
   return !name.empty() && name != "." && name != ".." && name.size() <= 255 &&
          name.find_first_of(std::string_view("/\\\0", 3)) == std::string_view::npos;
+}
+
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const int length = text::first_code_point(text).length;
+    if (length == 0) return false;
+    text.remove_prefix(static_cast<size_t>(length));
+  }
+  return true;
 }
 
 std::string printable(std::string_view text) {

@@ -17,6 +17,8 @@ nlohmann::json parse_small_json(const std::string& name, std::string_view text);
 /// True for a name without folders: not empty, not "." or "..", no slash, no NUL.
 bool is_plain_file_name(std::string_view name);
 
+bool is_utf8(std::string_view text);
+
 /// `text` made fit for one line of a message: control and non-ASCII bytes escaped, at most 80 characters.
 std::string printable(std::string_view text);
 

@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "core/error.h"
-#include "core/text/utf8.h"
 #include "weights/small_json.h"
 
 namespace dalle1::weights {
@@ -27,7 +26,7 @@ class Reader {
   Reader(const std::string& name, std::string_view text) : name_(name) {
     check(text.size() <= largest_small_json, ErrorKind::model, "{}: {} bytes of YAML; the limit is {}", name,
           text.size(), largest_small_json);
-    text::check_utf8(text, name);
+    check(is_utf8(text), ErrorKind::model, "{}: not UTF-8", name);
     for (size_t number = 1; !text.empty(); ++number) {
       size_t end = std::min(text.find('\n'), text.size());
       add_line(number, text.substr(0, end));

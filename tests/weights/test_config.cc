@@ -67,6 +67,7 @@ TEST_CASE("yaml: the part in which configurations are published") {
   CHECK(parse_simple_yaml("f", "a: b.c.D\r\n#x\n\nt: 'q'") == json({{"a", "b.c.D"}, {"t", "q"}}));
   CHECK(parse_simple_yaml("f", "- 1\n- -2") == json({1, -2}));
   CHECK(has(refusal(""), "empty"));
+  CHECK(has(refusal("a: \xff"), "not UTF-8"));
   CHECK(has(refusal("a"), "line 1 has no 'key: value'"));
   CHECK(has(refusal("a: 1\n b: 2"), "line 2 is indented"));
   CHECK(has(refusal("a: 1\na: 2"), "line 2 repeats a key"));
