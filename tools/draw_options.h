@@ -20,7 +20,8 @@ struct DrawOptions {
   uint64_t seed = 0;
   double temperature = 1.0;  ///< 0: greedy
   int top_k = 0;             ///< 0: off
-  double top_p = 0.95;       ///< 1: off
+  /// 1: off, as in the paper. Flat art needs the tail: a shape begins with a token that is rare on its background.
+  double top_p = 1.0;
   double guidance = 1.0;     ///< u + s (c - u); 1: off
   std::string negative;      ///< The prompt of u; empty: no text at all.
   std::string scorer;        ///< Empty: clip, which must then be there.

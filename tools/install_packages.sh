@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that building, testing and making the training set need. Uses sudo only when it must.
-#   tools/install_packages.sh          what the program and its tests need
+#   tools/install_packages.sh          what building and running the program needs
+#   tools/install_packages.sh --test   also what its tests need
 #   tools/install_packages.sh --fuzz   also clang, for the fuzz targets
+#   tools/install_packages.sh --format also clang-format
 #   tools/install_packages.sh --data   also what tools/data needs to make the training set
 set -euo pipefail
 
@@ -9,6 +11,7 @@ packages=(ca-certificates cmake ninja-build g++ pkg-config python3 libdnnl-dev l
   libstb-dev doctest-dev nlohmann-json3-dev libcli11-dev libfmt-dev libicu-dev libarchive-dev zlib1g-dev)
 for option in "$@"; do
   case "$option" in
+    --test) packages+=(python3-numpy python3-pil python3-scipy) ;;
     --fuzz) packages+=(clang-14 libclang-rt-14-dev) ;;
     --format) packages+=(clang-format-14) ;;
     --data) packages+=(python3-numpy python3-pil python3-scipy librsvg2-bin npm) ;;

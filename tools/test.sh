@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-tools/install_packages.sh
+tools/install_packages.sh --test
 cmake --preset release >/dev/null
 cmake --build --preset release
 ctest --preset release "$@"
