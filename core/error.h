@@ -1,6 +1,7 @@
 // The one way in which this project reports failure: an exception that carries a kind and one clear line.
 //
-// Libraries throw; they never print and never exit. The program catches once and maps the kind to its exit code.
+// Libraries throw; they never print and never exit. The program catches once and maps the kind to its exit
+// code.
 #pragma once
 
 #include <fmt/format.h>
@@ -13,15 +14,15 @@ namespace dalle1 {
 
 /// What went wrong, from the user's point of view. The value is the program's exit code.
 enum class ErrorKind : int {
-  internal = 1,     ///< A defect of this program.
-  usage = 2,        ///< Wrong options or arguments.
-  input = 3,        ///< Bad prompt, picture, data or study.
-  model = 4,        ///< Bad model file, mismatch, NaN in its output, missing part.
-  memory = 5,       ///< Not enough memory.
-  device = 6,       ///< The requested device is missing.
-  partial = 7,      ///< Some inputs failed; the rest was written.
-  output = 8,       ///< Output cannot be written.
-  interrupted = 130 ///< SIGINT.
+  internal = 1,      ///< A defect of this program.
+  usage = 2,         ///< Wrong options or arguments.
+  input = 3,         ///< Bad prompt, picture, data or study.
+  model = 4,         ///< Bad model file, mismatch, NaN in its output, missing part.
+  memory = 5,        ///< Not enough memory.
+  device = 6,        ///< The requested device is missing.
+  partial = 7,       ///< Some inputs failed; the rest was written.
+  output = 8,        ///< Output cannot be written.
+  interrupted = 130  ///< SIGINT.
 };
 
 class Error : public std::runtime_error {

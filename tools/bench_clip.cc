@@ -6,7 +6,6 @@
 #include "clip/clip.h"
 #include "core/cpu/peak.h"
 #include "core/ops/kernels.h"
-#include "core/ops/kernels.h"
 #include "tools/bench_timing.h"
 #include "tools/command.h"
 #include "tools/models.h"
