@@ -3,6 +3,7 @@
 
 #include "tools/models.h"
 #include "tools/training.h"
+#include "transformer/resample_grid.h"
 #include "transformer/trainer.h"
 #include "weights/load.h"
 #include "weights/model_dir.h"
@@ -57,7 +58,8 @@ int train_transformer(const TrainingOptions& options, const CommonOptions& commo
   if (options.init_from.empty()) {
     model.initialise(train_options.seed);
   } else {
-    weights::load_parameters(model, weights::open_checkpoint({options.init_from}, nullptr, "transformer"));
+    const auto checkpoint = weights::open_checkpoint({options.init_from}, nullptr, "transformer");
+    weights::load_parameters(model, transformer::resample_grid(checkpoint, config.grid));
   }
   const nlohmann::json settings = {{"architecture", transformer::to_json(config)},
                                    {"train", file.train},
