@@ -22,5 +22,7 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/dalle1ConfigVersion.cmake
 install(FILES ${PROJECT_BINARY_DIR}/dalle1Config.cmake ${PROJECT_BINARY_DIR}/dalle1ConfigVersion.cmake
               ${CMAKE_CURRENT_LIST_DIR}/dependencies.cmake
         DESTINATION ${package_dir})
+# Relative, so that `cmake --install --prefix` and moved trees stay right.
+file(RELATIVE_PATH DALLE1_PREFIX_FROM_PC /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 configure_file(${CMAKE_CURRENT_LIST_DIR}/dalle1.pc.in ${PROJECT_BINARY_DIR}/dalle1.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/dalle1.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
