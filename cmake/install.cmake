@@ -24,5 +24,6 @@ install(FILES ${PROJECT_BINARY_DIR}/dalle1Config.cmake ${PROJECT_BINARY_DIR}/dal
         DESTINATION ${package_dir})
 # Relative, so that `cmake --install --prefix` and moved trees stay right.
 file(RELATIVE_PATH DALLE1_PREFIX_FROM_PC /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+string(REGEX REPLACE "/$" "" DALLE1_PREFIX_FROM_PC ${DALLE1_PREFIX_FROM_PC})
 configure_file(${CMAKE_CURRENT_LIST_DIR}/dalle1.pc.in ${PROJECT_BINARY_DIR}/dalle1.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/dalle1.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
