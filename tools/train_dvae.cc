@@ -2,6 +2,7 @@
 #include <filesystem>
 
 #include "dvae/trainer.h"
+#include "tools/picture_sources.h"
 #include "tools/training.h"
 #include "weights/load.h"
 #include "weights/model_dir.h"
@@ -15,27 +16,6 @@ struct DvaeOptions : TrainingOptions {
   std::string held_out;
   double max_bad = 0.001;
 };
-
-// Commas separate sets of pictures, except inside braces.
-std::shared_ptr<PairSource> open_all(const std::string& list) {
-  std::vector<std::unique_ptr<PairSource>> sources;
-  std::string item;
-  int depth = 0;
-  const auto close = [&] {
-    if (!item.empty()) sources.push_back(open_pairs(item));
-    item.clear();
-  };
-  for (const char c : list) {
-    depth += (c == '{') - (c == '}');
-    if (c == ',' && depth == 0) {
-      close();
-    } else {
-      item += c;
-    }
-  }
-  close();
-  return dvae::join_sources(std::move(sources));
-}
 
 void export_model(dvae::OpenAiDvae& model, const fs::path& folder) {
   fs::create_directories(folder);
@@ -52,13 +32,13 @@ int train_dvae(const DvaeOptions& options, const CommonOptions& common) {
   train_options.max_minutes = options.max_minutes;
   const auto training = dvae::DvaeTraining::from_json(file.train, train_options);
 
-  std::shared_ptr<PairSource> pictures = open_all(options.data), held_out;
+  std::shared_ptr<PairSource> pictures = open_picture_sources(options.data), held_out;
   if (options.held_out.empty()) {
     const auto wanted = static_cast<uint64_t>(training.evaluate_pictures);
     std::tie(pictures, held_out) =
         dvae::split_source(pictures, pictures->size() - std::min(wanted, pictures->size()));
   } else {
-    held_out = open_all(options.held_out);
+    held_out = open_picture_sources(options.held_out);
   }
   const auto device = open_device(common);
   dvae::DvaeTask task(*device, config, training, train_options.seed);
