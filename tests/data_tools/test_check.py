@@ -12,7 +12,7 @@ from dalle1_data import kinds
 from dalle1_data.check import CHECKS, check
 from dalle1_data.measure import measure
 
-PICTURES = {"shape": 12, "relation": 10, "count": 8, "animal": 2, "clock": 4, "blocks": 2}
+PICTURES = {"shape": 12, "relation": 10, "count": 8, "animal": 2, "clock": 4, "blocks": 2, "landscape": 6}
 
 
 class CheckTest(unittest.TestCase):

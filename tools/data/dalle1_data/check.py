@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from . import check_scenes, check_shapes
+from . import check_landscape, check_scenes, check_shapes
 from .check_shapes import Wrong
 from .parse import parse
 
@@ -16,6 +16,7 @@ CHECKS = {
     "animal": check_scenes.check_animal,
     "clock": check_scenes.check_clock,
     "blocks": check_scenes.check_blocks,
+    "landscape": check_landscape.check_landscape,
 }
 
 

@@ -10,6 +10,7 @@ from .animal_art import ANIMALS
 from .blocks import BASES, SOLIDS, SOLID_COLOURS
 from .count import WEIGHTS as COUNTS
 from .figures import CONTAINERS, SHAPES
+from .landscape import NAMES as PLACES, TIMES
 from .palette import COLOURS
 from .relation import DIRECTIONS
 from .shape import TEXTURES
@@ -137,6 +138,13 @@ def _blocks(spec, rng):
     return result
 
 
+def _landscape(spec, rng):
+    return {
+        "place": _changed(spec, ("place",), _other(rng, list(PLACES), spec["place"])),
+        "time": _changed(spec, ("time",), _other(rng, TIMES, spec["time"])),
+    }
+
+
 _MAKERS = {
     "shape": _shape,
     "relation": _relation,
@@ -144,4 +152,5 @@ _MAKERS = {
     "animal": _animal,
     "clock": _clock,
     "blocks": _blocks,
+    "landscape": _landscape,
 }

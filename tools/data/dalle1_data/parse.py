@@ -11,6 +11,7 @@ from .blocks import SOLIDS, SOLID_COLOURS
 from .clock import FRAMES
 from .count import WEIGHTS as COUNTS
 from .figures import SHAPES
+from .landscape import NAMES as PLACES, TIMES
 from .palette import BACKGROUNDS, COLOURS
 from .relation import RELATIONS
 from .shape import TEXTURES
@@ -22,7 +23,7 @@ def _any(words):
 
 
 _COLOUR = _any(COLOURS)
-_PREFIX = re.compile(r"^an? (?:picture|drawing|group|3d render) of ")
+_PREFIX = re.compile(r"^an? (?:picture|drawing|group|3d render|painting|view) of |^a landscape with ")
 _BACKGROUND = re.compile(rf" on an? (?P<background>{_any(BACKGROUNDS)}) background$")
 _SIZE = "an? (?:(?P<size>small|large) )?"
 _COLOURED = rf"(?P<colour>{_COLOUR}) (?P<shape>{_any(SHAPES)})"
@@ -53,6 +54,9 @@ _STACK = re.compile(rf"{_SOLID} on {_SOLID} on {_SOLID}")
 _LONG_STACK = re.compile(
     rf"a stack of three cubes\. {_SOLID} is on the top, {_SOLID} is in the middle, and {_SOLID} is on the bottom"
 )
+
+_PLACES = {name: place for place, name in PLACES.items()}
+_LANDSCAPE = re.compile(rf"({_any(_PLACES)}) ({_any(TIMES)})")
 
 
 def parse(text):
@@ -127,6 +131,11 @@ def _blocks(layout, words, word=None):
     return {"layout": layout, "things": things, "word": word}
 
 
+def _read_landscape(text):
+    match = _LANDSCAPE.fullmatch(text)
+    return match and {"place": _PLACES[match[1]], "time": match[2]}
+
+
 _READERS = (
     ("shape", _read_shape),
     ("relation", _read_relation),
@@ -134,4 +143,5 @@ _READERS = (
     ("animal", _read_animal),
     ("clock", _read_clock),
     ("blocks", _read_blocks),
+    ("landscape", _read_landscape),
 )
