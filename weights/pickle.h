@@ -68,7 +68,7 @@ class Pickle {
   bool is_call_of(Id id, std::string_view module, std::string_view name) const;
 
  private:
-  friend class PickleMachine;
+  friend class PickleStack;
 
   // 16 bytes a value and texts left in the file: the graph of a hostile pickle cannot outgrow its budget.
   struct Node {
