@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <fstream>
 
+#include "tools/event_file.h"
 #include "tools/interrupt.h"
 #include "weights/training_state.h"
 
@@ -45,6 +46,8 @@ void add_training_options(CLI::App& app, TrainingOptions& options) {
   app.add_option("--max-minutes", options.max_minutes, "Stop with a checkpoint after this long")
       ->check(CLI::NonNegativeNumber);
   app.add_flag("--resume", options.resume, "Go on from the newest checkpoint in --out, or start");
+  app.add_flag("--tensorboard", options.tensorboard,
+               "Also write event files for TensorBoard to OUT/tensorboard");
 }
 
 TrainingFile read_training_file(const fs::path& path) {
@@ -76,6 +79,13 @@ TrainRun make_train_run(const TrainingOptions& options, const CommonOptions& com
   run.format = &training_state_format;
   run.stop_requested = [] { return GracefulStop::requested(); };
   run.report = reporter(common);
+  if (options.tensorboard) {
+    run.report = [lines = run.report,
+                  events = std::make_shared<EventFile>(folder / "tensorboard")](const nlohmann::json& row) {
+      events->write(row.at("step").get<int64_t>() + 1, row);
+      if (lines) lines(row);
+    };
+  }
   return run;
 }
 

@@ -17,9 +17,10 @@ struct TrainingOptions {
   std::string init_from;  ///< A model whose parameters the training begins with.
   double max_minutes = 0;
   bool resume = false;
+  bool tensorboard = false;
 };
 
-/// --config, --data, --out, --init-from, --max-minutes and --resume.
+/// --config, --data, --out, --init-from, --max-minutes, --resume and --tensorboard.
 void add_training_options(CLI::App& app, TrainingOptions& options);
 
 struct TrainingFile {
