@@ -3,7 +3,10 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
 
+#include "core/data/atomic_file.h"
 #include "core/data/pair_reader.h"
 #include "core/data/token_shard.h"
 #include "core/image/resample.h"
@@ -27,6 +30,7 @@ struct ShardOptions {
   int64_t batch = 16;
   uint64_t seed = 0;
   double max_bad = 0.001;
+  bool resume = false, overwrite = false;
 };
 
 // The same digest whatever container the dVAE came in.
@@ -59,29 +63,91 @@ Image view_of(const Image& picture, int size, int view, uint64_t seed, uint64_t 
   return crop(square, left, top, size, size);
 }
 
-// Writes OUT/000000.tokens, OUT/000001.tokens, ...
+// OUT/000000.tokens, OUT/000001.tokens, ... and OUT/progress.json, which is written after each of them and
+// says where the next one begins. A view's place is its picture's number times the views of each, plus its
+// own.
 class ShardFolder {
  public:
-  ShardFolder(fs::path folder, TokenShardInfo info) : folder_(std::move(folder)), info_(std::move(info)) {}
+  /// Makes the folder, clears it or takes up its progress.
+  ShardFolder(const ShardOptions& options, TokenShardInfo info, nlohmann::json settings)
+      : folder_(options.out), info_(std::move(info)), settings_(std::move(settings)) {
+    std::error_code error;
+    const bool used = fs::exists(folder_, error) && !fs::is_empty(folder_, error);
+    check(!used || options.resume || options.overwrite, ErrorKind::usage,
+          "{} is not empty; go on with --resume, begin anew with --overwrite, or choose another --out",
+          options.out);
+    fs::create_directories(folder_, error);
+    check(!error, ErrorKind::output, "{}: {}", options.out, error.message());
+    if (options.overwrite) clear();
+    if (options.resume) restore();
+  }
 
-  void add(std::span<const int32_t> tokens, const std::string& caption, int view) {
+  void add(std::span<const int32_t> tokens, const std::string& caption, int view, uint64_t place) {
     if (!writer_) writer_.emplace(folder_ / fmt::format("{:06}.tokens", shards_++), info_);
     writer_->add(tokens, caption, static_cast<uint32_t>(view));
     ++records_;
-    if (writer_->count() == kRecordsPerShard) finish();
+    if (writer_->count() == kRecordsPerShard) finish(place + 1);
   }
-  void finish() {
+  void count_broken(uint64_t picture) { broken_.push_back(picture); }
+
+  /// Completes the open shard; the place `next` is the first that is not in it.
+  void finish(uint64_t next) {
     if (writer_) writer_->finish();
     writer_.reset();
+    next_ = next;
+    const auto views = settings_.at("views").get<uint64_t>();
+    broken_before_ += std::erase_if(broken_, [&](uint64_t picture) { return picture * views < next_; });
+    const nlohmann::ordered_json progress = {{"settings", settings_},
+                                             {"next", next_},
+                                             {"records", records_},
+                                             {"shards", shards_},
+                                             {"broken", broken_before_}};
+    write_file_atomically(folder_ / "progress.json", progress.dump(2) + "\n");
   }
+
+  uint64_t next() const { return next_; }
   uint64_t records() const { return records_; }
+  uint64_t broken() const { return broken_before_ + broken_.size(); }
   int shards() const { return shards_; }
 
  private:
+  void clear() const {
+    for (const auto& entry : fs::directory_iterator(folder_))
+      if (entry.path().extension() == ".tokens") fs::remove(entry.path());
+    fs::remove(folder_ / "progress.json");
+  }
+
+  void restore() {
+    const std::string file = (folder_ / "progress.json").string();
+    if (!fs::exists(file)) {
+      check(!fs::exists(folder_ / "000000.tokens"), ErrorKind::usage,
+            "{} has shards but no progress.json, so nothing can go on; begin anew with --overwrite",
+            folder_.string());
+      return;
+    }
+    std::ifstream in(file, std::ios::binary);
+    const auto progress = nlohmann::json::parse(in, nullptr, /*allow_exceptions=*/false);
+    try {
+      const nlohmann::json saved = progress.at("settings");
+      for (const auto& [name, value] : settings_.items())
+        check(saved.at(name) == value, ErrorKind::usage,
+              "--resume: '{}' was {} in {}, and is {} now; use the same or begin anew with --overwrite", name,
+              saved.at(name).dump(), file, value.dump());
+      next_ = progress.at("next");
+      records_ = progress.at("records");
+      shards_ = progress.at("shards");
+      broken_before_ = progress.at("broken");
+    } catch (const nlohmann::json::exception& error) {
+      fail(ErrorKind::input, "{}: {}; begin anew with --overwrite", file, error.what());
+    }
+  }
+
   fs::path folder_;
   TokenShardInfo info_;
+  nlohmann::json settings_;
   std::optional<TokenShardWriter> writer_;
-  uint64_t records_ = 0;
+  uint64_t next_ = 0, records_ = 0, broken_before_ = 0;
+  std::vector<uint64_t> broken_;  // pictures from next_ on
   int shards_ = 0;
 };
 
@@ -92,34 +158,47 @@ class Sharder {
     const weights::Checkpoint checkpoint = open_part(common, "dvae");
     dvae_ = dvae::make_dvae(checkpoint.config, *device_);
     weights::load_parameters(*dvae_, checkpoint);
+    pairs_ = open_pairs(options.data);
     TokenShardInfo info;
     info.grid = options.grid;
     info.codes = static_cast<int>(dvae_->codes());
     info.dvae_sha256 = digest(checkpoint);
     if (!common.tokenizer.empty()) info.tokenizer_sha256 = weights::sha256_of_file(common.tokenizer.front());
-    prepare_folder();
-    folder_.emplace(options.out, info);
+    const nlohmann::json settings = {{"data", options.data},
+                                     {"pictures", pairs_->size()},
+                                     {"grid", options.grid},
+                                     {"views", options.views},
+                                     {"seed", options.seed},
+                                     {"dvae", info.dvae_sha256},
+                                     {"tokenizer", info.tokenizer_sha256}};
+    folder_.emplace(options, info, settings);
   }
 
   int run() {
     PairReaderOptions reading;
     reading.shuffle = false;
-    reading.max_bad = options_.max_bad;
+    const auto size = static_cast<double>(std::max<uint64_t>(pairs_->size(), 1));
+    reading.max_bad = std::max(0.0, options_.max_bad - static_cast<double>(folder_->broken()) / size);
     const bool quiet = common_.progress_mode() == ProgressMode::none;
     reading.on_bad = [quiet](const std::string& line) {
       if (!quiet) fmt::print(stderr, "skipped: {}\n", line);
     };
-    PairReader reader(open_pairs(options_.data), reading);
+    PairReader reader(pairs_, reading);
     const GracefulStop stop;
-    for (uint64_t index = 0; index < reader.size() && !GracefulStop::requested(); ++index) {
+    const auto views = static_cast<uint64_t>(options_.views);
+    const uint64_t begin = folder_->next();
+    uint64_t index = begin / views;
+    for (; index < reader.size() && !GracefulStop::requested(); ++index) {
       const auto sample = reader.read(index);
-      if (!sample) continue;
-      for (int view = 0; view < options_.views; ++view) add(*sample, view, index);
+      if (!sample) folder_->count_broken(index);
+      for (uint64_t view = 0; sample && view < views; ++view) {
+        if (index * views + view >= begin) add(*sample, static_cast<int>(view), index);
+      }
       if (!quiet && index % 1024 == 1023) fmt::print(stderr, "{} of {} pictures\n", index + 1, reader.size());
     }
     encode_pending();
-    folder_->finish();
-    report(reader.bad_count());
+    folder_->finish(index * views);
+    report();
     return GracefulStop::requested() ? 128 + GracefulStop::signal_number() : 0;
   }
 
@@ -127,20 +206,14 @@ class Sharder {
   struct Pending {
     std::string caption;
     int view;
+    uint64_t place;
   };
-
-  void prepare_folder() const {
-    std::error_code error;
-    check(!fs::exists(options_.out, error) || fs::is_empty(options_.out, error), ErrorKind::usage,
-          "{} is not empty; choose another --out", options_.out);
-    fs::create_directories(options_.out, error);
-    check(!error, ErrorKind::output, "{}: {}", options_.out, error.message());
-  }
 
   void add(const Sample& sample, int view, uint64_t index) {
     const int size = options_.grid * static_cast<int>(dvae_->downsampling());
     images_.push_back(view_of(sample.image, size, view, options_.seed, index));
-    pending_.push_back({sample.caption, view});
+    pending_.push_back(
+        {sample.caption, view, index * static_cast<uint64_t>(options_.views) + static_cast<uint64_t>(view)});
     if (static_cast<int64_t>(images_.size()) == options_.batch) encode_pending();
   }
 
@@ -151,22 +224,23 @@ class Sharder {
     const auto cells = static_cast<size_t>(options_.grid) * options_.grid;
     const std::vector<int32_t> tokens(codes.begin(), codes.end());
     for (size_t i = 0; i < pending_.size(); ++i) {
-      folder_->add(std::span(tokens).subspan(i * cells, cells), pending_[i].caption, pending_[i].view);
+      folder_->add(std::span(tokens).subspan(i * cells, cells), pending_[i].caption, pending_[i].view,
+                   pending_[i].place);
     }
     images_.clear();
     pending_.clear();
   }
 
-  void report(uint64_t bad) const {
+  void report() const {
     if (common_.json) {
       fmt::print("{}\n", nlohmann::ordered_json({{"records", folder_->records()},
                                                  {"shards", folder_->shards()},
-                                                 {"broken_pictures", bad},
+                                                 {"broken_pictures", folder_->broken()},
                                                  {"folder", options_.out}})
                              .dump());
     } else {
       fmt::print("{}: {} samples in {} shards, {} pictures skipped\n", options_.out, folder_->records(),
-                 folder_->shards(), bad);
+                 folder_->shards(), folder_->broken());
     }
   }
 
@@ -174,6 +248,7 @@ class Sharder {
   const CommonOptions& common_;
   std::shared_ptr<Device> device_;
   std::unique_ptr<dvae::Dvae> dvae_;
+  std::shared_ptr<const PairSource> pairs_;
   std::optional<ShardFolder> folder_;
   std::vector<Image> images_;
   std::vector<Pending> pending_;
@@ -198,6 +273,8 @@ Command shard_command() {
         app.add_option("--seed", options->seed, "Of the crops");
         app.add_option("--max-bad", options->max_bad, "Share of pictures that may be broken")
             ->check(CLI::Range(0.0, 1.0));
+        app.add_flag("--resume", options->resume, "Go on after the last whole shard in --out, or start");
+        app.add_flag("--overwrite", options->overwrite, "Remove the shards that are in --out first");
         return [options, &common] { return Sharder(*options, common).run(); };
       }};
 }
