@@ -20,7 +20,7 @@ constexpr int kCellPixels = 16;
 
 struct AttentionOptions {
   std::string prompt, image, out;
-  std::vector<int> at = {16, 16};
+  std::vector<int> at;  // row and column; empty: the middle
   int layer = 0, head = 0;
   bool truncate = false;
 };
@@ -59,7 +59,8 @@ int attention(const AttentionOptions& options, const CommonOptions& common) {
   const Tensor codes = dvae->encode_indices(context, dvae::tensor_of_images(*device, {picture}));
   check(codes.numel() == config.cells(), ErrorKind::model,
         "the dVAE gives {} tokens; the transformer's grid has {}", codes.numel(), config.cells());
-  const int row = options.at[0], column = options.at[1];
+  const int row = options.at.empty() ? config.grid / 2 : options.at[0];
+  const int column = options.at.empty() ? config.grid / 2 : options.at[1];
   check(row >= 0 && row < config.grid && column >= 0 && column < config.grid, ErrorKind::usage,
         "--at {},{}: the grid has rows and columns 0 to {}", row, column, config.grid - 1);
   const int cell = row * config.grid + column;
@@ -93,7 +94,8 @@ Command attention_command() {
             app.add_option("--image", options->image, "The picture")->required();
             app.add_option("--layer", options->layer, "From 0");
             app.add_option("--head", options->head, "From 0");
-            app.add_option("--at", options->at, "Row and column of the grid cell that looks")
+            app.add_option("--at", options->at,
+                           "Row and column of the grid cell that looks; by default the middle")
                 ->delimiter(',')
                 ->expected(2);
             app.add_option("--out", options->out, "PNG to write")->required();

@@ -37,18 +37,23 @@ Json transformer_costs(const nlohmann::json& json) {
           {"flops_of_prompt", narrow.prefill_flops}};
 }
 
-std::string costs_text(const Json& costs) {
-  const auto number = [&](const char* key) { return costs[key].get<double>(); };
-  const auto sizes = [&](const char* key) {
-    return fmt::format("{} in f32, {} in bf16", weights::bytes_text(costs[key]["f32"].get<double>()),
-                       weights::bytes_text(costs[key]["bf16"].get<double>()));
-  };
+std::string both_types(const Json& bytes) {
+  return fmt::format("{} in f32, {} in bf16", weights::bytes_text(bytes["f32"].get<double>()),
+                     weights::bytes_text(bytes["bf16"].get<double>()));
+}
+
+std::string size_text(const Json& costs) {
+  return fmt::format("  {:<14}{} ({})\n  {:<14}{}\n", "parameters", costs["parameters"].dump(),
+                     weights::count_text(costs["parameters"].get<double>()), "weights",
+                     both_types(costs["weight_bytes"]));
+}
+
+/// What running it takes: no file says it.
+std::string running_text(const Json& costs) {
   return fmt::format(
-      "  {:<14}{} ({})\n  {:<14}{}\n  {:<14}{} a candidate; {} for the prompt, shared\n  {:<14}{:.3g} an "
-      "image, {:.3g} the prompt\n",
-      "parameters", costs["parameters"].dump(), weights::count_text(number("parameters")), "weights",
-      sizes("weight_bytes"), "cache", sizes("cache_bytes_per_candidate"), sizes("cache_bytes_of_prompt"),
-      "FLOPs", number("flops_per_image"), number("flops_of_prompt"));
+      "  {:<14}{} a candidate; {} for the prompt, shared\n  {:<14}{:.3g} an image, {:.3g} the prompt\n",
+      "cache", both_types(costs["cache_bytes_per_candidate"]), both_types(costs["cache_bytes_of_prompt"]),
+      "FLOPs", costs["flops_per_image"].get<double>(), costs["flops_of_prompt"].get<double>());
 }
 
 /// Sums the shapes that the configuration asks for.
@@ -80,12 +85,8 @@ int info_of_config(const std::string& name, const CommonOptions& common) {
     return 0;
   }
   fmt::print("{} ({}){}\n", name, part, preset ? ": " + preset->summary : "");
-  if (part == "transformer")
-    fmt::print("{}", costs_text(result["costs"]));
-  else
-    fmt::print("  {:<14}{} ({}), {} in f32\n", "parameters", result["costs"]["parameters"].dump(),
-               weights::count_text(result["costs"]["parameters"].get<double>()),
-               weights::bytes_text(result["costs"]["weight_bytes"]["f32"].get<double>()));
+  fmt::print("{}", size_text(result["costs"]));
+  if (part == "transformer") fmt::print("{}", running_text(result["costs"]));
   for (auto& [key, value] : config.items()) fmt::print("  {:<14}{} = {}\n", "", key, value.dump());
   return 0;
 }
@@ -154,7 +155,7 @@ void print_text(const Json& result) {
                result["model"]["path"].get<std::string>(), result["model"]["licence"].get<std::string>());
   for (const auto& part : result["parts"]) {
     fmt::print("{}", weights::description_text(part));
-    if (part.contains("costs")) fmt::print("{}", costs_text(part["costs"]));
+    if (part.contains("costs")) fmt::print("{}", running_text(part["costs"]));
   }
   for (const char* key : {"tokenizer", "clip_tokenizer"})
     if (result.contains(key))
