@@ -1,4 +1,6 @@
 // dalle1 train transformer: from token shards to a model folder.
+#include <fmt/format.h>
+
 #include <filesystem>
 
 #include "tools/models.h"
@@ -21,6 +23,10 @@ void check_data(const TokenShardInfo& info, const transformer::TransformerConfig
         info.codes, config.grid, config.image_vocab);
 }
 
+struct TransformerOptions : TrainingOptions {
+  double max_bad = 0.001;
+};
+
 // A folder with the transformer and its tokenizer that the other commands take as --transformer and
 // --tokenizer.
 void export_model(transformer::Transformer& model, const fs::path& tokenizer, const std::string& kind,
@@ -34,7 +40,7 @@ void export_model(transformer::Transformer& model, const fs::path& tokenizer, co
   writer.commit();
 }
 
-int train_transformer(const TrainingOptions& options, const CommonOptions& common) {
+int train_transformer(const TransformerOptions& options, const CommonOptions& common) {
   const TrainingFile file = read_training_file(options.config);
   const auto config = transformer::config_from_json(file.architecture);
   const auto train_options = [&] {
@@ -50,8 +56,11 @@ int train_transformer(const TrainingOptions& options, const CommonOptions& commo
   check(tokenizer->vocab_size() <= config.text_vocab, ErrorKind::model,
         "{} has {} tokens, and this transformer {}; raise text_vocab", tokenizer_path.string(),
         tokenizer->vocab_size(), config.text_vocab);
-  const TokenShards shards(options.data);
+  const TokenShards shards(options.data, /*check_records=*/false);
   check_data(shards.info(), config, options.data);
+  const transformer::TokenSamples samples(shards, options.max_bad, [&](const std::string& line) {
+    if (common.progress_mode() != ProgressMode::none) fmt::print(stderr, "skipped: {}\n", line);
+  });
 
   const auto device = open_device(common);
   transformer::Transformer model(*device, config);
@@ -63,13 +72,13 @@ int train_transformer(const TrainingOptions& options, const CommonOptions& commo
   }
   const nlohmann::json settings = {{"architecture", transformer::to_json(config)},
                                    {"train", file.train},
-                                   {"samples", shards.size()},
+                                   {"samples", samples.size()},
                                    {"dvae_sha256", shards.info().dvae_sha256},
                                    {"tokenizer_sha256", weights::sha256_of_file(tokenizer_path)},
                                    {"init_from", options.init_from}};
   const TrainRun run = make_train_run(options, common, settings);
   transformer::TransformerTask task(
-      model, shards, *tokenizer, training, train_options, [&](const fs::path& folder) {
+      model, samples, *tokenizer, training, train_options, [&](const fs::path& folder) {
         export_model(model, tokenizer_path, std::string(tokenizer->kind()), folder);
       });
   return run_training(*device, task, train_options, run, common);
@@ -83,10 +92,12 @@ Command train_transformer_command() {
       "dalle1 train transformer --config tools/train/transformer.json --data shards --tokenizer text.model "
       "--out runs/transformer",
       [](CLI::App& app, CommonOptions& common) {
-        auto options = std::make_shared<TrainingOptions>();
+        auto options = std::make_shared<TransformerOptions>();
         add_training_options(app, *options);
         add_list_option(app, "--tokenizer", common.tokenizer,
                         "The captions' tokenizer (see train tokenizer)");
+        app.add_option("--max-bad", options->max_bad, "Share of samples that may be damaged")
+            ->check(CLI::Range(0.0, 1.0));
         return [options, &common] { return train_transformer(*options, common); };
       }};
 }

@@ -58,18 +58,18 @@ TransformerTraining transformer_training_from_json(const nlohmann::json& train,
   return training;
 }
 
-TransformerTask::TransformerTask(Transformer& model, const TokenShards& data,
-                                 const text::Tokenizer& tokenizer, const TransformerTraining& training,
-                                 const TrainOptions& options, Export export_model)
+TransformerTask::TransformerTask(Transformer& model, TokenSamples data, const text::Tokenizer& tokenizer,
+                                 const TransformerTraining& training, const TrainOptions& options,
+                                 Export export_model)
     : model_(model),
-      data_(data),
+      data_(std::move(data)),
       tokenizer_(tokenizer),
       training_(training),
       steps_(options.steps),
       accumulate_(options.accumulate),
       seed_(options.seed),
-      validation_stride_(held_out_stride(data.size(), training.validation)),
-      order_(training_size(data.size(), training.validation), options.seed),
+      validation_stride_(held_out_stride(data_.size(), training.validation)),
+      order_(training_size(data_.size(), training.validation), options.seed),
       export_(std::move(export_model)) {
   if (training_.text_slots == 0) training_.text_slots = model.config().text_length;
 }
@@ -133,11 +133,8 @@ Tensor TransformerTask::loss(Context& context, int64_t batch, nlohmann::json& lo
   return loss.total;
 }
 
-nlohmann::json TransformerTask::evaluate(int64_t step) {
-  if (training_.validation == 0) return nlohmann::json::object();
-  Device& device = model_.device();
-  Context context(device);
-  double text = 0, image = 0;
+void TransformerTask::visit_held_out(const HeldOut& visit) const {
+  Context context(model_.device());
   for (int64_t begin = 0; begin < training_.validation; begin += training_.batch) {
     const int64_t end = std::min(training_.validation, begin + training_.batch);
     std::vector<TokenRecord> pairs;
@@ -146,12 +143,19 @@ nlohmann::json TransformerTask::evaluate(int64_t step) {
       pairs.push_back(read(static_cast<uint64_t>(k) * validation_stride_));
       ids.push_back(tokenizer_.encode(pairs.back().caption));
     }
-    const Loss loss = compute_loss(context, model_, make_batch(pairs, ids, model_.config().text_length),
-                                   {training_.text_padding, false});
-    const auto share = static_cast<double>(end - begin) / static_cast<double>(training_.validation);
+    visit(pairs, compute_loss(context, model_, make_batch(pairs, ids, model_.config().text_length),
+                              {training_.text_padding, false}));
+  }
+}
+
+nlohmann::json TransformerTask::evaluate(int64_t step) {
+  if (training_.validation == 0) return nlohmann::json::object();
+  double text = 0, image = 0;
+  visit_held_out([&](const std::vector<TokenRecord>& samples, const Loss& loss) {
+    const auto share = static_cast<double>(samples.size()) / static_cast<double>(training_.validation);
     text += share * loss.text;
     image += share * loss.image;
-  }
+  });
   return {{"validation_text_nats", text},
           {"validation_text_bits", text / std::numbers::ln2},
           {"validation_image_nats", image},

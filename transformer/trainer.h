@@ -6,10 +6,10 @@
 #include <vector>
 
 #include "core/data/sample_order.h"
-#include "core/data/token_shard.h"
 #include "core/text/tokenizer.h"
 #include "core/train/loop.h"
 #include "transformer/loss.h"
+#include "transformer/token_samples.h"
 
 namespace dalle1::transformer {
 
@@ -38,7 +38,7 @@ class TransformerTask final : public TrainTask {
 
   /// All but the options are kept by the caller. `steps`: of the whole training (for full_text_from); `seed`
   /// orders the data.
-  TransformerTask(Transformer& model, const TokenShards& data, const text::Tokenizer& tokenizer,
+  TransformerTask(Transformer& model, TokenSamples data, const text::Tokenizer& tokenizer,
                   const TransformerTraining& training, const TrainOptions& options, Export export_model);
 
   Module& model() override { return model_; }
@@ -46,6 +46,11 @@ class TransformerTask final : public TrainTask {
   /// Loss of the held-out samples with all text slots, in nats and bits per token.
   nlohmann::json evaluate(int64_t step) override;
   void export_model(const std::filesystem::path& folder) override { export_(folder); }
+
+  /// Called with a batch of held-out samples and their loss with all text slots.
+  using HeldOut = std::function<void(const std::vector<TokenRecord>& samples, const Loss& loss)>;
+  /// Visits all held-out samples, with the parameters that the model has now.
+  void visit_held_out(const HeldOut& visit) const;
 
  private:
   int32_t slots_at(int64_t batch) const;
@@ -55,7 +60,7 @@ class TransformerTask final : public TrainTask {
   TokenRecord read(uint64_t index) const;
 
   Transformer& model_;
-  const TokenShards& data_;
+  TokenSamples data_;
   const text::Tokenizer& tokenizer_;
   TransformerTraining training_;
   int64_t steps_;
