@@ -81,7 +81,7 @@ Tensor cached_logits(Context& context, const Transformer& model, std::span<const
   const int32_t before = config.prefix(config.text_length);
   const auto sequence = std::make_shared<CachedSequence>(
       model.device(), plan_slots(patterns, before, before + static_cast<int32_t>(image.size())),
-      std::vector<std::span<const LayerPrefix>>{layers}, 1, config.heads, config.head_size());
+      std::vector<std::span<const LayerPrefix>>{layers}, 1);
   for (int32_t cell = 0; cell < static_cast<int32_t>(image.size()); ++cell) {
     sequence->seek(before + cell);
     const Tensor token = Tensor::from(model.device(), {1}, image.subspan(static_cast<size_t>(cell), 1));

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 
+#include "core/ops/embedding.h"
 #include "core/ops/movement.h"
 
 namespace dalle1::transformer {
 namespace {
 
 constexpr int64_t kFree = -1;
+constexpr int32_t kCellsPerWait = 16;  // between two waits for a GPU
 
 bool all_within(std::span<const int64_t> ids, int64_t low, int64_t high) {
   return std::all_of(ids.begin(), ids.end(), [&](int64_t id) { return id >= low && id < high; });
@@ -45,6 +47,14 @@ Prefix::Prefix(Context& context, const Transformer& model, std::span<const int64
   if (forced < config.cells()) logits_ = logits.rows(forced, forced + 1);
 }
 
+void Prefix::keep_as(CacheType type) {
+  if (type == CacheType::automatic) return;
+  for (LayerPrefix& layer : layers_) {
+    const DType dtype = type == CacheType::f32 ? DType::f32 : DType::bf16;
+    layer = {layer.keys.to(dtype), layer.values.to(dtype)};
+  }
+}
+
 Decoder::Decoder(Context& context, const Transformer& model, DecodeRequest request)
     : model_(model), request_(std::move(request)) {
   check_request();
@@ -57,6 +67,7 @@ Decoder::Decoder(Context& context, const Transformer& model, DecodeRequest reque
   const auto first_cells = std::span<const int64_t>(request_.forced).first(prefilled_);
   prefixes_.emplace_back(context, model, request_.text, first_cells);
   if (request_.sampling.guided()) prefixes_.emplace_back(context, model, request_.unconditional, first_cells);
+  for (Prefix& prefix : prefixes_) prefix.keep_as(request_.cache);
   const int32_t before = config.prefix(config.text_length), last = config.cells() - 1;
   plans_ = plan_slots(layer_patterns(config, config.text_length), before + std::min(prefilled_, last),
                       before + last, request_.retain_all);
@@ -87,61 +98,105 @@ Tensor Decoder::first_logits(int64_t candidates) const {
   return groups.size() == 1 ? groups.front() : ops::concat(plain, groups, 0);
 }
 
-// Fills column `cell` of the tokens from logits [groups * N, V] and adds to the likelihoods.
-void Decoder::choose(const Tensor& logits, int32_t cell, std::span<const uint32_t> candidates,
-                     Decoded& result) const {
-  const auto count = static_cast<int64_t>(candidates.size());
+/// Where a decoding stands; all that a step reads or writes is in the device's memory.
+struct Decoder::Lockstep {
+  int64_t candidates = 0;
+  CellChoice choice;
+  Tensor places;  // [cells, C]
+  Tensor logits;  // of the newest cell, [groups * N, V]
+  std::shared_ptr<CachedSequence> sequence;
+};
+
+Decoder::Lockstep Decoder::begin(Context& context, std::span<const uint32_t> candidates) const {
+  const TransformerConfig& config = model_.config();
+  Device& device = model_.device();
+  const auto count = static_cast<int64_t>(candidates.size()), groups = static_cast<int64_t>(prefixes_.size());
+  const int64_t cells = config.cells();
+  Lockstep state;
+  state.candidates = count;
+  CellChoice& choice = state.choice;
+  choice.rule = request_.sampling.rule;
+  choice.seed = request_.sampling.seed;
+  choice.cell = Tensor::from(device, {1}, std::vector<int64_t>{prefilled_});
+  choice.candidates = Tensor::empty(device, {count}, DType::i32);
+  device.copy_from_host(choice.candidates.raw(), candidates.data(), candidates.size_bytes());
+  choice.forced = Tensor::from(device, {cells}, request_.forced);
+  choice.tokens = Tensor::from(device, {cells, count}, std::vector<int64_t>(cells * count, kFree));
+  choice.log_probs = Tensor::zeros(device, {cells, count});
+  choice.newest = Tensor::empty(device, {groups * count}, DType::i64);
+  state.places = model_.places(context);
+  std::vector<std::span<const LayerPrefix>> prefixes;
+  for (const Prefix& prefix : prefixes_) prefixes.push_back(prefix.layers());
+  state.sequence =
+      std::make_shared<CachedSequence>(device, plans_, std::move(prefixes), count, request_.cache);
+  if (device.kernels().records()) state.sequence->follow(choice.cell, config.prefix(config.text_length));
+  return state;
+}
+
+// The tokens of the cell that the device's counter names.
+void Decoder::choose(const Tensor& logits, const Lockstep& state) const {
+  const int64_t count = state.candidates;
+  const Tensor own = logits.rows(0, count);
   const SamplingOptions& sampling = request_.sampling;
-  const Tensor conditional = logits.rows(0, count);
-  const int64_t forced = request_.forced[cell];
-  std::vector<int64_t> tokens(count, forced);
-  std::vector<float> log_probs(count);
-  if (forced == kFree) {
-    const Tensor guided = sampling.guided()
-                              ? guide(conditional, logits.rows(count, 2 * count), sampling.guidance)
-                              : conditional;
-    logits.kernels().sample(guided, sampling.rule, sampling.seed, candidates, static_cast<uint32_t>(cell),
-                            tokens, log_probs);
-  }
-  if (forced != kFree || sampling.guided()) log_probs = log_probabilities(conditional, tokens);
-  auto& sums = forced == kFree ? result.log_likelihood : result.forced_log_likelihood;
+  const Tensor guided =
+      sampling.guided() ? guide(own, logits.rows(count, 2 * count), sampling.guidance) : own;
+  logits.kernels().choose(guided, own, state.choice);
+}
+
+// From one cell's tokens to those of the next.
+void Decoder::step(Context& context, Lockstep& state) const {
+  CellChoice& choice = state.choice;
+  const Tensor place = ops::embedding(context, choice.cell, state.places);
+  const Tensor x = model_.embed_at(context, choice.newest, place);
+  state.logits = model_.image_logits(context, model_.trunk(context, x, state.sequence));
+  state.logits.kernels().advance(choice.cell);
+  choose(state.logits, state);
+}
+
+Decoded Decoder::finish(const Lockstep& state, int32_t done) const {
+  const int32_t cells = model_.config().cells();
+  const int64_t count = state.candidates;
+  Decoded result{std::vector<int64_t>(count * cells, kFree), std::vector<double>(count),
+                 std::vector<double>(count, prefixes_.front().log_likelihood()), done};
+  const auto tokens = state.choice.tokens.to_ints();
+  const auto log_probs = state.choice.log_probs.to_floats();
   for (int64_t n = 0; n < count; ++n) {
-    result.tokens[n * model_.config().cells() + cell] = tokens[n];
-    sums[n] += log_probs[n];
+    int64_t* row = result.tokens.data() + n * cells;
+    std::copy_n(request_.forced.begin(), prefilled_, row);
+    for (int32_t cell = prefilled_; cell < done; ++cell) {
+      const bool free = request_.forced[cell] == kFree;
+      row[cell] = tokens[cell * count + n];
+      (free ? result.log_likelihood : result.forced_log_likelihood)[n] += log_probs[cell * count + n];
+    }
   }
+  return result;
 }
 
 Decoded Decoder::decode(Context& context, std::span<const uint32_t> candidates, const Hooks& hooks) {
-  const TransformerConfig& config = model_.config();
-  const auto count = static_cast<int64_t>(candidates.size());
-  const auto groups = static_cast<int64_t>(prefixes_.size());
-  const int32_t before = config.prefix(config.text_length), cells = config.cells();
+  const int32_t cells = model_.config().cells(), before = model_.config().prefix(model_.config().text_length);
+  Device& device = model_.device();
   Context plain = context.untaped();
-  Decoded result{std::vector<int64_t>(count * cells, kFree), std::vector<double>(count),
-                 std::vector<double>(count, prefixes_.front().log_likelihood()), prefilled_};
-  for (int64_t n = 0; n < count; ++n) {
-    std::copy_n(request_.forced.begin(), prefilled_, result.tokens.begin() + n * cells);
+  Lockstep state = begin(plain, candidates);
+  const auto next = device.kernels().repeated([&] { step(plain, state); });
+  const int32_t wait = device.is_cpu() ? 1 : kCellsPerWait;
+  int32_t done = prefilled_;
+  while (done < cells) {
+    if (done == prefilled_) {
+      state.logits = first_logits(state.candidates);
+      choose(state.logits, state);
+    } else {
+      state.sequence->seek(before + done - 1);
+      next->run();
+    }
+    if (hooks.logits) hooks.logits(done, state.logits.rows(0, state.candidates));
+    ++done;
+    if (!hooks.progress || (done % wait != 0 && done < cells)) continue;
+    device.synchronize();
+    if (!hooks.progress(done)) break;
   }
-  std::vector<std::span<const LayerPrefix>> prefixes;
-  for (const Prefix& prefix : prefixes_) prefixes.push_back(prefix.layers());
-  const auto sequence = std::make_shared<CachedSequence>(model_.device(), plans_, std::move(prefixes), count,
-                                                         config.heads, config.head_size());
-  Tensor logits = prefilled_ < cells ? first_logits(count) : Tensor();
-  for (int32_t cell = prefilled_; cell < cells; ++cell) {
-    if (hooks.logits) hooks.logits(cell, logits.rows(0, count));
-    choose(logits, cell, candidates, result);
-    result.cells = cell + 1;
-    if (hooks.progress && !hooks.progress(cell + 1)) break;
-    if (cell == cells - 1) break;
-    std::vector<int64_t> newest(groups * count);
-    for (int64_t row = 0; row < groups * count; ++row)
-      newest[row] = result.tokens[row % count * cells + cell];
-    const Tensor ids = Tensor::from(model_.device(), {groups * count}, newest);
-    sequence->seek(before + cell);
-    logits = model_.image_logits(plain, model_.trunk(plain, model_.embed_cell(plain, ids, cell), sequence));
-  }
-  cache_use_ = {sequence->bytes(), sequence->prefix_rows_read(), sequence->private_rows_read()};
-  return result;
+  cache_use_ = {state.sequence->bytes(), state.sequence->prefix_rows_read(),
+                state.sequence->private_rows_read()};
+  return finish(state, done);
 }
 
 }  // namespace dalle1::transformer

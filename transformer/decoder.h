@@ -23,6 +23,8 @@ class Prefix {
   std::span<const LayerPrefix> layers() const { return layers_; }
   /// Logits of the first cell that is not forced, [1, image_vocab]; undefined when all cells are.
   const Tensor& logits() const { return logits_; }
+  /// Keeps keys and values in the type that goes with a cache.
+  void keep_as(CacheType type);
   /// Sum of ln p over the forced first cells.
   double log_likelihood() const { return log_likelihood_; }
 
@@ -42,6 +44,7 @@ struct DecodeRequest {
   bool prefill_forced = true;
   /// Keeps all keys instead of those that a later query sees: the reference for tests.
   bool retain_all = false;
+  CacheType cache = CacheType::automatic;
 };
 
 /// Likelihoods are those of the model's own distribution given the prompt (temperature 1, no cuts, no
@@ -59,9 +62,10 @@ class Decoder {
   Decoder(Context& context, const Transformer& model, DecodeRequest request);
 
   struct Hooks {
-    /// Called after each cell with the number of cells done; false stops.
+    /// Called with the number of cells done, after each cell on the CPU and now and then on a GPU, which is
+    /// waited for then; false stops.
     std::function<bool(int32_t cells)> progress;
-    /// Sees the conditional logits [N, image_vocab] of each cell before it is chosen.
+    /// Sees the conditional logits [N, image_vocab] of each cell.
     std::function<void(int32_t cell, const Tensor& logits)> logits;
   };
   /// Decodes the candidates of these numbers. A candidate's result is the same whatever others are with it.
@@ -80,10 +84,13 @@ class Decoder {
   int32_t prefilled_cells() const { return prefilled_; }
 
  private:
+  struct Lockstep;
   void check_request() const;
   Tensor first_logits(int64_t candidates) const;
-  void choose(const Tensor& logits, int32_t cell, std::span<const uint32_t> candidates,
-              Decoded& result) const;
+  Lockstep begin(Context& context, std::span<const uint32_t> candidates) const;
+  void choose(const Tensor& logits, const Lockstep& state) const;
+  void step(Context& context, Lockstep& state) const;
+  Decoded finish(const Lockstep& state, int32_t cells) const;
 
   const Transformer& model_;
   DecodeRequest request_;

@@ -131,7 +131,7 @@ Tensor head_cross_entropy(Context& context, const Tensor& hidden, const LinearPa
     Tensor row_losses = losses.rows(begin, end), logsumexp = Tensor::empty(device, {end - begin});
     kernels.cross_entropy(logits, ids, row_losses, logsumexp);
     if (!context.tape) continue;
-    Tensor dlogits = Tensor::empty(device, logits.shape());
+    Tensor dlogits = Tensor::empty(device, logits.shape(), hidden.dtype());
     kernels.cross_entropy_backward(logits, ids, logsumexp, weights.rows(begin, end), dlogits);
     add_gradients(piece, head, dlogits, begin, gradients);
   }

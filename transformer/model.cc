@@ -17,8 +17,8 @@ NormParameters make_norm(Device& device, int64_t width) {
   return {Tensor::full(device, {width}, 1.0f), Tensor::zeros(device, {width})};
 }
 
-LinearParameters make_linear(Device& device, int64_t outputs, int64_t inputs) {
-  return {Tensor::zeros(device, {outputs, inputs}), Tensor::zeros(device, {outputs})};
+LinearParameters make_linear(Device& device, int64_t outputs, int64_t inputs, DType dtype) {
+  return {Tensor::zeros(device, {outputs, inputs}, dtype), Tensor::zeros(device, {outputs})};
 }
 
 template <typename Pair>
@@ -35,9 +35,19 @@ Tensor apply(Context& context, const Tensor& x, const LinearParameters& paramete
   return ops::linear(context, x, parameters.weight, parameters.bias);
 }
 
+Tensor apply(Context& context, const Tensor& x, const LinearParameters& parameters,
+             const LinearEpilogue& epilogue) {
+  return ops::linear_fused(context, x, parameters.weight, parameters.bias, epilogue);
+}
+
+// Always in f32: bf16 has 8 bits, of which a logit's whole part takes half.
+Tensor full_logits(Context& context, const Tensor& hidden, const LinearParameters& head) {
+  return ops::linear_fused(context, hidden, head.weight, head.bias, {}, DType::f32);
+}
+
 }  // namespace
 
-Block::Block(Device& device, const TransformerConfig& config, int index)
+Block::Block(Device& device, const TransformerConfig& config, int index, DType matrices)
     : index_(index),
       sandwich_(config.sandwich_norm),
       epsilon_(config.norm_eps),
@@ -45,10 +55,10 @@ Block::Block(Device& device, const TransformerConfig& config, int index)
       activation_(ops::activation_from_name(config.activation)),
       attention_norm_(make_norm(device, config.width)),
       mlp_norm_(make_norm(device, config.width)),
-      qkv_(make_linear(device, 3 * config.width, config.width)),
-      output_(make_linear(device, config.width, config.width)),
-      up_(make_linear(device, int64_t{config.mlp_ratio} * config.width, config.width)),
-      down_(make_linear(device, config.width, int64_t{config.mlp_ratio} * config.width)) {
+      qkv_(make_linear(device, 3 * config.width, config.width, matrices)),
+      output_(make_linear(device, config.width, config.width, matrices)),
+      up_(make_linear(device, int64_t{config.mlp_ratio} * config.width, config.width, matrices)),
+      down_(make_linear(device, config.width, int64_t{config.mlp_ratio} * config.width, matrices)) {
   if (!sandwich_) return;
   attention_post_norm_ = make_norm(device, config.width);
   mlp_post_norm_ = make_norm(device, config.width);
@@ -62,15 +72,21 @@ Tensor Block::forward(Context& context, const Tensor& x, Sequence& sequence) con
   const auto place = static_cast<uint32_t>(2 * index_);
   Tensor a = norm(context, x, attention_norm_);
   a = sequence.attend(context, index_, apply(context, a, qkv_));
-  a = apply(context, a, output_);
-  if (sandwich_) a = norm(context, a, attention_post_norm_);
-  const Tensor h = ops::add(context, x, ops::dropout(context, a, dropout_, place));
-
+  const Tensor h = add_branch(context, x, a, output_, attention_post_norm_, place);
   Tensor m = norm(context, h, mlp_norm_);
-  m = ops::unary(context, activation_, apply(context, m, up_));
-  m = apply(context, m, down_);
-  if (sandwich_) m = norm(context, m, mlp_post_norm_);
-  return ops::add(context, h, ops::dropout(context, m, dropout_, place + 1));
+  m = apply(context, m, up_, {activation_});
+  return add_branch(context, h, m, down_, mlp_post_norm_, place + 1);
+}
+
+// x + the end of a residual branch.
+Tensor Block::add_branch(Context& context, const Tensor& x, const Tensor& branch,
+                         const LinearParameters& last, const NormParameters& post_norm,
+                         uint32_t place) const {
+  if (!sandwich_ && (!context.training || dropout_ == 0.0f))
+    return apply(context, branch, last, {std::nullopt, &x});
+  Tensor y = apply(context, branch, last);
+  if (sandwich_) y = norm(context, y, post_norm);
+  return ops::add(context, x, ops::dropout(context, y, dropout_, place));
 }
 
 void Block::visit(const std::string& prefix, const ParameterVisitor& visitor) {
@@ -84,18 +100,20 @@ void Block::visit(const std::string& prefix, const ParameterVisitor& visitor) {
   if (sandwich_) visit_pair(prefix + "mlp_post_norm", mlp_post_norm_, visitor);
 }
 
-Transformer::Transformer(Device& device, const TransformerConfig& config) : config_(config) {
+Transformer::Transformer(Device& device, const TransformerConfig& config, DType matrices) : config_(config) {
   validate(config);
   const int64_t width = config.width;
-  text_embedding_ = Tensor::zeros(device, {config.text_classes(), width});
-  text_position_ = Tensor::zeros(device, {config.text_positions(), width});
-  image_embedding_ = Tensor::zeros(device, {config.image_vocab, width});
-  image_row_ = Tensor::zeros(device, {config.grid, width});
-  image_column_ = Tensor::zeros(device, {config.grid, width});
-  for (int layer = 0; layer < config.layers; ++layer) blocks_.emplace_back(device, config, layer);
+  text_embedding_ = Tensor::zeros(device, {config.text_classes(), width}, matrices);
+  text_position_ = Tensor::zeros(device, {config.text_positions(), width}, matrices);
+  image_embedding_ = Tensor::zeros(device, {config.image_vocab, width}, matrices);
+  image_row_ = Tensor::zeros(device, {config.grid, width}, matrices);
+  image_column_ = Tensor::zeros(device, {config.grid, width}, matrices);
+  for (int layer = 0; layer < config.layers; ++layer) {
+    blocks_.emplace_back(device, config, layer, matrices);
+  }
   final_norm_ = make_norm(device, width);
   if (config.head_norm) head_norm_ = make_norm(device, width);
-  head_ = make_linear(device, config.classes(), width);
+  head_ = make_linear(device, config.classes(), width, matrices);
 }
 
 void Transformer::initialise(uint64_t seed) {
@@ -163,6 +181,23 @@ Tensor Transformer::embed_cell(Context& context, const Tensor& tokens, int32_t c
   return ops::add(context, ops::embedding(context, tokens, image_embedding_), place);
 }
 
+Tensor Transformer::places(Context& context) const {
+  std::vector<int64_t> rows(config_.cells()), columns(config_.cells());
+  for (int32_t cell = 0; cell < config_.cells(); ++cell) {
+    rows[cell] = cell / config_.grid;
+    columns[cell] = cell % config_.grid;
+  }
+  const auto upload = [&](const std::vector<int64_t>& ids) {
+    return Tensor::from(device(), {config_.cells()}, ids);
+  };
+  return ops::add(context, ops::embedding(context, upload(rows), image_row_),
+                  ops::embedding(context, upload(columns), image_column_));
+}
+
+Tensor Transformer::embed_at(Context& context, const Tensor& tokens, const Tensor& place) const {
+  return ops::add(context, ops::embedding(context, tokens, image_embedding_), place);
+}
+
 Tensor Transformer::trunk(Context& context, Tensor x, const std::shared_ptr<Sequence>& sequence,
                           bool checkpoint_blocks) const {
   for (const Block& block : blocks_) {
@@ -177,15 +212,15 @@ Tensor Transformer::trunk(Context& context, Tensor x, const std::shared_ptr<Sequ
 }
 
 Tensor Transformer::logits(Context& context, const Tensor& hidden) const {
-  return apply(context, hidden, head_);
+  return full_logits(context, hidden, head_);
 }
 
 Tensor Transformer::text_logits(Context& context, const Tensor& hidden) const {
-  return apply(context, hidden, text_head(context));
+  return full_logits(context, hidden, text_head(context));
 }
 
 Tensor Transformer::image_logits(Context& context, const Tensor& hidden) const {
-  return apply(context, hidden, image_head(context));
+  return full_logits(context, hidden, image_head(context));
 }
 
 LinearParameters Transformer::text_head(Context& context) const {

@@ -24,13 +24,15 @@ struct LinearParameters {
 /// Pre-norm residual block (DALL-E paper, appendix B; sandwich norms as in Ding et al. 2021).
 class Block {
  public:
-  Block(Device& device, const TransformerConfig& config, int index);
+  Block(Device& device, const TransformerConfig& config, int index, DType matrices);
   /// x [.., C] to [.., C].
   Tensor forward(Context& context, const Tensor& x, Sequence& sequence) const;
   void visit(const std::string& prefix, const ParameterVisitor& visitor);
 
  private:
   Tensor norm(Context& context, const Tensor& x, const NormParameters& parameters) const;
+  Tensor add_branch(Context& context, const Tensor& x, const Tensor& branch, const LinearParameters& last,
+                    const NormParameters& post_norm, uint32_t place) const;
 
   int index_;
   bool sandwich_;
@@ -43,7 +45,8 @@ class Block {
 class Transformer final : public Module {
  public:
   /// Allocates all parameters: zeros, and ones in the norms' weights. Load or initialise() them.
-  Transformer(Device& device, const TransformerConfig& config);
+  /// Products run fastest on a GPU with matrices in bf16; training wants f32.
+  Transformer(Device& device, const TransformerConfig& config, DType matrices = DType::f32);
 
   /// Normal draws of deviation 1 / (2 sqrt(width)), less in the last product of each residual branch.
   void initialise(uint64_t seed);
@@ -57,6 +60,11 @@ class Transformer final : public Module {
   Tensor embed(Context& context, const Tensor& text, const Tensor& image) const;
   /// Embeddings of one image token at grid cell `cell` of N candidates: i64 [N] to [N, C].
   Tensor embed_cell(Context& context, const Tensor& tokens, int32_t cell) const;
+
+  /// The embeddings of the grid's places, [G * G, C]: row and column.
+  Tensor places(Context& context) const;
+  /// Embeddings of one image token of each of N candidates at the place [1, C] of `places`.
+  Tensor embed_at(Context& context, const Tensor& tokens, const Tensor& place) const;
 
   /// Through all blocks and the final norm. `checkpoint_blocks` keeps only each block's input for the
   /// backward pass, which then holds on to the sequence.

@@ -131,6 +131,33 @@ std::span<const int32_t> SlotPlan::visible(int32_t position) const {
                                      visible_offsets_[query + 1] - visible_offsets_[query]);
 }
 
+DecodeSteps SlotPlan::steps_on(Device& device, const Tensor& cell, int32_t origin) const {
+  std::vector<int32_t> lists, steps, last_rows;
+  int32_t rows_begin = 0;
+  const auto count = static_cast<int32_t>(slot_.size());
+  for (int32_t position = begin_; position < begin_ + count; ++position) {
+    std::vector<int32_t> rows;
+    for (const KeyRange& range : prefix(position))
+      for (int32_t row = range.begin; row < range.end; ++row) rows.push_back(row);
+    if (position == begin_ || rows != last_rows) {  // mostly all of the text, step after step
+      rows_begin = static_cast<int32_t>(lists.size());
+      lists.insert(lists.end(), rows.begin(), rows.end());
+      last_rows = rows;
+    }
+    const auto slots = visible(position);
+    const auto slots_begin = static_cast<int32_t>(lists.size());
+    lists.insert(lists.end(), slots.begin(), slots.end());
+    steps.insert(steps.end(), {rows_begin, static_cast<int32_t>(rows.size()), slots_begin,
+                               static_cast<int32_t>(slots.size()), slot(position)});
+  }
+  const auto upload = [&](const std::vector<int32_t>& values) {
+    Tensor tensor = Tensor::empty(device, {static_cast<int64_t>(values.size())}, DType::i32);
+    device.copy_from_host(tensor.raw(), values.data(), values.size() * sizeof(int32_t));
+    return tensor;
+  };
+  return {upload(lists), upload(steps), cell, begin_ - origin};
+}
+
 SlotPlans plan_slots(std::span<const AttentionPattern> patterns, int32_t begin, int32_t end,
                      bool retain_all) {
   SlotPlans plans;
@@ -143,22 +170,62 @@ SlotPlans plan_slots(std::span<const AttentionPattern> patterns, int32_t begin, 
   return plans;
 }
 
+CacheType cache_type_from_name(std::string_view name) {
+  if (name == "auto") return CacheType::automatic;
+  if (name == "f32") return CacheType::f32;
+  if (name == "bf16") return CacheType::bf16;
+  if (name == "fp8") return CacheType::e4m3;
+  fail(ErrorKind::usage, "--kv-dtype {}: use auto, f32, bf16 or fp8", name);
+}
+
+size_t element_bytes(CacheType type, DType dtype) {
+  if (type == CacheType::automatic) return size_of(dtype);
+  return type == CacheType::f32 ? 4 : type == CacheType::bf16 ? 2 : 1;
+}
+
 CachedSequence::CachedSequence(Device& device, SlotPlans plans,
                                std::vector<std::span<const LayerPrefix>> prefixes, int64_t candidates,
-                               int heads, int head_size)
-    : plans_(std::move(plans)),
-      prefixes_(std::move(prefixes)),
-      candidates_(candidates),
-      heads_(heads),
-      head_size_(head_size) {
+                               CacheType type)
+    : plans_(std::move(plans)), prefixes_(std::move(prefixes)), candidates_(candidates) {
+  const Tensor& sample = prefixes_.at(0).front().keys;
+  heads_ = sample.dim(0);
+  head_size_ = sample.dim(2);
+  const bool packed = type == CacheType::e4m3;
+  check(!packed || !device.is_cpu(), ErrorKind::usage, "keys and values in fp8 need --device cuda");
   for (size_t group = 0; group < prefixes_.size(); ++group) {
     check(prefixes_[group].size() == plans_.size(), ErrorKind::internal, "a prefix of {} layers for {}",
           prefixes_[group].size(), plans_.size());
     for (size_t layer = 0; layer < plans_.size(); ++layer) {
-      const Shape shape{candidates, heads, std::max(plans_[layer]->slots(), 1), head_size};
-      const DType dtype = prefixes_[group][layer].keys.dtype();
-      stores_.push_back({Tensor::empty(device, shape, dtype), Tensor::empty(device, shape, dtype)});
+      const int64_t slots = std::max(plans_[layer]->slots(), 1);
+      const Shape shape{candidates, heads_, slots, head_size_}, rows{candidates, heads_, slots};
+      const DType dtype = packed ? DType::u8 : prefixes_[group][layer].keys.dtype();
+      Store& store = stores_.emplace_back();
+      store.keys = Tensor::empty(device, shape, dtype);
+      store.values = Tensor::empty(device, shape, dtype);
+      if (packed) store.key_scales = Tensor::empty(device, rows);
+      if (packed) store.value_scales = Tensor::empty(device, rows);
     }
+  }
+}
+
+void CachedSequence::seek(int32_t position) {
+  position_ = position;
+  for (const auto& plan : plans_) {
+    for (const KeyRange& range : plan->prefix(position))
+      prefix_rows_read_ += static_cast<int64_t>(prefixes_.size()) * (range.end - range.begin);
+    private_rows_read_ +=
+        static_cast<int64_t>(prefixes_.size() * plan->visible(position).size()) * candidates_;
+  }
+}
+
+void CachedSequence::follow(const Tensor& cell, int32_t origin) {
+  steps_.clear();
+  for (size_t layer = 0; layer < plans_.size(); ++layer) {
+    size_t same = 0;
+    while (plans_[same] != plans_[layer]) ++same;
+    steps_.push_back(same < layer ? steps_[same]
+                                  : std::make_shared<const DecodeSteps>(
+                                        plans_[layer]->steps_on(cell.device(), cell, origin)));
   }
 }
 
@@ -167,31 +234,33 @@ Tensor CachedSequence::attend(Context& context, int layer, const Tensor& qkv) {
   check(qkv.dim(0) == groups * candidates_, ErrorKind::internal, "{} rows for {} groups of {} candidates",
         qkv.dim(0), groups, candidates_);
   const SlotPlan& plan = *plans_[layer];
-  auto parts = split(qkv, {qkv.dim(0), heads_, head_size_});
   Tensor y = Tensor::empty(qkv.device(), {qkv.dim(0), heads_, head_size_}, qkv.dtype());
   CachedAttention cache;
   cache.prefix = plan.prefix(position_);
   cache.slots = plan.visible(position_);
+  if (!steps_.empty()) cache.steps = steps_[layer].get();
   for (int64_t group = 0; group < groups; ++group) {
     const int64_t begin = group * candidates_, end = begin + candidates_;
-    Store& store = stores_[group * plans_.size() + layer];
-    qkv.kernels().cache_store(parts.k().rows(begin, end), plan.slot(position_), store.keys);
-    qkv.kernels().cache_store(parts.v().rows(begin, end), plan.slot(position_), store.values);
+    const Store& store = stores_[group * plans_.size() + layer];
     cache.prefix_keys = &prefixes_[group][layer].keys;
     cache.prefix_values = &prefixes_[group][layer].values;
     cache.keys = &store.keys;
     cache.values = &store.values;
+    if (store.key_scales.defined()) {
+      cache.key_scales = &store.key_scales;
+      cache.value_scales = &store.value_scales;
+    }
     Tensor rows = y.rows(begin, end);
-    qkv.kernels().cached_attention(parts.q().rows(begin, end), cache, scale_of(head_size_), rows);
-    for (const KeyRange& range : cache.prefix) prefix_rows_read_ += range.end - range.begin;
-    private_rows_read_ += static_cast<int64_t>(cache.slots.size()) * candidates_;
+    qkv.kernels().attend_step(qkv.rows(begin, end), cache, plan.slot(position_), scale_of(head_size_), rows);
   }
-  return y.view({qkv.dim(0), int64_t{heads_} * head_size_});
+  return y.view({qkv.dim(0), heads_ * head_size_});
 }
 
 size_t CachedSequence::bytes() const {
   size_t total = 0;
-  for (const Store& store : stores_) total += store.keys.bytes() + store.values.bytes();
+  for (const Store& store : stores_)
+    for (const Tensor* part : {&store.keys, &store.values, &store.key_scales, &store.value_scales})
+      if (part->defined()) total += part->bytes();
   return total;
 }
 

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "core/attention/attention_pattern.h"
+#include "core/ops/kernels.h"
 #include "core/tensor/context.h"
 
 namespace dalle1::transformer {
@@ -66,6 +66,9 @@ class SlotPlan {
   SlotPlan(const AttentionPattern& pattern, int32_t begin, int32_t end, bool retain_all = false);
 
   int32_t slots() const { return slots_; }
+  /// What steps at positions `begin` and after see, in device memory, by the grid cell at `cell`; cell 0 is
+  /// at position `origin`.
+  DecodeSteps steps_on(Device& device, const Tensor& cell, int32_t origin) const;
   /// Where position's key goes.
   int32_t slot(int32_t position) const { return slot_[position - begin_]; }
   /// What the query at `position` sees, as rows of the prefix and as slots in order of position.
@@ -89,16 +92,27 @@ using SlotPlans = std::vector<std::shared_ptr<const SlotPlan>>;
 SlotPlans plan_slots(std::span<const AttentionPattern> patterns, int32_t begin, int32_t end,
                      bool retain_all = false);
 
+/// How keys and values are kept. e4m3 is for GPUs: 8 bits with a scale for each row; the prompt's are then
+/// bf16.
+enum class CacheType : uint8_t { automatic, f32, bf16, e4m3 };
+
+/// "auto", "f32", "bf16" or "fp8"; Error(usage) for another name.
+CacheType cache_type_from_name(std::string_view name);
+/// Bytes of one element of a candidate's keys or values, beside activations of `dtype`; scales not counted.
+size_t element_bytes(CacheType type, DType dtype);
+
 /// One new position of N candidates in lockstep: qkv [groups * N, 3C], group after group. A group has a
 /// prefix of its own (the prompt; with guidance also the unconditional prompt).
 class CachedSequence final : public Sequence {
  public:
   /// `plans`: one a layer. `prefixes`: one a group, each with all layers; kept by the caller.
   CachedSequence(Device& device, SlotPlans plans, std::vector<std::span<const LayerPrefix>> prefixes,
-                 int64_t candidates, int heads, int head_size);
+                 int64_t candidates, CacheType type = CacheType::automatic);
 
-  /// The position of the next forward pass.
-  void seek(int32_t position) { position_ = position; }
+  /// The position of the next forward pass. Work that a device recorded finds it in `cell` instead.
+  void seek(int32_t position);
+  /// Makes recorded passes follow `cell` i64 [1], whose grid cell 0 is at position `origin`.
+  void follow(const Tensor& cell, int32_t origin);
   Tensor attend(Context& context, int layer, const Tensor& qkv) override;
 
   /// Bytes of the private stores of all candidates.
@@ -109,14 +123,15 @@ class CachedSequence final : public Sequence {
 
  private:
   struct Store {
-    Tensor keys, values;  // [N, H, S, D]
+    Tensor keys, values;              // [N, H, S, D]
+    Tensor key_scales, value_scales;  // [N, H, S], e4m3 alone
   };
   SlotPlans plans_;
   std::vector<std::span<const LayerPrefix>> prefixes_;
-  int64_t candidates_;
-  int heads_, head_size_;
+  int64_t candidates_, heads_, head_size_;
   int32_t position_ = 0;
-  std::vector<Store> stores_;  // [groups * layers]
+  std::vector<Store> stores_;                              // [groups * layers]
+  std::vector<std::shared_ptr<const DecodeSteps>> steps_;  // [layers], or empty
   int64_t prefix_rows_read_ = 0, private_rows_read_ = 0;
 };
 

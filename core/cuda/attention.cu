@@ -39,7 +39,7 @@ __global__ void __launch_bounds__(kTileThreads)
   load_tile(Rows<T>{q + heads.query_offset(head), heads.stride(), heads.size, whole}, plan.query_order, first,
             plan.queries, memory.queries);
   clear(memory.sums, kTile * sum_stride(heads.size));
-  OnlineRow state;
+  OnlineRow state{-INFINITY, 0.0f};
   for (int at = plan.begin[query_tile]; at < plan.begin[query_tile + 1]; ++at) {
     const cpu::AttentionVisit visit = plan.visits[at];
     load_tile(keys, plan.key_order, visit.key_tile * kTile, plan.keys, memory.keys);

@@ -180,7 +180,7 @@ __device__ float row_combine(float value, Combine combine) {
 
 /// What an online softmax knows of a row; each of the row's threads has it.
 struct OnlineRow {
-  float largest = -INFINITY, total = 0.0f;
+  float largest, total;
 };
 
 /// Takes in one tile of scores: weights [32, 32] = exp(scale * scores - largest), 0 where `visible` has no

@@ -27,7 +27,8 @@ BlockPool::~BlockPool() {
 void* BlockPool::take(size_t bytes) {
   const size_t size = rounded(bytes);
   std::lock_guard lock(mutex_);
-  void* block = take_pooled(size);
+  void* block = is_apart_ ? take_from(apart_, size) : nullptr;
+  if (!block) block = take_from(free_, size);
   if (!block) block = take_fresh(size);
   use_.in_use += sizes_.at(block);
   use_.peak = std::max(use_.peak, use_.in_use);
@@ -38,18 +39,49 @@ void BlockPool::give_back(void* block) {
   std::lock_guard lock(mutex_);
   const auto found = sizes_.find(block);
   use_.in_use -= found->second;
-  pooled_ += found->second;
-  free_.emplace(found->second, block);
+  if (is_apart_) {
+    apart_.emplace(found->second, block);
+  } else {
+    pooled_ += found->second;
+    free_.emplace(found->second, block);
+  }
   sizes_.erase(found);
 }
 
-void* BlockPool::take_pooled(size_t size) {
-  const auto found = free_.lower_bound(size);
-  if (found == free_.end() || found->first > largest_fit(size)) return nullptr;
+void BlockPool::keep_apart() {
+  std::lock_guard lock(mutex_);
+  is_apart_ = true;
+}
+
+std::vector<void*> BlockPool::end_apart() {
+  std::lock_guard lock(mutex_);
+  std::vector<void*> kept;
+  for (const auto& [size, block] : apart_) {
+    kept.push_back(block);
+    kept_sizes_.emplace(block, size);
+  }
+  apart_.clear();
+  is_apart_ = false;
+  return kept;
+}
+
+void BlockPool::return_kept(const std::vector<void*>& blocks) {
+  std::lock_guard lock(mutex_);
+  for (void* block : blocks) {
+    const auto found = kept_sizes_.find(block);
+    pooled_ += found->second;
+    free_.emplace(found->second, block);
+    kept_sizes_.erase(found);
+  }
+}
+
+void* BlockPool::take_from(Blocks& blocks, size_t size) {
+  const auto found = blocks.lower_bound(size);
+  if (found == blocks.end() || found->first > largest_fit(size)) return nullptr;
   void* block = found->second;
   sizes_.emplace(block, found->first);
-  pooled_ -= found->first;
-  free_.erase(found);
+  if (&blocks == &free_) pooled_ -= found->first;
+  blocks.erase(found);
   return block;
 }
 

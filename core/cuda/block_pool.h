@@ -26,19 +26,28 @@ class BlockPool {
   void* take(size_t bytes);
   void give_back(void* block);
 
+  /// From now on blocks that are given back serve these requests alone: a recording goes on using them.
+  void keep_apart();
+  /// The end of that: the blocks that the recording keeps, for return_kept() when it goes.
+  std::vector<void*> end_apart();
+  void return_kept(const std::vector<void*>& blocks);
+
   size_t pooled() const;  ///< Bytes that the pool holds ready.
   MemoryUse use() const;
   void reset_peak();
   int64_t driver_allocations() const;
 
  private:
-  void* take_pooled(size_t size);
+  using Blocks = std::multimap<size_t, void*>;
+  void* take_from(Blocks& blocks, size_t size);
   void* take_fresh(size_t size);
   void release_all();
 
   mutable std::mutex mutex_;
-  std::multimap<size_t, void*> free_;
-  size_t pooled_ = 0;
+  Blocks free_, apart_;
+  bool is_apart_ = false;
+  std::map<void*, size_t> kept_sizes_;  // of blocks that recordings keep
+  size_t pooled_ = 0;                   // bytes of free_
   MemoryUse use_;
   int64_t driver_allocations_ = 0;
   std::map<void*, size_t> sizes_;  // of blocks handed out

@@ -1,8 +1,11 @@
-// One decoding step of attention: a block takes one head of 32 candidates.
+// One decoding step of attention.
 //
-// The shared prefix is read once for all of them, as products of tiles (Hydragen; Juravsky et al. 2024). Then
-// each warp goes through the private keys of its candidates, reading each row of the store once, 16 bytes a
-// lane, and merges both parts by the online softmax.
+// For many candidates a block takes one head of 32 of them: the shared prefix is read once for all, as
+// products of tiles (Hydragen; Juravsky et al. 2024), then each warp goes through the private keys of its
+// candidates, reading each row of the store once, and merges both parts by the online softmax. For few
+// candidates a block takes one head of one, and its warps share out all of the keys.
+#include <cuda_fp8.h>
+
 #include <mutex>
 
 #include "core/cuda/attention_tiles.cuh"
@@ -15,35 +18,83 @@ using namespace cuda;
 constexpr int kLaneValues = 8;                  ///< Of a row that a lane holds.
 constexpr int kMostSize = kWarp * kLaneValues;  ///< Largest D.
 constexpr int kWarps = kTileThreads / kWarp;
+constexpr int kFew = 8;  ///< Up to so many candidates are taken one by one.
+constexpr int kFewThreads = 256, kFewWarps = kFewThreads / kWarp;
+constexpr int kStepNumbers = 5;           ///< See DecodeSteps.
+constexpr float kLargestPacked = 448.0f;  ///< Of e4m3.
 
-/// Rows of the prefix and slots of the store that this step sees.
-struct StepView {
+/// Rows of the prefix and slots of the store that a step sees, and the slot of its own key.
+struct Seen {
   const int32_t* prefix;
   int prefix_count;
   const int32_t* slots;
   int slot_count;
+  int64_t slot;
 };
 
-template <typename T>
+/// DecodeSteps; without a cell there is one step.
+struct StepView {
+  const int32_t *lists, *steps;
+  const int64_t* cell;
+  int64_t first;
+  __device__ Seen seen() const {
+    const int32_t* step = steps + (cell ? *cell - first : 0) * kStepNumbers;
+    return {lists + step[0], step[1], lists + step[2], step[3], step[4]};
+  }
+};
+
+/// T is how the prefix is kept, S the private store.
+template <typename T, typename S>
 struct CachedInput {
-  Numbers q, y;                          ///< [N, H, D]
-  const T *prefix_keys, *prefix_values;  ///< [H, P, D]
-  const T *keys, *values;                ///< [N, H, S, D]
+  Numbers q;  ///< Row n begins at n * q_stride; heads are contiguous.
+  int64_t q_stride;
+  Numbers y;                               ///< [N, H, D]
+  const T *prefix_keys, *prefix_values;    ///< [H, P, D]
+  const S *keys, *values;                  ///< [N, H, S, D]
+  const float *key_scales, *value_scales;  ///< [N, H, S] or null
   int64_t candidates, heads, prefix_rows, slots;
   int size;
   int lanes;  ///< That share a row of the store: a power of two.
   float scale;
-  bool whole;
+  bool whole_prefix, whole_store;
+};
+
+/// What a lane of a warp has of each row.
+struct Lane {
+  int part, group, groups, first, lanes, size;
+  __device__ Lane(int lanes, int size)
+      : part(threadIdx.x % lanes),
+        group(threadIdx.x % kWarp / lanes),
+        groups(kWarp / lanes),
+        first(part * kLaneValues),
+        lanes(lanes),
+        size(size) {}
+};
+
+/// Rows of one head: the i-th is at place places[i].
+template <typename T>
+struct HeadRows {
+  const T *keys, *values;
+  const float *key_scales, *value_scales;
+  const int32_t* places;
+  int count;
+  bool whole;  ///< A lane's values can be loaded at once.
+};
+
+/// An unfinished softmax of a warp: `added` are the lane's sums of its group's rows.
+struct Partial {
+  float largest = -INFINITY, total = 0.0f, added[kLaneValues] = {};
 };
 
 /// Values [first, first + 8) of a row of D, zeros beyond.
 template <typename T>
 __device__ void load_values(const T* row, int first, int size, bool whole, float (&values)[kLaneValues]) {
+  using Piece = std::conditional_t<sizeof(T) == 1, uint2, uint4>;
   if (whole && first < size) {
     alignas(16) T loaded[kLaneValues];
 #pragma unroll
-    for (unsigned i = 0; i < sizeof loaded / 16; ++i)
-      reinterpret_cast<uint4*>(loaded)[i] = reinterpret_cast<const uint4*>(row + first)[i];
+    for (unsigned i = 0; i < sizeof loaded / sizeof(Piece); ++i)
+      reinterpret_cast<Piece*>(loaded)[i] = reinterpret_cast<const Piece*>(row + first)[i];
 #pragma unroll
     for (int i = 0; i < kLaneValues; ++i) values[i] = static_cast<float>(loaded[i]);
     return;
@@ -53,116 +104,271 @@ __device__ void load_values(const T* row, int first, int size, bool whole, float
     values[i] = first + i < size ? static_cast<float>(row[first + i]) : 0.0f;
 }
 
-/// The private part of one candidate, by one warp. `sums` and the state are those of the prefix; `weights` is
-/// the warp's scratch [32].
+/// Takes in rows begin .. begin + 31, begin + stride .. and so on, by one warp; `weights` is its scratch
+/// [32].
 template <typename T>
-__device__ void attend_private(const CachedInput<T>& in, const StepView& view, int64_t candidate,
-                               int64_t head, const float* sums, float largest, float total, float* weights) {
-  const int lane = threadIdx.x % kWarp, part = lane % in.lanes, group = lane / in.lanes;
-  const int groups = kWarp / in.lanes, first = part * kLaneValues;
-  const int64_t place = candidate * in.heads + head;
-  const T* keys = in.keys + place * in.slots * in.size;
-  const T* values = in.values + place * in.slots * in.size;
-  float query[kLaneValues], added[kLaneValues] = {}, row[kLaneValues];
-#pragma unroll
-  for (int i = 0; i < kLaneValues; ++i)
-    query[i] = first + i < in.size ? in.scale * in.q[place * in.size + first + i] : 0.0f;
-  float prefix_factor = 1.0f;
-  for (int begin = 0; begin < view.slot_count; begin += kWarp) {
-    const int count = min(kWarp, view.slot_count - begin);
+__device__ void absorb_rows(const HeadRows<T>& rows, const Lane& at, const float (&query)[kLaneValues],
+                            int begin, int stride, float* weights, Partial& state) {
+  const int lane = threadIdx.x % kWarp;
+  float row[kLaneValues];
+  for (; begin < rows.count; begin += stride) {
+    const int count = min(kWarp, rows.count - begin);
 #pragma unroll 4
-    for (int j = group; j < kWarp; j += groups) {
+    for (int j = at.group; j < kWarp; j += at.groups) {
       float score = 0.0f;
       if (j < count) {
-        load_values(keys + int64_t{view.slots[begin + j]} * in.size, first, in.size, in.whole, row);
+        load_values(rows.keys + int64_t{rows.places[begin + j]} * at.size, at.first, at.size, rows.whole,
+                    row);
 #pragma unroll
         for (int i = 0; i < kLaneValues; ++i) score = fmaf(query[i], row[i], score);
       }
-      for (int offset = in.lanes / 2; offset; offset /= 2) score += __shfl_xor_sync(kAllLanes, score, offset);
-      if (part == 0) weights[j] = score;
+      for (int offset = at.lanes / 2; offset; offset /= 2) score += __shfl_xor_sync(kAllLanes, score, offset);
+      if (at.part == 0) weights[j] = score;
     }
     __syncwarp();
-    const float score = lane < count ? weights[lane] : -INFINITY;
-    const float now = fmaxf(largest, warp_combine(score, Most{}));
-    const float weight = expf(score - now), factor = expf(largest - now);
-    total = total * factor + warp_combine(weight, Add{});
-    prefix_factor *= factor;
-    largest = now;
+    const int32_t place = rows.places[begin + min(lane, count - 1)];
+    float score = lane < count ? weights[lane] : -INFINITY;
+    if (rows.key_scales) score *= rows.key_scales[place];
+    const float now = fmaxf(state.largest, warp_combine(score, Most{}));
+    const float weight = expf(score - now), factor = expf(state.largest - now);
+    state.total = state.total * factor + warp_combine(weight, Add{});
+    state.largest = now;
     __syncwarp();
-    weights[lane] = weight;
+    weights[lane] = rows.value_scales ? weight * rows.value_scales[place] : weight;
     __syncwarp();
 #pragma unroll
-    for (int i = 0; i < kLaneValues; ++i) added[i] *= factor;
+    for (int i = 0; i < kLaneValues; ++i) state.added[i] *= factor;
 #pragma unroll 4
-    for (int j = group; j < count; j += groups) {
-      load_values(values + int64_t{view.slots[begin + j]} * in.size, first, in.size, in.whole, row);
+    for (int j = at.group; j < count; j += at.groups) {
+      load_values(rows.values + int64_t{rows.places[begin + j]} * at.size, at.first, at.size, rows.whole,
+                  row);
 #pragma unroll
-      for (int i = 0; i < kLaneValues; ++i) added[i] = fmaf(weights[j], row[i], added[i]);
+      for (int i = 0; i < kLaneValues; ++i) state.added[i] = fmaf(weights[j], row[i], state.added[i]);
     }
     __syncwarp();
   }
-#pragma unroll
-  for (int i = 0; i < kLaneValues; ++i)
-    for (int offset = in.lanes; offset < kWarp; offset *= 2)
-      added[i] += __shfl_xor_sync(kAllLanes, added[i], offset);
-  if (group != 0) return;
-#pragma unroll
-  for (int i = 0; i < kLaneValues; ++i)
-    if (first + i < in.size)
-      in.y.set(place * in.size + first + i, (sums[first + i] * prefix_factor + added[i]) / total);
 }
 
-template <typename T>
-__global__ void __launch_bounds__(kTileThreads) cached_attention_kernel(CachedInput<T> in, StepView view) {
+/// Adds up what the groups of a warp have.
+__device__ inline void join_groups(const Lane& at, Partial& state) {
+#pragma unroll
+  for (int i = 0; i < kLaneValues; ++i)
+    for (int offset = at.lanes; offset < kWarp; offset *= 2)
+      state.added[i] += __shfl_xor_sync(kAllLanes, state.added[i], offset);
+}
+
+template <typename T, typename S>
+__device__ void load_query(const CachedInput<T, S>& in, const Lane& at, int64_t candidate, int64_t head,
+                           float (&query)[kLaneValues]) {
+#pragma unroll
+  for (int i = 0; i < kLaneValues; ++i) {
+    const int d = at.first + i;
+    query[i] = d < in.size ? in.scale * in.q[candidate * in.q_stride + head * in.size + d] : 0.0f;
+  }
+}
+
+template <typename T, typename S>
+__device__ HeadRows<S> private_rows(const CachedInput<T, S>& in, const Seen& seen, int64_t candidate,
+                                    int64_t head) {
+  const int64_t first = (candidate * in.heads + head) * in.slots;
+  return {in.keys + first * in.size,
+          in.values + first * in.size,
+          in.key_scales ? in.key_scales + first : nullptr,
+          in.value_scales ? in.value_scales + first : nullptr,
+          seen.slots,
+          seen.slot_count,
+          in.whole_store};
+}
+
+/// The private part of one candidate, by one warp, merged with what the tiles give of the prefix.
+template <typename T, typename S>
+__device__ void attend_private(const CachedInput<T, S>& in, const Seen& seen, int64_t candidate, int64_t head,
+                               const float* sums, OnlineRow prefix, float* weights) {
+  const Lane at(in.lanes, in.size);
+  float query[kLaneValues];
+  load_query(in, at, candidate, head, query);
+  Partial state;
+  absorb_rows(private_rows(in, seen, candidate, head), at, query, 0, kWarp, weights, state);
+  join_groups(at, state);
+  if (at.group != 0) return;
+  const float largest = fmaxf(prefix.largest, state.largest);
+  const float of_prefix = expf(prefix.largest - largest), of_own = expf(state.largest - largest);
+  const float total = prefix.total * of_prefix + state.total * of_own;
+#pragma unroll
+  for (int i = 0; i < kLaneValues; ++i) {
+    const int d = at.first + i;
+    if (d < in.size)
+      in.y.set((candidate * in.heads + head) * in.size + d,
+               (sums[d] * of_prefix + state.added[i] * of_own) / total);
+  }
+}
+
+template <typename T, typename S>
+__global__ void __launch_bounds__(kTileThreads) cached_attention_kernel(CachedInput<T, S> in, StepView view) {
   extern __shared__ __align__(128) char base[];
   SharedMemory shared(base);
   const ForwardMemory<T> memory(shared, in.size);
-  __shared__ float largest[kTile], total[kTile], scratch[kWarps][kWarp];
+  __shared__ OnlineRow of_prefix[kTile];
+  __shared__ float scratch[kWarps][kWarp];
+  const Seen seen = view.seen();
   const int64_t head = blockIdx.x, first = int64_t{blockIdx.y} * kTile;
   const int stride = row_stride(in.size), row = threadIdx.x / kRowThreads;
   for (int i = threadIdx.x; i < kTile * padded_size(in.size); i += kTileThreads) {
     const int r = i / padded_size(in.size), d = i % padded_size(in.size);
     const bool inside = first + r < in.candidates && d < in.size;
     memory.queries[r * stride + d] =
-        stored<T>(inside ? in.q[((first + r) * in.heads + head) * in.size + d] : 0.0f);
+        stored<T>(inside ? in.q[(first + r) * in.q_stride + head * in.size + d] : 0.0f);
   }
   clear(memory.sums, kTile * sum_stride(in.size));
-  OnlineRow state;
+  OnlineRow state{-INFINITY, 0.0f};
   const int64_t prefix = head * in.prefix_rows * in.size;
-  for (int begin = 0; begin < view.prefix_count; begin += kTile) {
-    load_tile(Rows<T>{in.prefix_keys + prefix, in.size, in.size, in.whole}, view.prefix, begin,
-              view.prefix_count, memory.keys);
-    load_tile(Rows<T>{in.prefix_values + prefix, in.size, in.size, in.whole}, view.prefix, begin,
-              view.prefix_count, memory.values);
+  for (int begin = 0; begin < seen.prefix_count; begin += kTile) {
+    load_tile(Rows<T>{in.prefix_keys + prefix, in.size, in.size, in.whole_prefix}, seen.prefix, begin,
+              seen.prefix_count, memory.keys);
+    load_tile(Rows<T>{in.prefix_values + prefix, in.size, in.size, in.whole_prefix}, seen.prefix, begin,
+              seen.prefix_count, memory.values);
     __syncthreads();
-    const int count = view.prefix_count - begin;
+    const int count = seen.prefix_count - begin;
     attend_tile(memory, in.size, in.scale, count < kTile ? (1u << count) - 1 : ~0u, state);
   }
-  if (threadIdx.x % kRowThreads == 0) {
-    largest[row] = state.largest;
-    total[row] = state.total;
-  }
+  if (threadIdx.x % kRowThreads == 0) of_prefix[row] = state;
   __syncthreads();
   const int warp = threadIdx.x / kWarp;
   for (int r = warp; r < kTile && first + r < in.candidates; r += kWarps)
-    attend_private(in, view, first + r, head, memory.sums + r * sum_stride(in.size), largest[r], total[r],
+    attend_private(in, seen, first + r, head, memory.sums + r * sum_stride(in.size), of_prefix[r],
                    scratch[warp]);
 }
 
+template <typename T, typename S>
+__global__ void __launch_bounds__(kFewThreads) few_candidates_kernel(CachedInput<T, S> in, StepView view) {
+  __shared__ float scratch[kFewWarps][kWarp], added[kFewWarps][kMostSize];
+  __shared__ float largest[kFewWarps], total[kFewWarps];
+  const Seen seen = view.seen();
+  const int64_t head = blockIdx.x, candidate = blockIdx.y;
+  const int warp = threadIdx.x / kWarp, begin = warp * kWarp, stride = kFewWarps * kWarp;
+  const Lane at(in.lanes, in.size);
+  float query[kLaneValues];
+  load_query(in, at, candidate, head, query);
+  Partial state;
+  const int64_t prefix = head * in.prefix_rows * in.size;
+  const HeadRows<T> shared{
+      in.prefix_keys + prefix, in.prefix_values + prefix, nullptr, nullptr, seen.prefix, seen.prefix_count,
+      in.whole_prefix};
+  absorb_rows(shared, at, query, begin, stride, scratch[warp], state);
+  absorb_rows(private_rows(in, seen, candidate, head), at, query, begin, stride, scratch[warp], state);
+  join_groups(at, state);
+  if (at.group == 0)
+    for (int i = 0; i < kLaneValues; ++i)
+      if (at.first + i < in.size) added[warp][at.first + i] = state.added[i];
+  if (threadIdx.x % kWarp == 0) {
+    largest[warp] = state.largest;
+    total[warp] = state.total;
+  }
+  __syncthreads();
+  float most = largest[0], sum = 0.0f, value = 0.0f;
+  for (int i = 1; i < kFewWarps; ++i) most = fmaxf(most, largest[i]);
+  for (int d = threadIdx.x; d < in.size; d += kFewThreads) {
+    sum = value = 0.0f;
+    for (int i = 0; i < kFewWarps; ++i) {
+      const float factor = expf(largest[i] - most);
+      if (factor == 0.0f) continue;  // a warp that had no row
+      sum += total[i] * factor;
+      value += added[i][d] * factor;
+    }
+    in.y.set((candidate * in.heads + head) * in.size + d, value / sum);
+  }
+}
+
+/// The keys and values of qkv [N, 3, H, D] into their slot of the store: one warp per row.
+template <typename S>
+__global__ void append_kernel(Numbers qkv, int64_t heads, int size, int64_t rows, int64_t slots,
+                              StepView view, S* keys, S* values, float* key_scales, float* value_scales) {
+  const int64_t warp = thread_index() / kWarp, row = warp / 2;
+  const int lane = threadIdx.x % kWarp;
+  if (row >= rows) return;
+  const bool is_value = warp % 2;
+  const int64_t from = (row / heads * 3 + 1 + is_value) * heads * size + row % heads * size;
+  const int64_t place = row * slots + view.seen().slot;
+  S* to = (is_value ? values : keys) + place * size;
+  if constexpr (sizeof(S) == 1) {
+    float most = 0.0f;
+    for (int d = lane; d < size; d += kWarp) most = fmaxf(most, fabsf(qkv[from + d]));
+    most = warp_combine(most, Most{});
+    const float scale = most > 0.0f ? most / kLargestPacked : 1.0f;
+    for (int d = lane; d < size; d += kWarp) to[d] = S(qkv[from + d] / scale);
+    if (lane == 0) (is_value ? value_scales : key_scales)[place] = scale;
+  } else {
+    for (int d = lane; d < size; d += kWarp) to[d] = stored<S>(qkv[from + d]);
+  }
+}
+
+/// Whether eight values of any row can be loaded at once.
 template <typename T>
-void run(const CudaDevice& device, CachedInput<T> in, const StepView& view) {
-  SharedMemory count(nullptr);
-  const ForwardMemory<T> memory(count, in.size);
-  allow_shared_memory(device, cached_attention_kernel<T>, count.bytes(), in.size);
-  const dim3 grid(static_cast<unsigned>(in.heads), static_cast<unsigned>(ceil_div(in.candidates, kTile)));
-  cached_attention_kernel<T><<<grid, kTileThreads, count.bytes(), device.stream()>>>(in, view);
+bool whole_lanes(const Tensor& x) {
+  constexpr uintptr_t bytes = sizeof(T) == 1 ? 8 : 16;
+  return reinterpret_cast<uintptr_t>(x.raw()) % bytes == 0 && x.dim(-1) % kLaneValues == 0;
+}
+
+template <typename T, typename S>
+CachedInput<T, S> input_of(const Numbers& q, int64_t q_stride, const CachedAttention& cache, float scale,
+                           const Tensor& y) {
+  CachedInput<T, S> in{q, q_stride, cuda::numbers(y)};
+  in.candidates = y.dim(0);
+  in.heads = y.dim(1);
+  in.size = static_cast<int>(y.dim(2));
+  in.lanes = 1;
+  while (in.lanes * kLaneValues < in.size) in.lanes *= 2;
+  in.scale = scale;
+  in.whole_prefix = in.whole_store = true;
+  if (cache.prefix_keys) {
+    in.prefix_keys = static_cast<const T*>(cache.prefix_keys->raw());
+    in.prefix_values = static_cast<const T*>(cache.prefix_values->raw());
+    in.prefix_rows = cache.prefix_keys->dim(1);
+    in.whole_prefix = whole_lanes<T>(*cache.prefix_keys) && whole_lanes<T>(*cache.prefix_values);
+  }
+  if (cache.keys) {
+    in.keys = static_cast<const S*>(cache.keys->raw());
+    in.values = static_cast<const S*>(cache.values->raw());
+    in.slots = cache.keys->dim(2);
+    in.whole_store = whole_lanes<S>(*cache.keys) && whole_lanes<S>(*cache.values);
+  }
+  if (cache.key_scales) {
+    in.key_scales = cache.key_scales->floats();
+    in.value_scales = cache.value_scales->floats();
+  }
+  return in;
+}
+
+template <typename T, typename S>
+void run(const CudaDevice& device, const CachedInput<T, S>& in, const StepView& view) {
+  if (in.candidates <= kFew) {
+    const dim3 grid(static_cast<unsigned>(in.heads), static_cast<unsigned>(in.candidates));
+    few_candidates_kernel<T, S><<<grid, kFewThreads, 0, device.stream()>>>(in, view);
+  } else {
+    SharedMemory count(nullptr);
+    const ForwardMemory<T> memory(count, in.size);
+    allow_shared_memory(device, cached_attention_kernel<T, S>, count.bytes(), in.size);
+    const dim3 grid(static_cast<unsigned>(in.heads), static_cast<unsigned>(ceil_div(in.candidates, kTile)));
+    cached_attention_kernel<T, S><<<grid, kTileThreads, count.bytes(), device.stream()>>>(in, view);
+  }
   launched("cached_attention");
+}
+
+/// Calls body with a value of the prefix's type and one of the store's.
+template <typename Body>
+void with_types(const CachedAttention& cache, const Body& body) {
+  const DType prefix = (cache.prefix_keys ? cache.prefix_keys : cache.keys)->dtype();
+  const DType store = (cache.keys ? cache.keys : cache.prefix_keys)->dtype();
+  if (prefix == DType::f32 && store == DType::f32) return body(float{}, float{});
+  if (prefix == DType::bf16 && store == DType::bf16) return body(__nv_bfloat16{}, __nv_bfloat16{});
+  check(prefix == DType::bf16 && store == DType::u8 && cache.key_scales, ErrorKind::internal,
+        "cached attention over a prefix of {} and a store of {}", name_of(prefix), name_of(store));
+  body(__nv_bfloat16{}, __nv_fp8_e4m3{});
 }
 
 }  // namespace
 
-/// The visible rows and slots of the last steps, on the device. Layers of one pattern share theirs, so a step
-/// uploads a few hundred bytes per pattern.
+/// The lists of the last steps that came from the host, on the device. Layers of one pattern share theirs.
 struct CudaKernels::StepTables {
   struct Table {
     std::vector<int32_t> numbers;
@@ -198,55 +404,70 @@ struct CudaKernels::StepTables {
   }
 };
 
+namespace {
+
+StepView view_of(const DecodeSteps& steps) {
+  return {steps.lists.data<int32_t>(), steps.steps.data<int32_t>(), steps.cell.data<int64_t>(), steps.first};
+}
+
+// A step in the form of DecodeSteps: its five numbers, then its lists.
+std::vector<int32_t> numbers_of(const CachedAttention& cache, int64_t slot) {
+  std::vector<int32_t> numbers(kStepNumbers);
+  for (const KeyRange& range : cache.prefix)
+    for (int32_t position = range.begin; position < range.end; ++position) numbers.push_back(position);
+  const auto prefix_end = static_cast<int32_t>(numbers.size());
+  numbers.insert(numbers.end(), cache.slots.begin(), cache.slots.end());
+  const auto end = static_cast<int32_t>(numbers.size());
+  check(end > kStepNumbers, ErrorKind::internal, "cached attention: no visible key");
+  numbers[0] = kStepNumbers;
+  numbers[1] = prefix_end - kStepNumbers;
+  numbers[2] = prefix_end;
+  numbers[3] = end - prefix_end;
+  numbers[4] = static_cast<int32_t>(slot);
+  return numbers;
+}
+
+void check_size(int64_t size) {
+  check(size <= kMostSize, ErrorKind::internal, "cached attention with heads of {}; CUDA takes up to {}",
+        size, kMostSize);
+}
+
+}  // namespace
+
 void CudaKernels::cached_attention(const Tensor& q, const CachedAttention& cache, float scale, Tensor& y) {
   if (q.numel() == 0) return;
-  std::vector<int32_t> visible;
-  for (const KeyRange& range : cache.prefix)
-    for (int32_t position = range.begin; position < range.end; ++position) visible.push_back(position);
-  const auto prefix_count = static_cast<int>(visible.size());
-  visible.insert(visible.end(), cache.slots.begin(), cache.slots.end());
-  check(!visible.empty(), ErrorKind::internal, "cached attention: no visible key");
-  check(q.dim(2) <= kMostSize, ErrorKind::internal, "cached attention with heads of {}; CUDA takes up to {}",
-        q.dim(2), kMostSize);
+  check_size(q.dim(2));
   if (!step_tables_) step_tables_ = std::make_shared<StepTables>();
-  StepView view;
-  view.prefix = step_tables_->find(device_, std::move(visible));
-  view.prefix_count = prefix_count;
-  view.slots = view.prefix + prefix_count;
-  view.slot_count = static_cast<int>(cache.slots.size());
-  const auto run_as = [&](auto type) {
-    using T = decltype(type);
-    CachedInput<T> in{cuda::numbers(q), cuda::numbers(y)};
-    in.candidates = q.dim(0);
-    in.heads = q.dim(1);
-    in.size = static_cast<int>(q.dim(2));
-    in.lanes = 1;
-    while (in.lanes * kLaneValues < in.size) in.lanes *= 2;
-    in.scale = scale;
-    in.whole = in.size % kLaneValues == 0;
-    const auto take = [&](const Tensor* x) {
-      in.whole = in.whole && whole_rows<T>(*x);
-      return static_cast<const T*>(x->raw());
-    };
-    if (prefix_count) {
-      in.prefix_keys = take(cache.prefix_keys);
-      in.prefix_values = take(cache.prefix_values);
-      in.prefix_rows = cache.prefix_keys->dim(1);
-    }
-    if (view.slot_count) {
-      in.keys = take(cache.keys);
-      in.values = take(cache.values);
-      in.slots = cache.keys->dim(2);
-    }
-    run<T>(device_, in, view);
-  };
-  const DType stored_as = (prefix_count ? cache.prefix_keys : cache.keys)->dtype();
-  check(!view.slot_count || cache.keys->dtype() == stored_as, ErrorKind::internal,
-        "cached attention over a prefix of {} and a store of {}", name_of(stored_as),
-        name_of(cache.keys->dtype()));
-  if (stored_as == DType::bf16) return run_as(__nv_bfloat16{});
-  check(stored_as == DType::f32, ErrorKind::internal, "cached attention over keys of {}", name_of(stored_as));
-  run_as(float{});
+  const int32_t* step = step_tables_->find(device_, numbers_of(cache, 0));
+  with_types(cache, [&](auto prefix, auto store) {
+    run(device_,
+        input_of<decltype(prefix), decltype(store)>(cuda::numbers(q), q.dim(1) * q.dim(2), cache, scale, y),
+        StepView{step, step, nullptr, 0});
+  });
+}
+
+void CudaKernels::attend_step(const Tensor& qkv, const CachedAttention& cache, int64_t slot, float scale,
+                              Tensor& y) {
+  if (y.numel() == 0) return;
+  check_size(y.dim(2));
+  if (!step_tables_) step_tables_ = std::make_shared<StepTables>();
+  StepView view{};
+  if (cache.steps) {
+    view = view_of(*cache.steps);
+  } else {
+    view.lists = view.steps = step_tables_->find(device_, numbers_of(cache, slot));
+  }
+  with_types(cache, [&](auto prefix, auto store) {
+    using S = decltype(store);
+    const int64_t rows = y.dim(0) * y.dim(1);
+    append_kernel<S><<<blocks_for(2 * rows * kWarp), kThreads, 0, device_.stream()>>>(
+        cuda::numbers(qkv), y.dim(1), static_cast<int>(y.dim(2)), rows, cache.keys->dim(2), view,
+        static_cast<S*>(cache.keys->raw()), static_cast<S*>(cache.values->raw()),
+        cache.key_scales ? cache.key_scales->floats() : nullptr,
+        cache.value_scales ? cache.value_scales->floats() : nullptr);
+    launched("cache_append");
+    run(device_, input_of<decltype(prefix), S>(cuda::numbers(qkv), qkv.dim(1), cache, scale, y), view);
+  });
 }
 
 }  // namespace dalle1

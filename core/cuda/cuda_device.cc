@@ -78,6 +78,7 @@ size_t CudaDevice::available_memory() const {
 
 void CudaDevice::copy_from_host(void* device_pointer, const void* host, size_t bytes) {
   if (bytes == 0) return;
+  check_not_recording("a copy from the host");
   std::lock_guard lock(staging_mutex_);
   ++activity_.uploads;
   if (bytes <= kSmallUpload) {
@@ -90,6 +91,7 @@ void CudaDevice::copy_from_host(void* device_pointer, const void* host, size_t b
 
 void CudaDevice::copy_to_host(void* host, const void* device_pointer, size_t bytes) {
   if (bytes == 0) return;
+  check_not_recording("a copy to the host");
   require(cudaMemcpyAsync(host, device_pointer, bytes, cudaMemcpyDeviceToHost, stream()),
           "copying from the GPU");
   ++activity_.downloads;
@@ -107,7 +109,31 @@ void CudaDevice::fill_zero(void* pointer, size_t bytes) {
   require(cudaMemsetAsync(pointer, 0, bytes, stream()), "clearing memory");
 }
 
+void CudaDevice::check_not_recording(const char* what) const {
+  check(!recording_, ErrorKind::internal, "{} within work that is recorded on the GPU", what);
+}
+
+void CudaDevice::begin_recording() {
+  check_not_recording("recording");
+  require(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeRelaxed), "recording");
+  pool_.keep_apart();
+  recording_ = true;
+}
+
+std::vector<void*> CudaDevice::end_recording(cudaGraph_t* graph) {
+  recording_ = false;
+  std::vector<void*> kept = pool_.end_apart();
+  const cudaError_t status = cudaStreamEndCapture(stream(), graph);
+  if (status != cudaSuccess) {
+    cudaGetLastError();
+    pool_.return_kept(kept);
+    require(status, "recording");
+  }
+  return kept;
+}
+
 void CudaDevice::synchronize() {
+  check_not_recording("a wait");
   require(cudaStreamSynchronize(stream()), "running queued work");
   ++activity_.waits;
   report_fault();
@@ -121,6 +147,10 @@ void CudaDevice::report_fault() {
   const auto kind = static_cast<CudaFault>(word & ((1u << kFaultBits) - 1));
   if (kind == CudaFault::embedding_id)
     fail(ErrorKind::internal, "embedding: id {} is outside its table", value);
+  if (kind == CudaFault::logit)
+    fail(ErrorKind::model,
+         "the transformer gave a logit that is not finite at image position {}, candidate {}", value >> 32,
+         static_cast<uint32_t>(value));
   fail(ErrorKind::internal, "cross_entropy: target {} is outside its row of logits", value);
 }
 

@@ -13,7 +13,7 @@
 namespace dalle1 {
 
 /// What a kernel found wrong with its input; the first byte of a fault word, with the value in the others.
-enum class CudaFault : uint64_t { none = 0, embedding_id = 1, target = 2 };
+enum class CudaFault : uint64_t { none = 0, embedding_id = 1, target = 2, logit = 3 };
 
 class CudaDevice final : public Device {
  public:
@@ -42,6 +42,11 @@ class CudaDevice final : public Device {
   cudaStream_t stream() const;
   /// Scratch memory for one library call; the next call may overwrite it.
   void* workspace(size_t bytes);
+  /// Between these two, work is recorded instead of done; waits and copies to or from the host are
+  /// Error(internal). Gives the graph and the memory that it goes on using.
+  void begin_recording();
+  std::vector<void*> end_recording(cudaGraph_t* graph);
+  void return_kept(const std::vector<void*>& blocks) { pool_.return_kept(blocks); }
   /// One word in host memory that kernels write what they find wrong to.
   uint64_t* fault_word() const { return fault_; }
   const cudaDeviceProp& properties() const { return properties_; }
@@ -49,6 +54,7 @@ class CudaDevice final : public Device {
 
  private:
   void report_fault();
+  void check_not_recording(const char* what) const;
 
   int index_;
   cudaDeviceProp properties_{};
@@ -60,6 +66,7 @@ class CudaDevice final : public Device {
   void* workspace_ = nullptr;
   size_t workspace_bytes_ = 0;
   CudaActivity activity_;
+  bool recording_ = false;
   std::unique_ptr<CudaKernels> kernels_;
 };
 

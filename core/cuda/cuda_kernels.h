@@ -34,6 +34,8 @@ class CudaKernels final : public Kernels {
   bool all_finite(const Tensor& x) override;
   void reorder(const Tensor& x, Tensor& y) override;
   void linear(const Tensor& x, const Tensor& w, const Tensor* bias, Tensor& y) override;
+  void linear_fused(const Tensor& x, const Tensor& w, const Tensor* bias, const LinearEpilogue& epilogue,
+                    Tensor& y) override;
   void matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b, bool accumulate,
               Tensor& y) override;
   Layout preferred_layout(int64_t channels) const override;
@@ -71,6 +73,12 @@ class CudaKernels final : public Kernels {
                           const Tensor& logsumexp, const Tensor& dy, const AttentionPattern& pattern,
                           float scale, AttentionGradients& gradients) override;
   void cached_attention(const Tensor& q, const CachedAttention& cache, float scale, Tensor& y) override;
+  void attend_step(const Tensor& qkv, const CachedAttention& cache, int64_t slot, float scale,
+                   Tensor& y) override;
+  bool records() const override { return true; }
+  std::unique_ptr<Repeated> repeated(std::function<void()> work) override;
+  void advance(Tensor& cell) override;
+  void choose(const Tensor& logits, const Tensor& own, const CellChoice& choice) override;
   void cache_store(const Tensor& x, int64_t slot, Tensor& store) override;
   void sample(const Tensor& logits, const SamplingRule& rule, uint64_t seed,
               std::span<const uint32_t> candidates, uint32_t position, std::span<int64_t> tokens,

@@ -217,8 +217,8 @@ void CudaKernels::binary(Binary op, const Tensor& a, const Tensor& b, Tensor& y)
   if (y.numel() == 0) return;
   const StridedWalk walk =
       make_walk(y.shape().extents(), broadcast_strides(a, y.shape()), broadcast_strides(b, y.shape()));
-  broadcast_kernel<<<blocks_for(walk.count), kThreads, 0, device_.stream()>>>(numbers(a), numbers(b),
-                                                                              numbers(y), walk, {op});
+  broadcast_kernel<<<blocks_for(walk.count), kThreads, 0, device_.stream()>>>(
+      numbers(a), numbers(b), numbers(y), walk, BinaryValue{op});
   launched("binary");
 }
 

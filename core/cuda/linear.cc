@@ -18,8 +18,9 @@ DType operand_type(const Tensor& a, const Tensor& b) {
   return a.dtype() == DType::bf16 || b.dtype() == DType::bf16 ? DType::bf16 : DType::f32;
 }
 
+// `c` is added if the shape accumulates: y itself or another of its type.
 void multiply(CudaKernels::Products& products, CudaKernels::Products::Shape shape, const Tensor& a,
-              const Tensor& b, const Tensor* bias, Tensor& y) {
+              const Tensor& b, const Tensor* bias, const Tensor& c, Tensor& y) {
   shape.operands = operand_type(a, b);
   shape.result = y.dtype();
   shape.bias = bias != nullptr;
@@ -30,11 +31,11 @@ void multiply(CudaKernels::Products& products, CudaKernels::Products::Shape shap
     check(!shape.accumulate, ErrorKind::internal, "an f32 product added to a tensor of {}",
           name_of(y.dtype()));
     Tensor whole = Tensor::empty(y.device(), y.shape());
-    multiply(products, shape, left, right, bias, whole);
+    multiply(products, shape, left, right, bias, whole, whole);
     return y.kernels().cast(whole, y);
   }
   const Tensor offset = bias ? cuda::converted(*bias, y.dtype()) : Tensor();
-  products.run(shape, left.raw(), right.raw(), bias ? offset.raw() : nullptr, y.raw());
+  products.run(shape, left.raw(), right.raw(), bias ? offset.raw() : nullptr, c.raw(), y.raw());
 }
 
 }  // namespace
@@ -48,13 +49,23 @@ CudaKernels::Products& CudaKernels::products() {
 }
 
 void CudaKernels::linear(const Tensor& x, const Tensor& w, const Tensor* bias, Tensor& y) {
+  linear_fused(x, w, bias, {}, y);
+}
+
+void CudaKernels::linear_fused(const Tensor& x, const Tensor& w, const Tensor* bias,
+                               const LinearEpilogue& epilogue, Tensor& y) {
   if (y.numel() == 0) return;
+  // What cuBLASLt does within the product: tanh-GELU to bf16 accuracy, or the sum with the residual.
+  const bool gelu = epilogue.activation == Unary::gelu_tanh && y.dtype() == DType::bf16 && !epilogue.residual;
+  if (epilogue.activation && !gelu) return Kernels::linear_fused(x, w, bias, epilogue, y);
   Products::Shape shape;
   shape.n = w.dim(0);
   shape.k = w.dim(1);
   shape.m = y.numel() / shape.n;
   shape.transpose_b = true;
-  multiply(products(), shape, x, w, bias, y);
+  shape.gelu = gelu;
+  shape.accumulate = epilogue.residual != nullptr;
+  multiply(products(), shape, x, w, bias, epilogue.residual ? *epilogue.residual : y, y);
 }
 
 void CudaKernels::matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b,
@@ -74,7 +85,7 @@ void CudaKernels::matmul(const Tensor& a, const Tensor& b, bool transpose_a, boo
     if (!accumulate) device_.fill_zero(y.raw(), y.bytes());
     return;
   }
-  multiply(products(), shape, a, b, nullptr, y);
+  multiply(products(), shape, a, b, nullptr, y, y);
 }
 
 }  // namespace dalle1

@@ -1,5 +1,7 @@
 #include "core/cuda/products.h"
 
+#include <algorithm>
+
 #include "core/cuda/cuda_error.h"
 
 namespace dalle1 {
@@ -44,7 +46,9 @@ struct CudaKernels::Products::Plan {
     require(cublasLtMatmulDescCreate(&operation, CUBLAS_COMPUTE_32F, CUDA_R_32F), "describing a product");
     set(operation, CUBLASLT_MATMUL_DESC_TRANSA, shape.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N);
     set(operation, CUBLASLT_MATMUL_DESC_TRANSB, shape.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N);
-    if (shape.bias) set(operation, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
+    cublasLtEpilogue_t epilogue = shape.bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
+    if (shape.gelu) epilogue = shape.bias ? CUBLASLT_EPILOGUE_GELU_BIAS : CUBLASLT_EPILOGUE_GELU;
+    set(operation, CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue);
     const int64_t a_rows = shape.transpose_a ? shape.k : shape.m, a_columns = shape.m * shape.k / a_rows;
     const int64_t b_rows = shape.transpose_b ? shape.n : shape.k, b_columns = shape.k * shape.n / b_rows;
     a = matrix(shape.operands, a_rows, a_columns, shape.batch, shape.a_batch);
@@ -96,7 +100,8 @@ struct CudaKernels::Products::Plan {
   }
 };
 
-CudaKernels::Products::Products(CudaDevice& device) : device_(device) {
+CudaKernels::Products::Products(CudaDevice& device)
+    : device_(device), workspace_(Tensor::empty(device, {kWorkspace}, DType::u8)) {
   device.stream();
   require(cublasLtCreate(&handle_), "making a handle");
 }
@@ -118,14 +123,15 @@ const CudaKernels::Products::Plan& CudaKernels::Products::plan(const Shape& shap
   return *place;
 }
 
-void CudaKernels::Products::run(Shape shape, const void* a, const void* b, const void* bias, void* y) {
-  shape.alignment = {alignment_of(a), alignment_of(b), alignment_of(y)};
+void CudaKernels::Products::run(Shape shape, const void* a, const void* b, const void* bias, const void* c,
+                                void* y) {
+  shape.alignment = {alignment_of(a), alignment_of(b), std::min(alignment_of(c), alignment_of(y))};
   const cudaStream_t stream = device_.stream();
   std::lock_guard lock(mutex_);
   const Plan& found = plan(shape, bias);
   const float one = 1.0f, beta = shape.accumulate ? 1.0f : 0.0f;
-  require(cublasLtMatmul(handle_, found.operation, &one, b, found.b, a, found.a, &beta, y, found.y, y,
-                         found.y, &found.algorithm, device_.workspace(kWorkspace), kWorkspace, stream),
+  require(cublasLtMatmul(handle_, found.operation, &one, b, found.b, a, found.a, &beta, c, found.y, y,
+                         found.y, &found.algorithm, workspace_.raw(), kWorkspace, stream),
           "running a product");
 }
 

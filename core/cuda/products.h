@@ -12,12 +12,13 @@
 
 namespace dalle1 {
 
-/// Row-major y [batch, m, n] = a [batch, m, k] b [batch, k, n] (+ bias [n]) (+ y).
+/// Row-major y [batch, m, n] = a [batch, m, k] b [batch, k, n] (+ bias [n]) (+ c).
 struct CudaKernels::Products {
   struct Shape {
     int64_t m = 0, n = 0, k = 0;
     int64_t batch = 1, a_batch = 1, b_batch = 1;  ///< a_batch, b_batch: `batch`, or 1 for a shared matrix.
     bool transpose_a = false, transpose_b = false, accumulate = false, bias = false;
+    bool gelu = false;  ///< Its approximation by tanh, after the bias.
     DType operands = DType::f32, result = DType::f32;
     std::array<uint32_t, 3> alignment{};  ///< Of a, b and y, in bytes; set by run().
     auto operator<=>(const Shape&) const = default;
@@ -26,8 +27,9 @@ struct CudaKernels::Products {
   explicit Products(CudaDevice& device);
   ~Products();
 
-  /// Pointers to device memory of the shape's types; the bias is of the result's type.
-  void run(Shape shape, const void* a, const void* b, const void* bias, void* y);
+  /// Pointers to device memory of the shape's types; the bias and c, which may be y, are of the result's
+  /// type.
+  void run(Shape shape, const void* a, const void* b, const void* bias, const void* c, void* y);
 
  private:
   struct Plan;
@@ -35,6 +37,7 @@ struct CudaKernels::Products {
 
   static constexpr size_t kWorkspace = size_t{32} << 20;
   CudaDevice& device_;
+  Tensor workspace_;  // of its own: recorded steps keep its address
   cublasLtHandle_t handle_ = nullptr;
   std::mutex mutex_;
   std::map<Shape, std::unique_ptr<Plan>> plans_;

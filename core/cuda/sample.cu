@@ -1,5 +1,5 @@
-// One token per candidate, drawn on the device: one block per row, nothing but (token, log-probability) goes
-// back to the host. The rules are those of core/cpu/sample.cc; sums are in double, in a fixed tree.
+// One token per candidate, drawn on the device by one block. The rules are those of core/cpu/sample.cc; sums
+// are in double, in a fixed tree.
 #include "core/cuda/launch.cuh"
 #include "core/cuda/numbers.cuh"
 
@@ -29,7 +29,6 @@ struct Row {
   int size;
   float largest, threshold, temperature;
   int token_bits;
-  uint64_t cut;  ///< Tokens whose rank is not above this are dropped by top-p; 0 keeps all.
 
   /// Unnormalised; 0 for what top-k drops.
   __device__ float probability(int token) const {
@@ -40,10 +39,6 @@ struct Row {
   /// of floats are ordered as the floats are.
   __device__ uint64_t rank(float probability, int token) const {
     return uint64_t{__float_as_uint(probability)} << token_bits | static_cast<uint64_t>(size - 1 - token);
-  }
-  __device__ float kept(int token) const {
-    const float p = probability(token);
-    return cut == 0 || rank(p, token) > cut ? p : 0.0f;
   }
 };
 
@@ -92,12 +87,8 @@ __device__ double mass_above(const Row& row, uint64_t rank) {
   return block_sum(mass);
 }
 
-// The largest rank that more than top_p of the mass lies above: it and what is below it are dropped. 0 when
-// there is none.
-__device__ uint64_t top_p_cut(const Row& row, float top_p) {
-  double total = 0;
-  for (int i = threadIdx.x; i < row.size; i += blockDim.x) total += row.probability(i);
-  const double limit = top_p * block_sum(total);
+// The largest rank that more than `limit` of the mass lies above; 0 when there is none.
+__device__ uint64_t rank_below(const Row& row, double limit) {
   uint64_t cut = 0;
   if (mass_above(row, 0) <= limit) return cut;
   constexpr int kProbabilityBits = 30;  // of 1.0f
@@ -106,6 +97,17 @@ __device__ uint64_t top_p_cut(const Row& row, float top_p) {
     if (mass_above(row, higher) > limit) cut = higher;
   }
   return cut;
+}
+
+// With top-p tokens are gone through from the most probable to the least, as on the CPU: the first whose
+// running sum exceeds uniform * (what is kept).
+__device__ int walk_by_rank(const Row& row, float top_p, float uniform) {
+  double total = 0;
+  for (int i = threadIdx.x; i < row.size; i += blockDim.x) total += row.probability(i);
+  const uint64_t cut = rank_below(row, top_p * block_sum(total));  // it and what is below it are dropped
+  const double kept = mass_above(row, cut);
+  const uint64_t rank = rank_below(row, uniform * kept) + 1;
+  return row.size - 1 - static_cast<int>(rank & ((uint64_t{1} << row.token_bits) - 1));
 }
 
 // sums[t] = the sum of the values of threads 0 .. t.
@@ -132,7 +134,7 @@ __device__ int walk(const Row& row, float uniform) {
   double own = 0;
   int last = -1;
   for (int i = begin; i < end; ++i) {
-    const float p = row.kept(i);
+    const float p = row.probability(i);
     own += p;
     if (p > 0.0f) last = i;
   }
@@ -144,7 +146,7 @@ __device__ int walk(const Row& row, float uniform) {
     found = last;
     double sum = before;
     for (int i = begin; i < end; ++i) {
-      sum += row.kept(i);
+      sum += row.probability(i);
       if (sum > target) {
         found = i;
         break;
@@ -155,36 +157,94 @@ __device__ int walk(const Row& row, float uniform) {
   return first == INT32_MAX ? final : first;
 }
 
-__global__ void sample_kernel(Numbers all, int size, int token_bits, SamplingRule rule, uint64_t seed,
-                              const uint32_t* candidates, uint32_t position, Draw* draws) {
-  Row row{all.from(int64_t{blockIdx.x} * size), size, -INFINITY, -INFINITY, rule.temperature, token_bits, 0};
-  bool bad = false;
-  for (int i = threadIdx.x; i < size; i += blockDim.x) {
-    const float logit = row.logits[i];
-    bad = bad || !isfinite(logit);
-    row.largest = fmaxf(row.largest, logit);
+/// ln of the sum of exp over a row; all threads get it.
+struct Normaliser {
+  float largest, value;
+  bool finite;
+  __device__ Normaliser(const Numbers& logits, int size) : largest(-INFINITY), value(0.0f), finite(true) {
+    bool bad = false;
+    for (int i = threadIdx.x; i < size; i += blockDim.x) {
+      const float logit = logits[i];
+      bad = bad || !isfinite(logit);
+      largest = fmaxf(largest, logit);
+    }
+    finite = !__syncthreads_or(bad);
+    if (!finite) return;
+    largest = block_most(largest);
+    float sum = 0.0f;
+    for (int i = threadIdx.x; i < size; i += blockDim.x) sum += expf(logits[i] - largest);
+    value = largest + logf(block_sum(sum));
   }
-  if (__syncthreads_or(bad)) {
-    if (threadIdx.x == 0) draws[blockIdx.x] = {0, 0.0f, 0};
-    return;
-  }
-  row.largest = block_most(row.largest);
-  float sum = 0.0f;
-  for (int i = threadIdx.x; i < size; i += blockDim.x) sum += expf(row.logits[i] - row.largest);
-  const float normaliser = row.largest + logf(block_sum(sum));
-  int token;
+};
+
+__device__ int draw(const Numbers& logits, int size, float largest, int token_bits, const SamplingRule& rule,
+                    float uniform) {
   if (rule.temperature <= 0.0f) {
     int first = INT32_MAX;
     for (int i = threadIdx.x; i < size; i += blockDim.x)
-      if (row.logits[i] == row.largest) first = min(first, i);
-    token = block_combine(first, Least{});
-  } else {
-    if (rule.top_k > 0 && rule.top_k < size) row.threshold = kth_largest(row.logits, size, rule.top_k);
-    if (rule.top_p < 1.0f) row.cut = top_p_cut(row, rule.top_p);
-    const uint32_t word = random_block(seed, Stream::sampling, candidates[blockIdx.x], position, 0)[0];
-    token = walk(row, unit_interval(word));
+      if (logits[i] == largest) first = min(first, i);
+    return block_combine(first, Least{});
   }
-  if (threadIdx.x == 0) draws[blockIdx.x] = {token, row.logits[token] - normaliser, 1};
+  Row row{logits, size, largest, -INFINITY, rule.temperature, token_bits};
+  if (rule.top_k > 0 && rule.top_k < size) row.threshold = kth_largest(logits, size, rule.top_k);
+  return rule.top_p < 1.0f ? walk_by_rank(row, rule.top_p, uniform) : walk(row, uniform);
+}
+
+__global__ void sample_kernel(Numbers all, int size, int token_bits, SamplingRule rule, uint64_t seed,
+                              const uint32_t* candidates, uint32_t position, Draw* draws) {
+  const Numbers logits = all.from(int64_t{blockIdx.x} * size);
+  const Normaliser normaliser(logits, size);
+  if (!normaliser.finite) {
+    if (threadIdx.x == 0) draws[blockIdx.x] = {0, 0.0f, 0};
+    return;
+  }
+  const uint32_t word = random_block(seed, Stream::sampling, candidates[blockIdx.x], position, 0)[0];
+  const int token = draw(logits, size, normaliser.largest, token_bits, rule, unit_interval(word));
+  if (threadIdx.x == 0) draws[blockIdx.x] = {token, logits[token] - normaliser.value, 1};
+}
+
+/// The tensors of a CellChoice.
+struct Choice {
+  const int64_t *cell, *forced;
+  const uint32_t* candidates;
+  int64_t* tokens;
+  float* log_probs;
+  int64_t* newest;
+  int64_t newest_count;
+};
+
+__global__ void choose_kernel(Numbers all, Numbers own, int size, int token_bits, SamplingRule rule,
+                              uint64_t seed, Choice choice, uint64_t* fault) {
+  const int64_t n = blockIdx.x, count = gridDim.x, cell = *choice.cell, forced = choice.forced[cell];
+  const Numbers logits = all.from(n * size), unguided = own.from(n * size);
+  const bool guided = all.data != own.data;
+  const Normaliser normaliser(logits, size);
+  const Normaliser of_own = guided ? Normaliser(unguided, size) : normaliser;
+  int token = 0;
+  if (!normaliser.finite || !of_own.finite) {
+    if (threadIdx.x == 0)
+      *fault = (static_cast<uint64_t>(cell) << 32 | choice.candidates[n]) << 8 |
+               static_cast<uint64_t>(CudaFault::logit);
+  } else if (forced >= 0) {
+    token = static_cast<int>(forced);
+  } else {
+    const uint32_t word =
+        random_block(seed, Stream::sampling, choice.candidates[n], static_cast<uint32_t>(cell), 0)[0];
+    token = draw(logits, size, normaliser.largest, token_bits, rule, unit_interval(word));
+  }
+  if (threadIdx.x != 0) return;
+  choice.tokens[cell * count + n] = token;
+  choice.log_probs[cell * count + n] = unguided[token] - of_own.value;
+  for (int64_t i = n; i < choice.newest_count; i += count) choice.newest[i] = token;
+}
+
+__global__ void advance_kernel(int64_t* cell) { ++*cell; }
+
+int bits_of(int64_t classes) {
+  check(classes > 0 && classes <= INT32_MAX, ErrorKind::internal, "sampling from {} classes", classes);
+  int bits = 0;
+  while (int64_t{1} << bits < classes) ++bits;
+  return bits;
 }
 
 }  // namespace
@@ -209,13 +269,10 @@ void CudaKernels::sample(const Tensor& logits, const SamplingRule& rule, uint64_
                          std::span<float> log_probs) {
   const int64_t rows = logits.dim(0), columns = logits.dim(1);
   if (rows == 0) return;
-  check(columns > 0 && columns <= INT32_MAX, ErrorKind::internal, "sampling from {} classes", columns);
   if (!sampler_) sampler_ = std::make_shared<Sampler>();
-  int token_bits = 0;
-  while (int64_t{1} << token_bits < columns) ++token_bits;
   const Tensor draws = Tensor::empty(device_, {rows, sizeof(Draw) / 4}, DType::i32);
   sample_kernel<<<static_cast<unsigned>(rows), kSamplers, 0, device_.stream()>>>(
-      numbers(logits), static_cast<int>(columns), token_bits, rule, seed,
+      numbers(logits), static_cast<int>(columns), bits_of(columns), rule, seed,
       sampler_->upload(device_, candidates), position, static_cast<Draw*>(draws.raw()));
   launched("sample");
   std::vector<Draw> drawn(rows);
@@ -227,6 +284,24 @@ void CudaKernels::sample(const Tensor& logits, const SamplingRule& rule, uint64_
     tokens[row] = drawn[row].token;
     log_probs[row] = drawn[row].log_prob;
   }
+}
+
+void CudaKernels::choose(const Tensor& logits, const Tensor& own, const CellChoice& choice) {
+  const int64_t rows = own.dim(0), columns = own.dim(1);
+  if (rows == 0) return;
+  const Choice places{
+      choice.cell.data<int64_t>(),   choice.forced.data<int64_t>(), choice.candidates.data<uint32_t>(),
+      choice.tokens.data<int64_t>(), choice.log_probs.floats(),     choice.newest.data<int64_t>(),
+      choice.newest.numel()};
+  choose_kernel<<<static_cast<unsigned>(rows), kSamplers, 0, device_.stream()>>>(
+      numbers(logits), numbers(own), static_cast<int>(columns), bits_of(columns), choice.rule, choice.seed,
+      places, device_.fault_word());
+  launched("choose");
+}
+
+void CudaKernels::advance(Tensor& cell) {
+  advance_kernel<<<1, 1, 0, device_.stream()>>>(cell.data<int64_t>());
+  launched("advance");
 }
 
 }  // namespace dalle1

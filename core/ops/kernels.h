@@ -7,6 +7,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -45,6 +48,22 @@ struct Conv2dEpilogue {
   bool relu = false;
 };
 
+/// What is done to a product's result: y = residual + activation(x w^T + bias).
+struct LinearEpilogue {
+  std::optional<Unary> activation;
+  const Tensor* residual = nullptr;  ///< Of y's shape and type.
+};
+
+/// What each step of cached decoding sees, in device memory: work that was recorded once then serves every
+/// step. Lists that repeat are shared.
+struct DecodeSteps {
+  Tensor lists;       ///< i32: rows of the prefix and slots of the store, list after list.
+  Tensor steps;       ///< i32 [steps, 5]: begin and count of the prefix's rows in `lists`, begin and count of
+                      ///< the slots, and the slot that the new key goes to.
+  Tensor cell;        ///< i64 [1]: the grid cell of the step.
+  int64_t first = 0;  ///< The cell of step 0.
+};
+
 /// One layer's keys and values in cached decoding. All candidates are at the same position (lockstep), so
 /// which keys are visible is common to all: ranges of the shared prefix, then slots of the private store in
 /// order of position.
@@ -55,6 +74,9 @@ struct CachedAttention {
   const Tensor* keys = nullptr;           ///< [N, H, S, D], S slots per candidate.
   const Tensor* values = nullptr;         ///< [N, H, S, D]
   std::span<const int32_t> slots;         ///< Visible slots, in order of position.
+  const Tensor* key_scales = nullptr;     ///< f32 [N, H, S] where the store is u8: e4m3 times this.
+  const Tensor* value_scales = nullptr;   ///< f32 [N, H, S]
+  const DecodeSteps* steps = nullptr;     ///< If given, a device that records reads these, not the spans.
 };
 
 /// How a token is drawn from logits (see transformer/sampler.h for the rules of ties and cuts).
@@ -62,6 +84,25 @@ struct SamplingRule {
   float temperature = 1.0f;  ///< 0: greedy.
   int32_t top_k = 0;         ///< 0: off. Keeps every logit >= the k-th largest.
   float top_p = 1.0f;        ///< Drops tokens whose predecessors' cumulative probability already exceeds p.
+};
+
+/// The tokens of one grid cell for N candidates, all of it in device memory.
+struct CellChoice {
+  SamplingRule rule;
+  uint64_t seed = 0;
+  Tensor cell;        ///< i64 [1]
+  Tensor candidates;  ///< i32 [N]: their numbers.
+  Tensor forced;      ///< i64 [cells]: a token, or -1 where one is drawn.
+  Tensor tokens;      ///< i64 [cells, N]; the row of the cell is written.
+  Tensor log_probs;   ///< f32 [cells, N]; the row of the cell is written.
+  Tensor newest;      ///< i64 [groups * N]: the tokens again, once for each group.
+};
+
+/// Work that is done many times on the same memory.
+class Repeated {
+ public:
+  virtual ~Repeated() = default;
+  virtual void run() = 0;
 };
 
 struct AdamW {
@@ -120,6 +161,9 @@ class Kernels {
   /// y [R, N] = x [R, K] w^T + bias, w [N, K] f32 (bf16 on CUDA), bias [N] or null. On the CPU each output is
   /// one chain of fused multiply-adds over k, so a row's bits do not depend on R or on threads. Inference.
   virtual void linear(const Tensor& x, const Tensor& w, const Tensor* bias, Tensor& y) = 0;
+  /// linear() with an epilogue; by itself the plain composition.
+  virtual void linear_fused(const Tensor& x, const Tensor& w, const Tensor* bias,
+                            const LinearEpilogue& epilogue, Tensor& y);
   /// y = op(a) op(b), batched over all leading axes: a [.., M, K], b [.., K, N] before transposition.
   /// Training; fastest summation order. With `accumulate`, adds.
   virtual void matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b, bool accumulate,
@@ -198,6 +242,23 @@ class Kernels {
   virtual void cached_attention(const Tensor& q, const CachedAttention& cache, float scale, Tensor& y) = 0;
   /// store [N, H, S, D] at `slot` = x [N, H, D].
   virtual void cache_store(const Tensor& x, int64_t slot, Tensor& store) = 0;
+
+  /// A whole decoding step of one layer: stores the keys and values of qkv [N, 3 H D] (thirds q, k, v) at
+  /// `slot` of the cache, then attends: y [N, H, D]. By itself the plain composition.
+  virtual void attend_step(const Tensor& qkv, const CachedAttention& cache, int64_t slot, float scale,
+                           Tensor& y);
+
+  // --- repeated steps
+  // -----------------------------------------------------------------------------------------------
+  /// Whether repeated() records what it does first and replays it. Then what changes from one run to the next
+  /// must lie in device memory.
+  virtual bool records() const { return false; }
+  virtual std::unique_ptr<Repeated> repeated(std::function<void()> work);
+  /// cell [1] += 1.
+  virtual void advance(Tensor& cell);
+  /// As sample(), for the cell and with forced tokens; log-probabilities are those of `own` [N, V], which
+  /// differ from `logits` with guidance.
+  virtual void choose(const Tensor& logits, const Tensor& own, const CellChoice& choice);
 
   // --- sampling and optimisation
   // -----------------------------------------------------------------------------------

@@ -1,30 +1,38 @@
 #include "core/ops/linear.h"
 
 #include "core/grad/tape.h"
-#include "core/ops/kernels.h"
+#include "core/ops/elementwise.h"
 #include "core/ops/movement.h"
 #include "core/ops/reduce.h"
 
 namespace dalle1::ops {
 namespace {
 
-Tensor product(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
+Tensor product(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b, DType result) {
   Shape shape = a.shape();
   shape[-2] = a.dim(transpose_a ? -1 : -2);
   shape[-1] = b.dim(transpose_b ? -2 : -1);
-  Tensor y = Tensor::empty(a.device(), shape, a.dtype());
+  Tensor y = Tensor::empty(a.device(), shape, result);
   a.kernels().matmul(a, b, transpose_a, transpose_b, /*accumulate=*/false, y);
   return y;
+}
+
+Tensor product(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
+  return product(a, b, transpose_a, transpose_b, a.dtype());
+}
+
+void check_shapes(const Tensor& x, const Tensor& w, const Tensor& bias) {
+  check(w.rank() == 2 && x.rank() >= 1 && x.dim(-1) == w.dim(1), ErrorKind::internal,
+        "linear: x {} with weights {}", x.shape().str(), w.shape().str());
+  check(!bias.defined() || bias.shape() == Shape({w.dim(0)}), ErrorKind::internal,
+        "linear: bias {} with weights {}", bias.defined() ? bias.shape().str() : "", w.shape().str());
 }
 
 }  // namespace
 
 Tensor linear(Context& context, const Tensor& input, const Tensor& w, const Tensor& bias) {
   const Tensor x = to_plain(context, input);
-  check(w.rank() == 2 && x.rank() >= 1 && x.dim(-1) == w.dim(1), ErrorKind::internal,
-        "linear: x {} with weights {}", x.shape().str(), w.shape().str());
-  check(!bias.defined() || bias.shape() == Shape({w.dim(0)}), ErrorKind::internal,
-        "linear: bias {} with weights {}", bias.defined() ? bias.shape().str() : "", w.shape().str());
+  check_shapes(x, w, bias);
   const int64_t inputs = w.dim(1), outputs = w.dim(0), rows = x.numel() / inputs;
   Shape shape = x.shape();
   shape[-1] = outputs;
@@ -40,11 +48,37 @@ Tensor linear(Context& context, const Tensor& input, const Tensor& w, const Tens
   y = y.view(shape);
   const bool need_x = context.tape->tracks(x), need_w = context.tape->tracks(w);
   context.tape->record({x, w, bias}, y, [=](const Tensor& dy) {
-    const Tensor rows_dy = dy.view({rows, outputs});
+    // Products run in the type of the activations; the gradient of f32 weights stays f32.
+    const Tensor rows_dy = dy.to(x.dtype()).view({rows, outputs});
     return std::vector<Tensor>{need_x ? product(rows_dy, w, false, false).view(x.shape()) : Tensor(),
-                               need_w ? product(rows_dy, rows_in, true, false) : Tensor(),
+                               need_w ? product(rows_dy, rows_in, true, false, w.dtype()) : Tensor(),
                                bias.defined() ? reduced_to(rows_dy, bias.shape()) : Tensor()};
   });
+  return y;
+}
+
+Tensor linear_fused(Context& context, const Tensor& input, const Tensor& w, const Tensor& bias,
+                    const LinearEpilogue& epilogue, std::optional<DType> result) {
+  if (context.tape) {
+    Tensor y = linear(context, input, w, bias);
+    if (epilogue.activation) y = unary(context, *epilogue.activation, y);
+    return epilogue.residual ? add(context, *epilogue.residual, y) : y;
+  }
+  const Tensor x = to_plain(context, input);
+  check_shapes(x, w, bias);
+  Shape shape = x.shape();
+  shape[-1] = w.dim(0);
+  const int64_t rows = x.numel() / w.dim(1);
+  const DType dtype = epilogue.residual ? epilogue.residual->dtype() : result.value_or(x.dtype());
+  Tensor y = Tensor::empty(x.device(), shape, dtype);
+  Tensor rows_out = y.view({rows, w.dim(0)});
+  LinearEpilogue of_rows = epilogue;
+  Tensor residual;
+  if (epilogue.residual) {
+    residual = epilogue.residual->view(rows_out.shape());
+    of_rows.residual = &residual;
+  }
+  x.kernels().linear_fused(x.view({rows, w.dim(1)}), w, bias.defined() ? &bias : nullptr, of_rows, rows_out);
   return y;
 }
 

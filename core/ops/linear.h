@@ -1,6 +1,7 @@
 // Matrix products.
 #pragma once
 
+#include "core/ops/kernels.h"
 #include "core/tensor/context.h"
 
 namespace dalle1::ops {
@@ -8,6 +9,11 @@ namespace dalle1::ops {
 /// x w^T + bias over the last axis: x [.., K], w [N, K], bias [N] or undefined; y [.., N].
 /// Without a tape the product is batch-invariant on the CPU: a row's bits do not depend on the other rows.
 Tensor linear(Context& context, const Tensor& x, const Tensor& w, const Tensor& bias = {});
+
+/// residual + activation(x w^T + bias), in the residual's type if there is one, else in `result`, else in
+/// x's. Without a tape a device may do it in one pass.
+Tensor linear_fused(Context& context, const Tensor& x, const Tensor& w, const Tensor& bias,
+                    const LinearEpilogue& epilogue, std::optional<DType> result = {});
 
 /// op(a) op(b) over the last two axes, batched over equal leading axes.
 Tensor matmul(Context& context, const Tensor& a, const Tensor& b, bool transpose_a = false,

@@ -10,7 +10,8 @@ Tensor layer_norm(Context& context, const Tensor& x, const Tensor& w, const Tens
   check(w.shape() == Shape({x.dim(-1)}) && b.shape() == w.shape(), ErrorKind::internal,
         "layer_norm: x {} with weight {} and bias {}", x.shape().str(), w.shape().str(), b.shape().str());
   const int64_t rows = x.numel() / w.numel();
-  Tensor y = Tensor::empty(x.device(), x.shape(), x.dtype());
+  // What follows a norm is a product: with bf16 computation it begins here, and the residual stays f32.
+  Tensor y = Tensor::empty(x.device(), x.shape(), context.compute == DType::bf16 ? DType::bf16 : x.dtype());
   Tensor mean = Tensor::empty(x.device(), {rows}), rstd = Tensor::empty(x.device(), {rows});
   x.kernels().layer_norm(x, w, b, epsilon, y, mean, rstd);
   if (context.tape) {

@@ -1,0 +1,78 @@
+// What a device need not do in its own way.
+#include "core/ops/kernels.h"
+
+namespace dalle1 {
+namespace {
+
+class Plain final : public Repeated {
+ public:
+  explicit Plain(std::function<void()> work) : work_(std::move(work)) {}
+  void run() override { work_(); }
+
+ private:
+  std::function<void()> work_;
+};
+
+// Third `part` of the rows of qkv [N, 3 H D] as [N, H, D].
+Tensor third_of(const Tensor& qkv, int64_t part, const Shape& shape) {
+  Tensor third = Tensor::empty(qkv.device(), shape, qkv.dtype());
+  const int64_t rows = qkv.dim(0), width = qkv.dim(1) / 3;
+  qkv.kernels().strided_copy({{rows, width}, {3 * width, 1}, {width, 1}, part * width}, qkv, third);
+  return third;
+}
+
+}  // namespace
+
+void Kernels::linear_fused(const Tensor& x, const Tensor& w, const Tensor* bias,
+                           const LinearEpilogue& epilogue, Tensor& y) {
+  linear(x, w, bias, y);
+  if (epilogue.activation) unary(*epilogue.activation, y, y);
+  if (epilogue.residual) binary(Binary::add, *epilogue.residual, y, y);
+}
+
+void Kernels::attend_step(const Tensor& qkv, const CachedAttention& cache, int64_t slot, float scale,
+                          Tensor& y) {
+  const Tensor q = third_of(qkv, 0, y.shape());
+  Tensor keys = *cache.keys, values = *cache.values;
+  cache_store(third_of(qkv, 1, y.shape()), slot, keys);
+  cache_store(third_of(qkv, 2, y.shape()), slot, values);
+  cached_attention(q, cache, scale, y);
+}
+
+std::unique_ptr<Repeated> Kernels::repeated(std::function<void()> work) {
+  return std::make_unique<Plain>(std::move(work));
+}
+
+void Kernels::advance(Tensor& cell) {
+  const int64_t next = cell.to_ints()[0] + 1;
+  cell.device().copy_from_host(cell.raw(), &next, sizeof next);
+}
+
+void Kernels::choose(const Tensor& logits, const Tensor& own, const CellChoice& choice) {
+  Device& device = logits.device();
+  const int64_t cell = choice.cell.to_ints()[0], count = own.dim(0);
+  const int64_t forced = choice.forced.rows(cell, cell + 1).to_ints()[0];
+  std::vector<int64_t> tokens(count, forced);
+  std::vector<float> log_probs(count);
+  if (forced < 0) {
+    std::vector<uint32_t> candidates(count);
+    device.copy_to_host(candidates.data(), choice.candidates.raw(), candidates.size() * sizeof(uint32_t));
+    sample(logits, choice.rule, choice.seed, candidates, static_cast<uint32_t>(cell), tokens, log_probs);
+  }
+  if (forced >= 0 || own.id() != logits.id()) {
+    const Tensor targets = Tensor::from(device, {count}, tokens);
+    Tensor losses = Tensor::empty(device, {count}), logsumexp = Tensor::empty(device, {count});
+    cross_entropy(own, targets, losses, logsumexp);
+    log_probs = losses.to_floats();
+    for (float& value : log_probs) value = -value;
+  }
+  const auto put = [&](const Tensor& target, const auto& values) {
+    device.copy_from_host(target.raw(), values.data(), target.bytes());
+  };
+  put(choice.tokens.rows(cell, cell + 1), tokens);
+  put(choice.log_probs.rows(cell, cell + 1), log_probs);
+  for (int64_t begin = 0; begin < choice.newest.numel(); begin += count)
+    put(choice.newest.rows(begin, begin + count), tokens);
+}
+
+}  // namespace dalle1
