@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/data/npy.h"
+#include "core/image/image.h"
 #include "tests/support/golden.h"
 #include "tests/tools/program.h"
 
@@ -39,6 +40,84 @@ TEST_CASE("convert: OpenAI's dVAE encodes to the golden tokens as a native copy"
   const NpyArray expected = read_npy(golden("openai_dvae/legacy_img48_tokens.npy"));
   CHECK(tokens.shape == expected.shape);
   CHECK(tokens.bytes == expected.bytes);
+}
+
+TEST_CASE("convert: OpenAI's CLIP embeds the golden pictures as a native copy, in every stored type") {
+  struct Published {
+    const char *file, *features;
+    std::vector<std::string> pictures;
+  };
+  const Published vit = {"openai_clip_vit/small_jit.pt",
+                         "openai_clip_vit/small_image_features.npy",
+                         {"land300x200", "port97x181", "small24", "gray131x130", "rgba160x120", "pal90x140"}};
+  const Published resnet = {"openai_clip_rn/rn_jit.pt",
+                            "openai_clip_rn/rn_image_features.npy",
+                            {"land300x200", "port97x181", "small24", "gray131x130"}};
+  for (const Published& clip : {vit, resnet}) {
+    CAPTURE(clip.file);
+    ScratchDir scratch;
+    converts({path(clip.file)}, scratch / "clip");
+    const auto embed = [&](const std::filesystem::path& model) {
+      std::vector<std::string> arguments = {"embed",        "--quiet", "--clip",
+                                            model.string(), "--out",   (scratch / "features.npy").string()};
+      const std::string folder = std::filesystem::path(clip.file).parent_path().string();
+      for (const std::string& name : clip.pictures) arguments.push_back(path(folder + "/" + name + ".png"));
+      const auto result = run_program(arguments);
+      CAPTURE(result.err);
+      REQUIRE(result.exit_code == 0);
+      return read_npy(scratch / "features.npy");
+    };
+    const NpyArray found = embed(scratch / "clip"), golden_features = read_npy(golden(clip.features));
+    REQUIRE(found.shape == golden_features.shape);
+    const auto values = found.to_f32(), expected = golden_features.to_f32();
+    for (size_t i = 0; i < values.size(); ++i)
+      CHECK(std::abs(values[i] - expected[i]) <= 1e-4f + 1e-4f * std::abs(expected[i]));
+    // Several layers, each with weights rounded to 2^-11 or 2^-8 of them, or to 1/254 of the largest of a
+    // row.
+    for (const auto& [dtype, most] : {std::pair{"f16", 0x1p-9}, {"bf16", 0x1p-6}, {"i8", 2e-2}}) {
+      CAPTURE(dtype);
+      const auto narrow = scratch / dtype;
+      converts({(scratch / "clip").string(), "--dtype", dtype}, narrow);
+      const auto rounded = embed(narrow).to_f32();
+      double error = 0, size = 0;
+      for (size_t i = 0; i < values.size(); ++i) {
+        error += std::pow(rounded[i] - values[i], 2);
+        size += std::pow(values[i], 2);
+      }
+      CHECK(std::sqrt(error / size) < most);
+    }
+  }
+}
+
+TEST_CASE("convert: ru-dalle's wavelet VQGAN encodes and decodes as a native copy as published") {
+  ScratchDir scratch;
+  converts(
+      {path("rudalle_vqgan/vqgan_f8_dwt.ckpt"), "--config", path("rudalle_vqgan/vqgan_f8_dwt_config.yml")},
+      scratch / "vqgan");
+  const std::string model = (scratch / "vqgan").string(), out = (scratch / "tokens.npy").string();
+  const auto encoded =
+      run_program({"encode", path("rudalle_vqgan/vqgan_f8_dwt.png"), "--dvae", model, "--out", out});
+  CAPTURE(encoded.err);
+  REQUIRE(encoded.exit_code == 0);
+  CHECK(read_npy(out).to_i64() == read_npy(golden("rudalle_vqgan/vqgan_f8_dwt_indices.npy")).to_i64());
+
+  const NpyArray sequences = read_npy(golden("rudalle_vqgan/vqgan_f8_dwt_seq.npy"));
+  write_npy(out, {2, 8, 8}, sequences.to_i64());
+  const auto decoded = run_program({"decode", out, "--dvae", model, "--out", (scratch / "p.png").string()});
+  CAPTURE(decoded.err);
+  REQUIRE(decoded.exit_code == 0);
+  const auto expected = read_npy(golden("rudalle_vqgan/vqgan_f8_dwt_decoded.npy")).to_f32();  // [2, 3, H, W]
+  for (int64_t b = 0; b < 2; ++b) {
+    const Image picture = read_image(scratch / ("p-00" + std::to_string(b) + ".png"));
+    const int64_t plane = int64_t{picture.width} * picture.height;
+    REQUIRE(static_cast<int64_t>(expected.size()) == 6 * plane);
+    double worst = 0;
+    for (int64_t at = 0; at < 3 * plane; ++at) {
+      const double wanted = 255.0 * expected[(b * 3 + at % 3) * plane + at / 3];
+      worst = std::max(worst, std::abs(picture.pixels[at] - wanted));
+    }
+    CHECK(worst < 1.1);
+  }
 }
 
 TEST_CASE("convert: a ru-dalle model of three published files is one native directory") {
@@ -90,6 +169,60 @@ TEST_CASE("convert and info: refusals are one line with the contract's exit code
   refused({"info", out}, 4, "cannot be opened");
   refused({"info"}, 2, "--config");
   CHECK_FALSE(std::filesystem::exists(out));
+}
+
+TEST_CASE("info: every published file that is kept here is named rightly") {
+  struct Known {
+    const char *file, *config, *part, *format;
+    int64_t parameters;
+  };
+  for (const Known& known :
+       {Known{"openai_dvae/encoder_legacy.pkl", "", "dvae", "openai-dvae", 51146},
+        {"openai_dvae/decoder_legacy.pkl", "", "dvae", "openai-dvae", 31592},
+        {"openai_clip_vit/small_jit.pt", "", "clip", "openai-clip", 684161},
+        {"openai_clip_rn/rn_jit.pt", "", "clip", "openai-clip", 498845},
+        {"rudalle/grid8_plain.bin", "rudalle/grid8_plain_config.json", "transformer", "rudalle", 128446},
+        {"rudalle/grid8_v2.bin", "rudalle/grid8_v2_config.json", "transformer", "rudalle", 129214},
+        {"rudalle/grid8_six_layers.bin", "rudalle/grid8_six_layers_config.json", "transformer", "rudalle",
+         83120},
+        {"rudalle_vqgan/vqgan_f8_dwt.ckpt", "", "dvae", "rudalle-vqgan-dwt", 406252}}) {
+    CAPTURE(known.file);
+    std::vector<std::string> arguments = {"info", path(known.file), "--json"};
+    if (*known.config) arguments.insert(arguments.end(), {"--config", path(known.config)});
+    const auto result = run_program(arguments);
+    CAPTURE(result.err);
+    REQUIRE(result.exit_code == 0);
+    const json document = json::parse(result.out);
+    REQUIRE(document["parts"].size() == 1);
+    CHECK(document["parts"][0]["part"] == known.part);
+    CHECK(document["parts"][0]["format"] == known.format);
+    CHECK(document["parts"][0]["parameters"] == known.parameters);
+    CHECK(document["files"][0]["sha256"].get<std::string>().size() == 64);
+  }
+  const auto clip_tokenizer =
+      (std::filesystem::path(DALLE1_SOURCE_DIR) / "weights/tokenizers/clip_bpe.txt.gz").string();
+  for (const auto& [file, kind] : {std::pair{path("yttm/bpe.model"), "yttm"}, {clip_tokenizer, "clip_bpe"}}) {
+    const auto result = run_program({"info", file, "--json"});
+    REQUIRE(result.exit_code == 0);
+    CHECK(json::parse(result.out)["tokenizer"]["kind"] == kind);
+  }
+}
+
+TEST_CASE("info: text for people has every figure once, and --tensors every tensor") {
+  const auto result = run_program(
+      {"info", path("rudalle/grid8_v2.bin"), "--config", path("rudalle/grid8_v2_config.json"), "--tensors"});
+  REQUIRE(result.exit_code == 0);
+  const auto count = [&](const std::string& text) {
+    size_t found = 0;
+    for (size_t at = result.out.find(text); at != result.out.npos; at = result.out.find(text, at + 1))
+      ++found;
+    return found;
+  };
+  CHECK(count("parameters") == 1);
+  CHECK(count("cache ") == 1);
+  CHECK(count("FLOPs") == 1);
+  CHECK(count("layers.3.attention.qkv.weight f32 [144, 48]") == 1);
+  CHECK(count(" f32 [") == 75);
 }
 
 TEST_CASE("info: the paper's model has 12.3 billion parameters and no file") {

@@ -59,6 +59,28 @@ TEST_CASE("import: OpenAI's dVAE from its pair of pickled modules, in either ord
   CHECK(has(refusal({encoder, decoder}, nullptr, "clip"), "not a clip"));
 }
 
+TEST_CASE("import: OpenAI's dVAE with and without the attribute that newer pickles have") {
+  const auto encoder = golden("openai_dvae/encoder_legacy.pkl"),
+             decoder = golden("openai_dvae/decoder_legacy.pkl");
+  std::string bytes = content_of(decoder);
+  const std::string attribute =
+      "recompute_scale_factor";  // of the upsampling layers, as PyTorch 1.13 pickles them
+  const size_t at = bytes.find(attribute);
+  REQUIRE(at != bytes.npos);
+  bytes.replace(at, attribute.size(), std::string(attribute.size(), 'x'));
+  CHECK(bytes.find(attribute) == bytes.npos);
+  ScratchDir scratch;
+  write_file_atomically(scratch / "older.pkl", bytes);
+  const Checkpoint older = open_checkpoint({encoder, scratch / "older.pkl"}),
+                   newer = open_checkpoint({encoder, decoder});
+  CHECK(older.config == newer.config);
+  REQUIRE(older.tensors.size() == newer.tensors.size());
+  for (size_t i = 0; i < older.tensors.size(); ++i) {
+    CHECK(older.tensors[i].name == newer.tensors[i].name);
+    CHECK(text_of(older.tensors[i].bytes) == text_of(newer.tensors[i].bytes));
+  }
+}
+
 TEST_CASE("import: OpenAI's CLIP, its configuration from the shapes") {
   Checkpoint vit = open_checkpoint({golden("openai_clip_vit/small_jit.pt")});
   CHECK(vit.part == "clip");
