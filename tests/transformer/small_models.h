@@ -12,7 +12,7 @@ namespace dalle1::test {
 using transformer::Transformer;
 using transformer::TransformerConfig;
 
-/// 6 text slots, 20 words, 4x4 grid, 11 codes, two heads of 8.
+/// 6 text slots, 20 words, 4x4 grid, 11 codes, two heads of 8. "list" has arbitrary patterns.
 inline TransformerConfig small_config(const std::string& schedule, int32_t layers = 2) {
   TransformerConfig config;
   config.layers = layers;
@@ -24,6 +24,8 @@ inline TransformerConfig small_config(const std::string& schedule, int32_t layer
   config.image_vocab = 11;
   config.schedule.kind = schedule;
   config.schedule.kernel = 3;
+  for (int32_t layer = 0; schedule == "list" && layer < layers; ++layer)
+    config.schedule.list.push_back(layer % 2 ? "random:1:column" : "random:1:row");  // tables of bits
   return config;
 }
 
@@ -75,7 +77,7 @@ inline Tensor all_logits(const Transformer& model, const transformer::TokenBatch
 }
 
 inline const std::vector<std::string>& every_schedule() {
-  static const std::vector<std::string> names = {"row", "column", "conv", "dense", "paper"};
+  static const std::vector<std::string> names = {"row", "column", "conv", "dense", "paper", "list"};
   return names;
 }
 
