@@ -59,10 +59,11 @@ Evaluation::Evaluation(std::vector<HeldOutPair> pairs, const WordClasses& classe
 }
 
 // The rank of the right one is the number of others that score higher and do not agree with it.
-void Evaluation::recall(const Tensor& images, const Tensor& captions, nlohmann::json& row) const {
+void Evaluation::recall(const Tensor& images, const Tensor& captions, const std::vector<bool>& confused,
+                        nlohmann::json& row) const {
   const auto image = normalised(images), caption = normalised(captions);
   const int64_t width = images.dim(1);
-  Share text_1, text_5, picture_1, picture_5;
+  Share text_1, text_5, hard, picture_1, picture_5;
   for (size_t begin = 0; begin + group_ <= pairs_.size(); begin += group_) {
     for (size_t i = begin; i < begin + group_; ++i) {
       const float own = dot(&image[i * width], &caption[i * width], width);
@@ -73,19 +74,21 @@ void Evaluation::recall(const Tensor& images, const Tensor& captions, nlohmann::
         pictures_above += dot(&image[j * width], &caption[i * width], width) >= own;
       }
       text_1.add(texts_above < 1), text_5.add(texts_above < 5);
+      hard.add(texts_above < 1 && !confused[i]);
       picture_1.add(pictures_above < 1), picture_5.add(pictures_above < 5);
     }
   }
   row["recall_1"] = text_1.value();
   row["recall_5"] = text_5.value();
+  if (!near_misses_.empty()) row["recall_1_hard"] = hard.value();
   row["picture_recall_1"] = picture_1.value();
   row["picture_recall_5"] = picture_5.value();
 }
 
-void Evaluation::answer(const std::vector<Question>& questions, const std::string& name,
-                        const std::vector<float>& images, Clip& clip, Device& device,
-                        const text::Tokenizer& tokenizer, nlohmann::json& row) {
-  if (questions.empty()) return;
+std::vector<bool> Evaluation::answer(const std::vector<Question>& questions, const std::string& name,
+                                     const std::vector<float>& images, Clip& clip, Device& device,
+                                     const text::Tokenizer& tokenizer, nlohmann::json& row) {
+  if (questions.empty()) return {};
   std::unordered_map<std::string, size_t> places;  // each text is encoded once
   std::vector<std::string> texts;
   for (const Question& question : questions) {
@@ -96,6 +99,7 @@ void Evaluation::answer(const std::vector<Question>& questions, const std::strin
   const auto features = normalised(text_features(clip, device, tokenizer, texts, /*truncate=*/true));
   const int64_t width = clip.config().embed_dim;
   std::map<std::string, Share> shares;
+  std::vector<bool> answers;
   for (const Question& question : questions) {
     const float* image = &images[question.pair * width];
     auto score = [&](size_t i) {
@@ -105,8 +109,10 @@ void Evaluation::answer(const std::vector<Question>& questions, const std::strin
     for (size_t i = 1; i < question.captions.size(); ++i) right = right && score(0) > score(i);
     shares[name].add(right);
     shares[name + "_" + question.what].add(right);
+    answers.push_back(right);
   }
   for (const auto& [key, share] : shares) row[key] = share.value();
+  return answers;
 }
 
 nlohmann::json Evaluation::run(Clip& clip, Device& device, const text::Tokenizer& tokenizer) const {
@@ -119,9 +125,12 @@ nlohmann::json Evaluation::run(Clip& clip, Device& device, const text::Tokenizer
     captions.push_back(pair.caption);
   }
   const Tensor images = image_features(clip, device, pictures);
-  recall(images, text_features(clip, device, tokenizer, captions, /*truncate=*/true), row);
   const auto normal = normalised(images);
-  answer(near_misses_, "near_miss", normal, clip, device, tokenizer, row);
+  const auto answers = answer(near_misses_, "near_miss", normal, clip, device, tokenizer, row);
+  std::vector<bool> confused(pairs_.size());
+  for (size_t i = 0; i < answers.size(); ++i)
+    if (!answers[i]) confused[near_misses_[i].pair] = true;
+  recall(images, text_features(clip, device, tokenizer, captions, /*truncate=*/true), confused, row);
   answer(choices_, "zero_shot", normal, clip, device, tokenizer, row);
   return row;
 }

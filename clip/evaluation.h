@@ -24,6 +24,7 @@ std::vector<HeldOutPair> read_held_out(const PairSource& source, int64_t count, 
 
 /// Shares, as a flat object. Texts that agree with the right one (ContentWords) never count against it.
 ///   recall_1, recall_5            the right caption of a picture among `group`
+///   recall_1_hard                 the right caption among `group` and its own near misses
 ///   picture_recall_1, .._5        the right picture of a caption among `group`
 ///   near_miss                     right against a caption that is wrong by one class
 ///   near_miss_CLASS               the same by class ("colour", "swapped colour")
@@ -41,10 +42,13 @@ class Evaluation {
     std::string what;
     std::vector<std::string> captions;  // the right one first
   };
-  void recall(const Tensor& images, const Tensor& captions, nlohmann::json& row) const;
-  static void answer(const std::vector<Question>& questions, const std::string& name,
-                     const std::vector<float>& images, Clip& clip, Device& device,
-                     const text::Tokenizer& tokenizer, nlohmann::json& row);
+  /// `confused`: [pairs] whether one of its near misses scores as high as the caption.
+  void recall(const Tensor& images, const Tensor& captions, const std::vector<bool>& confused,
+              nlohmann::json& row) const;
+  /// Whether each question is answered right; its shares go into `row`.
+  static std::vector<bool> answer(const std::vector<Question>& questions, const std::string& name,
+                                  const std::vector<float>& images, Clip& clip, Device& device,
+                                  const text::Tokenizer& tokenizer, nlohmann::json& row);
 
   std::vector<HeldOutPair> pairs_;
   std::vector<ContentWords> words_;

@@ -1,14 +1,21 @@
-// dalle1 eval: how often pictures show what their prompt says, and what reranking brings.
+// dalle1 eval: how often pictures show what their prompt says, what reranking brings, and how good each model
+// is alone.
 #include <fmt/format.h>
 
+#include <chrono>
 #include <fstream>
 
 #include "core/data/atomic_file.h"
+#include "core/data/token_shard.h"
 #include "core/error.h"
+#include "core/image/png.h"
 #include "tools/checker.h"
 #include "tools/command.h"
 #include "tools/draw.h"
 #include "tools/estimate.h"
+#include "tools/eval_memory.h"
+#include "tools/eval_models.h"
+#include "tools/eval_prompts.h"
 #include "tools/eval_report.h"
 #include "tools/interrupt.h"
 #include "tools/progress.h"
@@ -19,45 +26,30 @@ namespace {
 
 using rerank::Json;
 
-struct EvalPrompt {
-  std::string prompt, kind, control;
-  bool held_out = false;
-};
-
 struct EvalOptions {
   DrawOptions draw;
   std::string checker;
-  int limit = 0;  ///< Prompts of each kind; 0: all.
+  std::vector<std::string> kinds;  ///< Empty: all.
+  int limit = 0;                   ///< Prompts of each kind; 0: all.
+  double max_minutes = 0;          ///< Of drawing; 0: no limit.
+  std::string pictures;            ///< Held-out pictures; empty: the models alone are not measured.
+  int pictures_limit = 256;
+  std::string near_misses;  ///< A training file of CLIP.
+  std::string training;     ///< Token shards.
 };
-
-std::vector<EvalPrompt> read_eval_prompts(const std::string& path, int limit) {
-  std::ifstream file(path, std::ios::binary);
-  check(file.good(), ErrorKind::input, "{}: cannot be read", path);
-  std::vector<EvalPrompt> prompts;
-  std::map<std::pair<std::string, bool>, int> counts;
-  std::string line;
-  for (int number = 1; std::getline(file, line); ++number) {
-    if (line.empty()) continue;
-    const auto json = Json::parse(line, nullptr, false);
-    const bool usable = json.is_object() && json.contains("prompt") && json["prompt"].is_string();
-    check(usable, ErrorKind::input, "{} line {}: no JSON object with a \"prompt\"", path, number);
-    EvalPrompt prompt{json["prompt"].get<std::string>(), json.value("kind", std::string("prompts")),
-                      json.value("control", std::string()), json.value("held_out", false)};
-    if (limit == 0 || counts[{prompt.kind, prompt.held_out}]++ < limit) prompts.push_back(std::move(prompt));
-  }
-  check(!prompts.empty(), ErrorKind::input, "{}: no prompts in it", path);
-  return prompts;
-}
 
 class Evaluation {
  public:
   Evaluation(const EvalOptions& options, const CommonOptions& common)
-      : options_(options), common_(common), prompts_(read_eval_prompts(options.draw.prompts, options.limit)) {
+      : options_(options),
+        common_(common),
+        prompts_(read_eval_prompts(options.draw.prompts, options.kinds, options.limit)) {
     folder_ = options.draw.out;
     rerank::check_folder(folder_, options.draw.existing());
     checker_.emplace(std::vector<std::string>{options.checker, "--serve"});
     studio_.emplace(common, options.draw.scorer);
     for (const auto& prompt : prompts_) studio_->text_slots(prompt.prompt, options.draw.truncate);
+    if (!options.training.empty()) open_training();
     plan_ = plan_drawing(*studio_, options.draw, static_cast<int>(prompts_.size()));
   }
 
@@ -66,23 +58,33 @@ class Evaluation {
     printer.note(describe(plan_));
     check_memory(plan_, *studio_);
     studio_->load();
+    read_pictures();
     fs::create_directories(folder_ / "best");
     take_up_verdicts();
-    const size_t taken_up = next_;
-    const auto begin = std::chrono::steady_clock::now();
-    for (; next_ < prompts_.size() && !GracefulStop::requested(); ++next_) {
-      if (!judge(prompts_[next_], printer)) break;
-      const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-      const auto done = static_cast<double>(next_ + 1 - taken_up);
-      report_progress(printer, seconds / done * static_cast<double>(prompts_.size() - next_ - 1));
-    }
-    return finish();
+    draw(printer);
+    return finish(printer);
   }
 
  private:
+  void open_training() {
+    training_.emplace(options_.training);
+    const auto& info = training_->info();
+    check(info.grid == studio_->config().grid && info.codes == studio_->config().image_vocab,
+          ErrorKind::input,
+          "{} holds grids of {} with {} codes; this transformer has a grid of {} and {} codes",
+          options_.training, info.grid, info.codes, studio_->config().grid, studio_->config().image_vocab);
+  }
+
+  void read_pictures() {
+    if (options_.pictures.empty()) return;
+    pictures_ = read_held_out(options_.pictures, options_.kinds, options_.pictures_limit,
+                              studio_->decoder().encoded_size());
+  }
+
   Json settings() const {
     auto json = options_.draw.result_options();
     json["--prompts"] = sha256_of_input(options_.draw.prompts);
+    json["--kinds"] = options_.kinds;
     json["--limit"] = options_.limit;
     json["--transformer (sha256)"] = studio_->transformer_sha256();
     return json;
@@ -100,17 +102,35 @@ class Evaluation {
     check(line + "\n" == verdicts_text_, ErrorKind::usage,
           "{} was made with other options, prompts or another model: resume with the same or use --overwrite",
           path.string());
-    for (int number = 2; std::getline(file, line) && !file.eof(); ++number, ++next_) {
+    for (int number = 2; std::getline(file, line) && !file.eof(); ++number) {
       const auto json = Json::parse(line, nullptr, false);
-      if (!json.contains("unchecked"))
-        verdicts_.push_back(verdict_from_json(json, fmt::format("{} line {}", path.string(), number)));
+      verdicts_.push_back(verdict_from_json(json, fmt::format("{} line {}", path.string(), number)));
       verdicts_text_ += line + "\n";
     }
   }
 
-  // Draws one prompt, checks all of its pictures and records the verdict; false when a signal came in
-  // between.
-  bool judge(const EvalPrompt& prompt, ProgressPrinter& printer) {
+  void draw(ProgressPrinter& printer) {
+    const size_t taken_up = verdicts_.size();
+    const auto begin = std::chrono::steady_clock::now();
+    while (verdicts_.size() < prompts_.size()) {
+      const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+      const auto done = static_cast<double>(verdicts_.size() - taken_up);
+      if (done > 0)
+        report_progress(printer, seconds / done * static_cast<double>(prompts_.size() - verdicts_.size()));
+      if (options_.max_minutes > 0 && seconds > 60 * options_.max_minutes) {
+        printer.note("the time is up: --resume goes on");
+        return;
+      }
+      judge(prompts_[verdicts_.size()], printer);
+    }
+  }
+
+  void check_signal() const {
+    check(!GracefulStop::requested(), ErrorKind::interrupted,
+          "interrupted: {} of {} prompts are judged; --resume goes on", verdicts_.size(), prompts_.size());
+  }
+
+  rerank::PipelineOptions pipeline_options(const EvalPrompt& prompt) const {
     rerank::PipelineOptions pipeline;
     pipeline.folder = folder_ / "work";
     pipeline.existing = rerank::Existing::overwrite;
@@ -119,50 +139,82 @@ class Evaluation {
     pipeline.wave = plan_.wave;
     pipeline.info.prompt = prompt.prompt;
     pipeline.info.seed = options_.draw.seed;
+    return pipeline;
+  }
+
+  // Draws one prompt, checks all of its pictures and records the verdict.
+  void judge(const EvalPrompt& prompt, ProgressPrinter& printer) {
+    const auto pipeline = pipeline_options(prompt);
     const auto source = studio_->source(options_.draw, prompt.prompt);
     const auto scorer = studio_->scorer(prompt.prompt, options_.draw.truncate);
     const auto result = rerank::run_pipeline(*source, studio_->decoder(), *scorer, pipeline,
                                              [](const auto&) { return !GracefulStop::requested(); });
-    if (result.partial) return false;
-    PromptVerdict verdict{prompt.prompt, prompt.kind, prompt.held_out, {}, {}, {}};
+    check_signal();
+    PromptVerdict verdict{prompt.prompt, prompt.kind, prompt.held_out, {}, {}, {}, {}};
     bool checked = true;
     for (const auto& row : result.best) {
       const auto picture = fs::absolute(pipeline.folder / row.file);
       const auto right = checker_->shows(picture, prompt.prompt);
-      checked = checked && right.has_value();
       verdict.candidates.push_back(row.candidate);
-      verdict.right.push_back(right.value_or(false));
+      checked = right.has_value();
+      if (!checked) break;  // it cannot check such captions, whatever the picture is
+      verdict.right.push_back(*right);
       if (!prompt.control.empty())
         verdict.control.push_back(checker_->shows(picture, prompt.control).value_or(false));
     }
-    if (!checked) printer.note(fmt::format("the checker knows no such captions: {}", prompt.prompt));
-    verdicts_text_ +=
-        (checked ? to_json(verdict) : Json{{"prompt", prompt.prompt}, {"unchecked", true}}).dump() + "\n";
-    write_file_atomically(folder_ / "verdicts.jsonl", verdicts_text_);
-    fs::copy_file(pipeline.folder / result.best[0].file, folder_ / "best" / fmt::format("{:04}.png", next_),
+    if (!checked) {
+      printer.note(fmt::format("the checker knows no such captions: {}", prompt.prompt));
+      verdict.right.clear(), verdict.control.clear();
+    }
+    verdict.best_tokens = rerank::read_results(pipeline.folder / "results.jsonl").front().tokens;
+    keep(std::move(verdict), pipeline.folder / result.best[0].file);
+  }
+
+  void keep(PromptVerdict verdict, const fs::path& best) {
+    fs::copy_file(best, folder_ / "best" / fmt::format("{:04}.png", verdicts_.size()),
                   fs::copy_options::overwrite_existing);
-    if (checked) verdicts_.push_back(std::move(verdict));
-    return true;
+    verdicts_text_ += to_json(verdict).dump() + "\n";
+    write_file_atomically(folder_ / "verdicts.jsonl", verdicts_text_);
+    verdicts_.push_back(std::move(verdict));
   }
 
   void report_progress(ProgressPrinter& printer, double seconds_left) const {
     int right = 0;
-    for (const auto& verdict : verdicts_) right += verdict.right.front();
+    for (const auto& verdict : verdicts_) right += !verdict.right.empty() && verdict.right.front();
     ProgressState state;
     state.stage = "eval";
-    state.fraction = static_cast<double>(next_ + 1) / static_cast<double>(prompts_.size());
+    state.fraction = static_cast<double>(verdicts_.size()) / static_cast<double>(prompts_.size());
     state.figures =
-        fmt::format("{}/{} prompts, best candidate right in {}", next_ + 1, prompts_.size(), right);
+        fmt::format("{}/{} prompts, best candidate right in {}", verdicts_.size(), prompts_.size(), right);
     state.seconds_left = seconds_left;
-    state.event = {{"prompts_done", next_ + 1}, {"prompts", prompts_.size()}, {"right", right}};
+    state.event = {{"prompts_done", verdicts_.size()}, {"prompts", prompts_.size()}, {"right", right}};
     printer.update(state);
   }
 
-  int finish() {
-    check(next_ == prompts_.size(), ErrorKind::interrupted,
-          "interrupted: {} of {} prompts are judged; --resume goes on", next_, prompts_.size());
-    check(!verdicts_.empty(), ErrorKind::input, "the checker could judge none of the {} prompts",
-          prompts_.size());
+  void measure_models(Json& document, ProgressPrinter& printer) {
+    if (pictures_.empty()) return;
+    printer.note(fmt::format("measuring the models on {} held-out pictures", pictures_.size()));
+    document["dvae"] = measure_dvae(*studio_, pictures_);
+    check_signal();
+    document["transformer"] = measure_transformer(*studio_, pictures_);
+    check_signal();
+    if (studio_->has_clip()) document["clip"] = measure_clip(*studio_, pictures_, options_.near_misses);
+  }
+
+  void measure_memory(Json& document) {
+    if (!training_) return;
+    std::vector<MemoryQuery> drawn, held_out;
+    for (const auto& verdict : verdicts_) drawn.push_back({verdict.kind, verdict.best_tokens});
+    for (const auto& picture : pictures_) held_out.push_back({picture.kind, picture.tokens});
+    const auto nearest = nearest_pictures(*training_, drawn);
+    document["memory"] =
+        tools::measure_memory(drawn, nearest, held_out, nearest_pictures(*training_, held_out));
+    document["memory"]["training_pictures"] = training_->size();
+    write_png(folder_ / "memory.png", memory_sheet(*studio_, *training_, drawn, nearest));
+  }
+
+  int finish(ProgressPrinter& printer) {
+    check(!verdicts_.empty(), ErrorKind::input, "no prompt was judged in {} minutes", options_.max_minutes);
     const auto report = summarise(verdicts_);
     Json document = {{"format", 1},
                      {"version", DALLE1_VERSION},
@@ -171,16 +223,19 @@ class Evaluation {
                      {"device", studio_->device().describe()},
                      {"options", settings()},
                      {"prompts", prompts_.size()},
-                     {"judged", verdicts_.size()}};
+                     {"drawn", verdicts_.size()}};
     document.update(to_json(report));
+    measure_models(document, printer);
+    measure_memory(document);
     write_file_atomically(folder_ / "report.json", document.dump(2) + "\n");
+    write_file_atomically(folder_ / "report.md", to_markdown(document));
     write_file_atomically(folder_ / "reranking.svg", to_svg(report));
     std::error_code ignored;  // leftovers of the last prompt are not worth a failed evaluation
     fs::remove_all(folder_ / "work", ignored);
     if (common_.json)
       fmt::print("{}\n", document.dump(2));
     else
-      fmt::print("{}", to_table(report));
+      fmt::print("{}", to_markdown(document));
     return 0;
   }
 
@@ -191,32 +246,28 @@ class Evaluation {
   fs::path folder_;
   std::optional<Checker> checker_;
   std::optional<Studio> studio_;
+  std::optional<TokenShards> training_;
+  std::vector<HeldOutPicture> pictures_;
   DrawingPlan plan_;
-  std::vector<PromptVerdict> verdicts_;
+  std::vector<PromptVerdict> verdicts_;  // of the first prompts
   std::string verdicts_text_;
-  size_t next_ = 0;  // the next prompt to judge
 };
 
-void add_eval_options(CLI::App& app, EvalOptions& options) {
-  auto& draw = options.draw;
+void add_drawing_options(CLI::App& app, DrawOptions& draw) {
   draw.candidates = 64;
-  app.add_option("--prompts", draw.prompts,
-                 "JSON lines with prompt, kind, held_out, and control: a caption not to show")
-      ->required();
   app.add_option("--candidates", draw.candidates, "Pictures a prompt")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
   app.add_option("--out", draw.out, "Output folder")->required();
-  app.add_option("--checker", options.checker,
-                 "A program that answers {\"image\", \"caption\"} with {\"right\"}")
-      ->required();
-  app.add_option("--limit", options.limit, "At most so many prompts of each kind")
-      ->check(CLI::Range(1, 1000000));
   app.add_option("--seed", draw.seed, "Another seed, other pictures")->capture_default_str();
-  app.add_option("--temperature", draw.temperature)->check(CLI::Range(0.0, 100.0))->capture_default_str();
-  app.add_option("--top-k", draw.top_k)->check(CLI::Range(0, 1 << 24))->capture_default_str();
-  app.add_option("--top-p", draw.top_p)->check(CLI::Range(0.0, 1.0))->capture_default_str();
-  app.add_option("--guidance", draw.guidance)->check(CLI::Range(0.0, 100.0))->capture_default_str();
+  app.add_option("--temperature", draw.temperature, "As in sample")
+      ->check(CLI::Range(0.0, 100.0))
+      ->capture_default_str();
+  app.add_option("--top-k", draw.top_k, "As in sample")->check(CLI::Range(0, 1 << 24))->capture_default_str();
+  app.add_option("--top-p", draw.top_p, "As in sample")->check(CLI::Range(0.0, 1.0))->capture_default_str();
+  app.add_option("--guidance", draw.guidance, "As in sample")
+      ->check(CLI::Range(0.0, 100.0))
+      ->capture_default_str();
   app.add_option("--scorer", draw.scorer, "As in sample (default: clip)");
   app.add_option("--batch", draw.batch, "Candidates decoded together; automatic by default")
       ->check(CLI::Range(1, 4096));
@@ -224,11 +275,40 @@ void add_eval_options(CLI::App& app, EvalOptions& options) {
   app.add_flag("--overwrite", draw.overwrite, "Start again in a used output folder")->excludes(resume);
 }
 
+void add_eval_options(CLI::App& app, EvalOptions& options) {
+  app.add_option("--prompts", options.draw.prompts,
+                 "JSON lines with prompt, kind, held_out, and control: a caption not to show")
+      ->required();
+  app.add_option("--checker", options.checker,
+                 "A program that answers {\"image\", \"caption\"} with {\"right\"}")
+      ->required();
+  app.add_option("--kinds", options.kinds, "Only prompts and pictures of these kinds: shape,count")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  app.add_option("--limit", options.limit, "At most so many prompts of each kind, held-out ones apart")
+      ->check(CLI::Range(1, 1000000));
+  app.add_option("--max-minutes", options.max_minutes,
+                 "Stop drawing after so long and report what there is; kinds take turns")
+      ->check(CLI::NonNegativeNumber);
+  auto* pictures =
+      app.add_option("--pictures", options.pictures,
+                     "Held-out pictures with captions.jsonl: measures dVAE, CLIP and transformer alone");
+  app.add_option("--pictures-limit", options.pictures_limit, "At most so many of them")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  app.add_option("--near-misses", options.near_misses,
+                 "A training file of CLIP, whose word classes make near-miss captions")
+      ->needs(pictures);
+  app.add_option("--training", options.training, "Token shards of the training: looks for copies in them");
+  add_drawing_options(app, options.draw);
+}
+
 }  // namespace
 
 Command eval_command() {
-  return {"eval", "How often pictures show their prompt, and what reranking brings",
-          "dalle1 eval --prompts prompts_test.jsonl --candidates 64 --checker tools/data/check --out eval",
+  return {"eval", "How often pictures show their prompt, what reranking brings, how good each model is",
+          "dalle1 eval --prompts data/prompts_test.jsonl --checker tools/data/check --pictures data/val "
+          "--candidates 64 --out eval",
           [](CLI::App& app, CommonOptions& common) {
             auto options = std::make_shared<EvalOptions>();
             add_eval_options(app, *options);

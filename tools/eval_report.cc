@@ -95,16 +95,12 @@ std::vector<CurvePoint> curve_of(const std::vector<PromptVerdict>& verdicts) {
   return curve;
 }
 
-std::string percent(const Share& share) {
-  if (share.count == 0) return "-";
-  return fmt::format("{:.1f}% ({:.1f}-{:.1f})", 100 * share.share, 100 * share.low, 100 * share.high);
-}
-
 }  // namespace
 
 Json to_json(const PromptVerdict& verdict) {
-  return {{"prompt", verdict.prompt},         {"kind", verdict.kind},   {"held_out", verdict.held_out},
-          {"candidates", verdict.candidates}, {"right", verdict.right}, {"control", verdict.control}};
+  return {{"prompt", verdict.prompt},          {"kind", verdict.kind},   {"held_out", verdict.held_out},
+          {"candidates", verdict.candidates},  {"right", verdict.right}, {"control", verdict.control},
+          {"best_tokens", verdict.best_tokens}};
 }
 
 PromptVerdict verdict_from_json(const Json& json, const std::string& where) {
@@ -116,9 +112,12 @@ PromptVerdict verdict_from_json(const Json& json, const std::string& where) {
     json.at("candidates").get_to(verdict.candidates);
     json.at("right").get_to(verdict.right);
     json.at("control").get_to(verdict.control);
-    const auto count = verdict.candidates.size();
-    check(verdict.right.size() == count && (verdict.control.empty() || verdict.control.size() == count),
-          ErrorKind::input, "{}: lists of different lengths", where);
+    json.at("best_tokens").get_to(verdict.best_tokens);
+    const auto fits = [&](const auto& list) {
+      return list.empty() || list.size() == verdict.candidates.size();
+    };
+    check(fits(verdict.right) && fits(verdict.control), ErrorKind::input, "{}: lists of different lengths",
+          where);
     return verdict;
   } catch (const nlohmann::json::exception& error) {
     fail(ErrorKind::input, "{}: not a verdict: {}", where, error.what());
@@ -183,23 +182,6 @@ Json to_json(const EvalReport& report) {
                              {"control_best", point.control_best},
                              {"control_oracle", point.control_oracle}});
   return json;
-}
-
-std::string to_table(const EvalReport& report) {
-  std::string text =
-      fmt::format("{:<24} {:>7} {:>20} {:>20} {:>20} {:>20} {:>20}\n", "kind", "prompts", "first candidate",
-                  "best by score", "any (oracle)", "control: best", "control: any");
-  for (const auto& kind : report.kinds)
-    text += fmt::format("{:<24} {:>7} {:>20} {:>20} {:>20} {:>20} {:>20}\n",
-                        kind.kind + (kind.held_out ? ", held out" : ""), kind.first.count,
-                        percent(kind.first), percent(kind.best), percent(kind.oracle),
-                        percent(kind.control_best), percent(kind.control_oracle));
-  text +=
-      "\nmean share right against candidates\n     N  best by score    any  control: best  control: any\n";
-  for (const auto& point : report.curve)
-    text += fmt::format("{:6} {:13.1f}% {:5.1f}% {:13.1f}% {:12.1f}%\n", point.n, 100 * point.best,
-                        100 * point.oracle, 100 * point.control_best, 100 * point.control_oracle);
-  return text;
 }
 
 std::string to_svg(const EvalReport& report) {

@@ -14,8 +14,9 @@ struct PromptVerdict {
   std::string prompt, kind;
   bool held_out = false;
   std::vector<uint32_t> candidates;  ///< [N] by rank
-  std::vector<bool> right;           ///< [N] by rank: shows the prompt
+  std::vector<bool> right;           ///< [N] by rank: shows the prompt; empty where that cannot be checked
   std::vector<bool> control;         ///< [N] by rank: shows the control caption; empty without one
+  std::vector<int32_t> best_tokens;  ///< [G * G] of the best by score
 };
 
 rerank::Json to_json(const PromptVerdict& verdict);
@@ -56,7 +57,8 @@ struct EvalReport {
 
 EvalReport summarise(const std::vector<PromptVerdict>& verdicts);
 rerank::Json to_json(const EvalReport& report);
-std::string to_table(const EvalReport& report);  ///< For people, several lines.
-std::string to_svg(const EvalReport& report);    ///< The reranking curve.
+/// A whole evaluation (report.json) as Markdown: what was asked, and a table of every part that it has.
+std::string to_markdown(const rerank::Json& document);
+std::string to_svg(const EvalReport& report);  ///< The reranking curve.
 
 }  // namespace dalle1::tools

@@ -40,6 +40,9 @@ class Studio {
 
   // After load():
   rerank::DvaeDecoder& decoder() { return *decoder_; }
+  transformer::Transformer& transformer() { return *transformer_; }
+  clip::Clip& clip() { return *clip_; }                                       ///< Only with has_clip().
+  const text::Tokenizer& clip_tokenizer() const { return *clip_tokenizer_; }  ///< Only with has_clip().
   /// Candidates of a prompt; `forced`: [G * G] token or -1 where sampled; empty: all are sampled.
   std::unique_ptr<rerank::CandidateSource> source(const DrawOptions& options, const std::string& prompt,
                                                   const std::vector<int32_t>& forced = {}) const;
