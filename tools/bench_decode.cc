@@ -6,11 +6,12 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "core/cpu/peak.h"
-#include "core/cuda/peak.h"
+#include "core/cuda/activity.h"
 #include "core/ops/kernels.h"
+#include "tools/bench_peak.h"
 #include "tools/bench_shape.h"
 #include "tools/command.h"
+#include "tools/transformer_model.h"
 #include "transformer/decoder.h"
 #include "transformer/estimate.h"
 
@@ -23,37 +24,44 @@ struct DecodeBench {
   BenchShape shape;
   int candidates = 1;
   int cells = 0;  // 0: all
+  std::string kv_dtype = "auto";
 };
 
 struct Measured {
   double prefill_seconds = 0, seconds = 0;
   int32_t cells = 0;
   Decoder::CacheUse cache;
+  std::vector<PartTime> parts;  // on a GPU
+  int32_t profiled_cells = 0;
 };
 
-// Weights of the size that initialise() gives, made on the GPU in bf16: drawing 12B of them on the host takes
-// longer than the measurement.
+// Weights of the size that initialise() gives, made on the GPU: drawing 12B of them on the host takes longer
+// than the measurement.
 void randomise_on_device(Transformer& model) {
   uint32_t index = 0;
-  model.visit([&](const std::string& name, Tensor& parameter) {
-    const bool matrix = parameter.rank() >= 2;
-    parameter = matrix ? Tensor::empty(parameter.device(), parameter.shape(), DType::bf16)
-                       : parameter.to(DType::bf16);
-    if (!matrix) return;
+  model.visit([&](const std::string&, Tensor& parameter) {
+    if (parameter.rank() < 2) return;
     const float half_width = std::sqrt(0.75f / static_cast<float>(model.config().width));
     parameter.kernels().uniform(1, Stream::initialisation, index++, 0, parameter);
     parameter.kernels().affine(parameter, 2 * half_width, -half_width, parameter);
   });
 }
 
-// What the machine reaches: of the CPU in f32; of a GPU in bf16, with a copy for its memory.
-cpu::MachinePeak peak_of(Device& device) {
-  if (device.is_cpu()) return cpu::measure_peak(device.threads());
-  const DevicePeak measured = measure_peak(device);
-  cpu::MachinePeak peak;
-  peak.gflops = measured.tflops * 1e3;
-  peak.read_gb_s = measured.copy_gb_s;
-  return peak;
+// Between two reports of progress, after a warm-up; timing op by op takes longer than the recorded step.
+void profile(Decoder& decoder, Context& context, std::span<const uint32_t> candidates, Measured& result) {
+  int32_t begin = 0;
+  Decoder::Hooks hooks;
+  hooks.progress = [&](int32_t cells) {
+    if (begin == 0) {
+      begin = cells;
+      start_profile(*context.device);
+      return true;
+    }
+    result.profiled_cells = cells - begin;
+    return false;
+  };
+  decoder.decode(context, candidates, hooks);
+  result.parts = end_profile(*context.device);
 }
 
 Measured measure(const DecodeBench& options, Context& context, const Transformer& model) {
@@ -64,8 +72,10 @@ Measured measure(const DecodeBench& options, Context& context, const Transformer
   };
   DecodeRequest request;
   request.text = empty_text_slots(config, {});
+  request.cache = cache_type_from_name(options.kv_dtype);
   const auto start = Clock::now();
   Decoder decoder(context, model, request);
+  context.device->synchronize();
   Measured result;
   result.prefill_seconds = since(start);
   std::vector<uint32_t> candidates(options.candidates);
@@ -77,6 +87,7 @@ Measured measure(const DecodeBench& options, Context& context, const Transformer
   result.cells = decoder.decode(context, candidates, hooks).cells;
   result.seconds = since(begin);
   result.cache = decoder.cache_use();
+  if (!context.device->is_cpu()) profile(decoder, context, candidates, result);
   return result;
 }
 
@@ -85,10 +96,14 @@ nlohmann::ordered_json figures(const DecodeBench& options, const TransformerConf
   const Estimate whole = estimate(config, {});
   const double share = static_cast<double>(m.cells) / config.cells(), count = options.candidates;
   const double flops = whole.image_flops * share * count;
-  const double row_bytes = 2.0 * element * config.width;
+  const auto kept_as = cache_type_from_name(options.kv_dtype);
+  const DType activations = element == sizeof(float) ? DType::f32 : DType::bf16;
+  const double prefix_row = 2.0 * config.width * (kept_as == CacheType::f32 ? 4.0 : element),
+               own_row = 2.0 * config.width * static_cast<double>(element_bytes(kept_as, activations));
   const double weights = element * static_cast<double>(streamed_weights(config));
-  const double bytes = weights * m.cells +
-                       row_bytes * static_cast<double>(m.cache.prefix_rows_read + m.cache.private_rows_read);
+  // Of the prefix one read a step for all candidates counts: that is what the floor allows.
+  const double bytes = weights * m.cells + prefix_row * static_cast<double>(m.cache.prefix_rows_read) +
+                       own_row * static_cast<double>(m.cache.private_rows_read);
   const double gflops = flops / m.seconds * 1e-9, gb_s = bytes / m.seconds * 1e-9;
   return {{"candidates", options.candidates},
           {"cells", m.cells},
@@ -102,7 +117,21 @@ nlohmann::ordered_json figures(const DecodeBench& options, const TransformerConf
           {"full_cache_bytes_per_candidate", whole.full_cache},
           {"peak_gflops", peak.gflops},
           {"peak_read_gb_s", peak.read_gb_s},
+          {"share_of_peak_gflops", gflops / peak.gflops},
+          {"share_of_peak_read", gb_s / peak.read_gb_s},
           {"share_of_peak", std::max(gflops / peak.gflops, gb_s / peak.read_gb_s)}};
+}
+
+// Milliseconds of a step by op; what is missing to the step's own time are gaps or overlaps.
+nlohmann::ordered_json part_rows(const Measured& measured) {
+  nlohmann::ordered_json rows = nlohmann::json::array();
+  for (const PartTime& part : measured.parts) {
+    const double cells = measured.profiled_cells;
+    rows.push_back({{"part", part.name},
+                    {"calls_per_cell", static_cast<double>(part.calls) / cells},
+                    {"milliseconds_per_cell", part.seconds * 1e3 / cells}});
+  }
+  return rows;
 }
 
 size_t weight_bytes(Transformer& model) {
@@ -115,7 +144,7 @@ int bench_decode(const DecodeBench& options, const CommonOptions& common) {
   const TransformerConfig config = options.shape.config();
   const auto device = open_device(common);
   const cpu::MachinePeak peak = peak_of(*device);
-  Transformer model(*device, config);
+  Transformer model(*device, config, matrices_on(*device));
   if (device->is_cpu()) {
     model.initialise(1);
   } else {
@@ -128,6 +157,7 @@ int bench_decode(const DecodeBench& options, const CommonOptions& common) {
   document["weight_bytes"] = weight_bytes(model);
   document["device_peak_bytes"] = device->memory_use().peak;
   document["others_cores"] = load.others_cores();
+  if (measured.profiled_cells > 0) document["parts"] = part_rows(measured);
   if (common.json) {
     fmt::print("{}\n", document.dump(2));
     return 0;
@@ -152,6 +182,8 @@ Command bench_decode_command() {
                 ->check(CLI::Range(1, 4096));
             app.add_option("--cells", options->cells, "Stop after so many cells of the grid; 0: all")
                 ->check(CLI::Range(0, 1 << 14));
+            app.add_option("--kv-dtype", options->kv_dtype, "Keys and values on a GPU: auto, f32, bf16, fp8")
+                ->capture_default_str();
             return [options, &common] { return bench_decode(*options, common); };
           }};
 }

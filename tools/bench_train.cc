@@ -3,8 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "core/cpu/peak.h"
 #include "core/train/optimizer.h"
+#include "tools/bench_peak.h"
 #include "tools/bench_shape.h"
 #include "tools/bench_timing.h"
 #include "tools/command.h"
@@ -22,8 +22,11 @@ struct TrainBench {
   double seconds = 1.0;
 };
 
+// Activations and products: f32 on the CPU, bf16 on a GPU.
+DType compute_type(const Device& device) { return device.is_cpu() ? DType::f32 : DType::bf16; }
+
 Tensor noise(Device& device, const Shape& shape) {
-  Tensor x = Tensor::empty(device, shape);
+  Tensor x = Tensor::empty(device, shape, compute_type(device));
   device.kernels().uniform(1, Stream::test, 0, 0, x);
   return x;
 }
@@ -34,15 +37,15 @@ double attention_seconds(Device& device, const TrainBench& options, const Transf
   const Shape shape{options.batch, pattern.length(), config.heads, config.head_size()};
   const Tensor q = noise(device, shape), k = noise(device, shape), v = noise(device, shape),
                dy = noise(device, shape);
-  Tensor y = Tensor::empty(device, shape);
+  Tensor y = noise(device, shape);
   Tensor logsumexp = Tensor::empty(device, {options.batch, config.heads, pattern.length()});
-  Kernels::AttentionGradients gradients{Tensor::empty(device, shape), Tensor::empty(device, shape),
-                                        Tensor::empty(device, shape)};
+  Kernels::AttentionGradients gradients{noise(device, shape), noise(device, shape), noise(device, shape)};
   Kernels& kernels = device.kernels();
   return time_work(options.seconds,
                    [&] {
                      kernels.attention(q, k, v, pattern, 0.125f, y, logsumexp);
                      kernels.attention_backward(q, k, v, y, logsumexp, dy, pattern, 0.125f, gradients);
+                     device.synchronize();
                    })
       .best;
 }
@@ -82,9 +85,11 @@ json step_row(Device& device, const TrainBench& options, const TransformerConfig
                            optimizer.watch(tape);
                            Context context(device, &tape);
                            context.training = true;
+                           context.compute = compute_type(device);
                            tape.backward(compute_loss(context, model, batch, {}).total);
                            optimizer.accumulate(tape);
                            optimizer.step(1e-4f);
+                           device.synchronize();
                          }).best;
   const double positions = config.text_length + config.cells();
   const double flops =
@@ -92,6 +97,7 @@ json step_row(Device& device, const TrainBench& options, const TransformerConfig
       (positions * static_cast<double>(streamed_weights(config)) +
        config.text_length * static_cast<double>(config.width) * (config.text_classes() - config.image_vocab));
   return {{"samples_per_second", options.batch / seconds},
+          {"seconds", seconds},
           {"gflops", flops / seconds * 1e-9},
           {"bytes", device.memory_use().peak}};
 }
@@ -99,7 +105,7 @@ json step_row(Device& device, const TrainBench& options, const TransformerConfig
 int bench_train(const TrainBench& options, const CommonOptions& common) {
   const TransformerConfig config = options.shape.config();
   const auto device = open_device(common);
-  const cpu::MachinePeak peak = cpu::measure_peak(device->threads());
+  const cpu::MachinePeak peak = peak_of(*device);
   const cpu::LoadMeter load;
   json document = {{"attention", attention_rows(*device, options, config)},
                    {"step", step_row(*device, options, config)}};

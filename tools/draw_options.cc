@@ -42,6 +42,7 @@ rerank::Json DrawOptions::result_options() const {
                        {"--only", only},
                        {"--truncate", truncate},
                        {"--no-metadata", no_metadata}};
+  if (kv_dtype != "auto") json["--kv-dtype"] = kv_dtype;
   return json;
 }
 
@@ -73,6 +74,9 @@ void add_draw_options(CLI::App& app, DrawOptions& options) {
   app.add_option("--negative", options.negative, "What guidance leads away from; needs --guidance");
   app.add_option("--scorer", options.scorer,
                  "clip, likelihood, likelihood-ratio, or a sum: clip=1,likelihood=0.05 (default: clip)");
+  app.add_option("--kv-dtype", options.kv_dtype, "Keys and values on a GPU: auto, f32, bf16 or fp8")
+      ->check(CLI::IsMember({"auto", "f32", "bf16", "fp8"}))
+      ->capture_default_str();
   app.add_option("--batch", options.batch, "Candidates decoded together (a wave); automatic by default")
       ->check(CLI::Range(1, 1000000));
   app.add_option("--only", options.only, "Only these candidates: --only 417,3")

@@ -23,10 +23,11 @@ struct DrawOptions {
   /// 1: off, as in the paper. Flat art needs the tail: a shape begins with a token that is rare on its
   /// background.
   double top_p = 1.0;
-  double guidance = 1.0;  ///< u + s (c - u); 1: off
-  std::string negative;   ///< The prompt of u; empty: no text at all.
-  std::string scorer;     ///< Empty: clip, which must then be there.
-  int batch = 0;          ///< Candidates decoded together; 0: automatic.
+  double guidance = 1.0;          ///< u + s (c - u); 1: off
+  std::string negative;           ///< The prompt of u; empty: no text at all.
+  std::string scorer;             ///< Empty: clip, which must then be there.
+  int batch = 0;                  ///< Candidates decoded together; 0: automatic.
+  std::string kv_dtype = "auto";  ///< See transformer::CacheType.
   std::vector<uint32_t> only;
   bool truncate = false, no_metadata = false, dry_run = false, resume = false, overwrite = false;
   std::string out;  ///< Empty: dalle1-out/SLUG-SEED.

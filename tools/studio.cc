@@ -8,6 +8,7 @@
 #include "clip/preprocess.h"
 #include "core/error.h"
 #include "rerank/clip_scorer.h"
+#include "tools/transformer_model.h"
 #include "weights/load.h"
 #include "weights/model_dir.h"
 #include "weights/sha256.h"
@@ -71,7 +72,7 @@ const weights::Checkpoint& Studio::checkpoint(const std::string& part) const {
 }
 
 void Studio::load() {
-  transformer_ = std::make_shared<transformer::Transformer>(*device_, config_);
+  transformer_ = std::make_shared<transformer::Transformer>(*device_, config_, matrices_on(*device_));
   weights::load_parameters(*transformer_, transformer_checkpoint_);
   dvae_ = dvae::make_dvae(dvae_checkpoint_.config, *device_);
   weights::load_parameters(*dvae_, dvae_checkpoint_);
@@ -125,6 +126,7 @@ std::unique_ptr<rerank::CandidateSource> Studio::source(const DrawOptions& optio
                            static_cast<float>(options.top_p)};
   request.sampling.guidance = static_cast<float>(options.guidance);
   request.sampling.seed = options.seed;
+  request.cache = transformer::cache_type_from_name(options.kv_dtype);
   return std::make_unique<rerank::TransformerSource>(transformer_, *device_, std::move(request));
 }
 

@@ -6,6 +6,9 @@
 
 namespace dalle1::tools {
 
+/// How a model that is not trained keeps its matrices: f32 on the CPU, bf16 on a GPU.
+DType matrices_on(const Device& device);
+
 /// From --transformer or the model, with its parameters loaded.
 std::unique_ptr<transformer::Transformer> open_transformer(const CommonOptions& common, Device& device);
 

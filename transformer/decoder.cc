@@ -82,6 +82,9 @@ void Decoder::check_request() const {
           config.text_classes());
   };
   validate(request_.sampling);
+  check(
+      request_.cache == CacheType::automatic || request_.cache == CacheType::f32 || !model_.device().is_cpu(),
+      ErrorKind::usage, "--kv-dtype bf16 and fp8 need --device cuda");
   check_text(request_.text);
   if (request_.sampling.guided()) check_text(request_.unconditional);
   if (request_.forced.empty()) return;

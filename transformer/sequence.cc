@@ -191,7 +191,6 @@ CachedSequence::CachedSequence(Device& device, SlotPlans plans,
   heads_ = sample.dim(0);
   head_size_ = sample.dim(2);
   const bool packed = type == CacheType::e4m3;
-  check(!packed || !device.is_cpu(), ErrorKind::usage, "keys and values in fp8 need --device cuda");
   for (size_t group = 0; group < prefixes_.size(); ++group) {
     check(prefixes_[group].size() == plans_.size(), ErrorKind::internal, "a prefix of {} layers for {}",
           prefixes_[group].size(), plans_.size());

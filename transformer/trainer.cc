@@ -25,8 +25,8 @@ uint64_t training_size(uint64_t size, int64_t validation) {
 
 const std::vector<std::string>& TransformerTraining::fields() {
   static const std::vector<std::string> names = {
-      "batch",       "text_slots",   "full_text_from",    "text_dropout",
-      "bpe_dropout", "text_padding", "checkpoint_blocks", "validation"};
+      "batch",        "text_slots",        "full_text_from", "text_dropout", "bpe_dropout",
+      "text_padding", "checkpoint_blocks", "compute",        "validation"};
   return names;
 }
 
@@ -41,6 +41,7 @@ TransformerTraining transformer_training_from_json(const nlohmann::json& train,
     training.bpe_dropout = train.value("bpe_dropout", training.bpe_dropout);
     training.text_padding = train.value("text_padding", training.text_padding);
     training.checkpoint_blocks = train.value("checkpoint_blocks", training.checkpoint_blocks);
+    training.compute = train.value("compute", training.compute);
     training.validation = train.value("validation", training.validation);
   } catch (const nlohmann::json::exception& error) {
     fail(ErrorKind::input, "'train': {}", error.what());
@@ -50,6 +51,8 @@ TransformerTraining transformer_training_from_json(const nlohmann::json& train,
         "'train': batch must be positive and validation not negative");
   check(training.text_slots > 1 && training.text_slots <= config.text_length, ErrorKind::input,
         "'train.text_slots' is {}; it must be 2 to text_length, {}", training.text_slots, config.text_length);
+  check(training.compute.empty() || training.compute == "f32" || training.compute == "bf16", ErrorKind::input,
+        "'train.compute' is '{}'; it must be f32 or bf16", training.compute);
   check(training.full_text_from >= 0 && training.full_text_from <= 1, ErrorKind::input,
         "'train.full_text_from' is {}; it is a share of the steps, 0 to 1", training.full_text_from);
   check(training.text_dropout >= 0 && training.text_dropout < 1 && training.bpe_dropout >= 0 &&
@@ -72,6 +75,14 @@ TransformerTask::TransformerTask(Transformer& model, TokenSamples data, const te
       order_(training_size(data_.size(), training.validation), options.seed),
       export_(std::move(export_model)) {
   if (training_.text_slots == 0) training_.text_slots = model.config().text_length;
+  check(!model.device().is_cpu() || training_.compute != "bf16", ErrorKind::usage,
+        "'train.compute' is bf16, which needs --device cuda");
+}
+
+DType TransformerTask::compute() const {
+  const bool on_cpu = model_.device().is_cpu();
+  const bool rounded = training_.compute.empty() ? !on_cpu : training_.compute == "bf16";
+  return rounded ? DType::bf16 : DType::f32;
 }
 
 int32_t TransformerTask::slots_at(int64_t batch) const {
@@ -125,6 +136,7 @@ Tensor TransformerTask::loss(Context& context, int64_t batch, nlohmann::json& lo
         dropped ? std::vector<int32_t>()
                 : tokenizer_.encode_dropout(pairs.back().caption, training_.bpe_dropout, seed_, position));
   }
+  context.compute = compute();
   const Loss loss = compute_loss(context, model_, make_batch(pairs, ids, slots_at(batch)),
                                  {training_.text_padding, training_.checkpoint_blocks});
   const double share = 1.0 / accumulate_;
@@ -135,6 +147,7 @@ Tensor TransformerTask::loss(Context& context, int64_t batch, nlohmann::json& lo
 
 void TransformerTask::visit_held_out(const HeldOut& visit) const {
   Context context(model_.device());
+  context.compute = compute();
   for (int64_t begin = 0; begin < training_.validation; begin += training_.batch) {
     const int64_t end = std::min(training_.validation, begin + training_.batch);
     std::vector<TokenRecord> pairs;

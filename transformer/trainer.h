@@ -23,6 +23,9 @@ struct TransformerTraining {
   float bpe_dropout = 0.1f;
   bool text_padding = false;  ///< See LossOptions.
   bool checkpoint_blocks = false;
+  /// Type of activations and products; the parameters, their gradients and the optimiser are f32. Empty: bf16
+  /// on a GPU, f32 on the CPU.
+  std::string compute;
   int64_t validation = 64;  ///< Samples held out, evenly spaced over the data; 0: none.
 
   static const std::vector<std::string>& fields();
@@ -53,6 +56,7 @@ class TransformerTask final : public TrainTask {
   void visit_held_out(const HeldOut& visit) const;
 
  private:
+  DType compute() const;
   int32_t slots_at(int64_t batch) const;
   uint64_t training_index(uint64_t position) const;
   TokenBatch make_batch(const std::vector<TokenRecord>& pairs, const std::vector<std::vector<int32_t>>& ids,

@@ -26,10 +26,15 @@ class NameList {
 };
 
 void fill(Tensor& parameter, const RawTensor& tensor, const RawTensor* scale) {
-  const std::vector<float> values = to_floats(tensor, scale);
   Device& device = parameter.device();
   check(parameter.layout() == Layout::plain && is_floating(parameter.dtype()), ErrorKind::internal,
         "parameter '{}' is not a plain floating tensor", tensor.name);
+  // Stored as wanted: from the mapped file to the device as it is.
+  if (tensor.dtype == parameter.dtype() && tensor.bytes.size() == parameter.bytes()) {
+    device.copy_from_host(parameter.raw(), tensor.bytes.data(), parameter.bytes());
+    return parameter.touch();
+  }
+  const std::vector<float> values = to_floats(tensor, scale);
   const Packed packed =
       parameter.dtype() == DType::f32 ? Packed{} : pack(tensor.name, values, tensor.shape, parameter.dtype());
   const void* host =

@@ -12,4 +12,7 @@ std::shared_ptr<Device> make_cuda_device(int) {
 
 CudaActivity cuda_activity(const Device&) { fail(ErrorKind::internal, "this build has no CUDA backend"); }
 
+void start_profile(Device&) { fail(ErrorKind::internal, "this build has no CUDA backend"); }
+std::vector<PartTime> end_profile(Device&) { fail(ErrorKind::internal, "this build has no CUDA backend"); }
+
 }  // namespace dalle1

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "core/tensor/device.h"
 
@@ -16,5 +18,17 @@ struct CudaActivity {
 
 /// Counts since the device was made. Error(internal) for a device that is not CUDA.
 CudaActivity cuda_activity(const Device& device);
+
+/// Time on the GPU of one kind of op between start_profile() and end_profile().
+struct PartTime {
+  std::string name;
+  int64_t calls = 0;
+  double seconds = 0;
+};
+
+/// From now on the ops of cached decoding are timed one by one; recorded work is done plainly instead.
+void start_profile(Device& device);
+/// In order of first use. Waits for the GPU.
+std::vector<PartTime> end_profile(Device& device);
 
 }  // namespace dalle1

@@ -1,6 +1,7 @@
 #include "core/cuda/cuda_device.h"
 
 #include "core/cuda/cuda_error.h"
+#include "core/cuda/timed_kernels.h"
 
 namespace dalle1 {
 namespace {
@@ -38,7 +39,7 @@ CudaDevice::CudaDevice(int index) : index_(index) {
   require(cudaHostAlloc(reinterpret_cast<void**>(&fault_), sizeof(uint64_t), cudaHostAllocMapped),
           "allocating pinned memory");
   *fault_ = 0;
-  kernels_ = std::make_unique<CudaKernels>(*this);
+  kernels_ = std::make_unique<TimedKernels>(*this);
 }
 
 CudaDevice::~CudaDevice() {
@@ -49,6 +50,8 @@ CudaDevice::~CudaDevice() {
   cudaFreeHost(fault_);
   cudaStreamDestroy(stream_);
 }
+
+Kernels& CudaDevice::kernels() { return *kernels_; }
 
 std::string CudaDevice::describe() const {
   return fmt::format("cuda:{}: {}, compute capability {}.{}, {:.1f} of {:.1f} GiB free", index_,
@@ -175,6 +178,9 @@ CudaActivity cuda_activity(const Device& device) {
   check(device.kind() == DeviceKind::cuda, ErrorKind::internal, "the activity of a device that is not CUDA");
   return static_cast<const CudaDevice&>(device).activity();
 }
+
+void start_profile(Device& device) { dynamic_cast<CudaDevice&>(device).timed().start(); }
+std::vector<PartTime> end_profile(Device& device) { return dynamic_cast<CudaDevice&>(device).timed().end(); }
 
 int cuda_device_count() {
   int count = 0;

@@ -15,6 +15,8 @@ namespace dalle1 {
 /// What a kernel found wrong with its input; the first byte of a fault word, with the value in the others.
 enum class CudaFault : uint64_t { none = 0, embedding_id = 1, target = 2, logit = 3 };
 
+class TimedKernels;
+
 class CudaDevice final : public Device {
  public:
   explicit CudaDevice(int index);
@@ -22,7 +24,8 @@ class CudaDevice final : public Device {
 
   DeviceKind kind() const override { return DeviceKind::cuda; }
   std::string describe() const override;
-  Kernels& kernels() override { return *kernels_; }
+  Kernels& kernels() override;
+  TimedKernels& timed() { return *kernels_; }
 
   void* allocate(size_t bytes) override;
   void release(void* pointer, size_t bytes) override;
@@ -67,7 +70,7 @@ class CudaDevice final : public Device {
   size_t workspace_bytes_ = 0;
   CudaActivity activity_;
   bool recording_ = false;
-  std::unique_ptr<CudaKernels> kernels_;
+  std::unique_ptr<TimedKernels> kernels_;
 };
 
 }  // namespace dalle1

@@ -14,7 +14,7 @@ namespace dalle1 {
 
 class CudaDevice;
 
-class CudaKernels final : public Kernels {
+class CudaKernels : public Kernels {
  public:
   explicit CudaKernels(CudaDevice& device);
   ~CudaKernels() override;
@@ -92,11 +92,13 @@ class CudaKernels final : public Kernels {
   struct StepTables;      // what the steps of cached decoding see, on the device
   struct Sampler;         // buffers of one draw
 
+ protected:
+  CudaDevice& device_;
+
  private:
   Products& products();
   Convolutions& convolutions();
 
-  CudaDevice& device_;
   std::shared_ptr<Products> products_;  // these are made on first use
   std::shared_ptr<Convolutions> convolutions_;
   std::shared_ptr<AttentionPlans> attention_plans_;

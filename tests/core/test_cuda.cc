@@ -9,6 +9,7 @@
 #include "core/cuda/activity.h"
 #include "core/ops/kernels.h"
 #include "core/random/philox.h"
+#include "tests/core/op_cases.h"
 
 namespace dalle1::test {
 namespace {
@@ -271,6 +272,49 @@ void check_token_loop(Device& cuda) {
   CHECK(now.uploads - warm.uploads <= 2 * steps);  // the tokens, and what the step sees
 }
 
+// No op waits for the GPU, copies to the host or asks the driver for memory once it is warm, and what
+// it gives is on the GPU: so none computes anything on the CPU.
+void check_ops_stay(Device& cuda) {
+  for (const OpCase& c : all_op_cases()) {
+    CAPTURE(c.name);
+    std::vector<Tensor> inputs;
+    for (size_t i = 0; i < c.inputs.size(); ++i) {
+      Values values = random_values(c.inputs[i].numel(), static_cast<uint32_t>(i));
+      for (float& value : values)
+        value = static_cast<float>(c.low + (c.high - c.low) * 0.5 * (double{value} + 1.0));
+      inputs.push_back(Tensor::from(cuda, c.inputs[i], values));
+    }
+    Context context(cuda);
+    c.op(context, inputs);
+    const CudaActivity before = cuda_activity(cuda);
+    const Tensor y = c.op(context, inputs);
+    const CudaActivity after = cuda_activity(cuda);
+    CHECK(&y.device() == &cuda);
+    CHECK(after.driver_allocations == before.driver_allocations);
+    CHECK(after.downloads == before.downloads);
+    CHECK(after.waits == before.waits);
+  }
+}
+
+// What is recorded must not depend on the host; a replay follows what lies in device memory.
+void check_recording(Device& cuda) {
+  Tensor cell = Tensor::zeros(cuda, {1}, DType::i64), x = Tensor::zeros(cuda, {1000});
+  const auto step = cuda.kernels().repeated([&] {
+    const Tensor doubled = Tensor::empty(cuda, {1000});
+    Tensor sum = doubled;
+    cuda.kernels().affine(x, 2.0f, 1.0f, sum);
+    cuda.kernels().advance(cell);
+    cuda.kernels().affine(doubled, 1.0f, 0.0f, x);
+  });
+  for (int run = 0; run < 5; ++run) step->run();
+  CHECK(cell.to_ints() == std::vector<int64_t>{5});
+  CHECK(x.to_floats() == Values(1000, 31.0f));
+  const auto wrong = cuda.kernels().repeated([&] { x.to_floats(); });
+  wrong->run();
+  CHECK_THROWS_WITH_AS(wrong->run(), "a copy to the host within work that is recorded on the GPU", Error);
+  CHECK(x.to_floats() == Values(1000, 31.0f));
+}
+
 struct CudaCheck {
   std::string name;
   std::function<void(Device&)> run;
@@ -281,6 +325,8 @@ std::vector<CudaCheck> cuda_checks() {
                              {"faults", check_faults},
                              {"sampling", check_sampling},
                              {"token loop", check_token_loop},
+                             {"ops stay on the GPU", check_ops_stay},
+                             {"recording", check_recording},
                              {"exact", [](Device& cuda) {
                                 const auto cpu = make_cpu_device(2);
                                 CHECK(exact_work(cuda, DType::f32) == exact_work(*cpu, DType::f32));
