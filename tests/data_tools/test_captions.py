@@ -4,6 +4,7 @@ import unittest
 
 from support import DRAWN
 from dalle1_data import kinds
+from dalle1_data.check import CHECKS
 from dalle1_data.near_miss import near_misses
 from dalle1_data.parse import parse
 from dalle1_data.rng import Rng, hashed_share
@@ -22,7 +23,7 @@ def agrees(read, spec):
 class ParseTest(unittest.TestCase):
     def test_captions_of_every_checked_kind_are_read_back(self):
         for kind in DRAWN:
-            if kind == "landscape":
+            if kind not in CHECKS:
                 continue
             for index in range(120):
                 record = kinds.describe("caption test", "train", kind, index, index % 3 == 0)
@@ -53,7 +54,8 @@ class ParseTest(unittest.TestCase):
                 for what, other in near_misses(kind, spec, Rng("near", kind, index)).items():
                     said = kinds.KINDS[kind].caption(other)
                     self.assertNotEqual(said, kinds.KINDS[kind].caption(spec), what)
-                    self.assertEqual(parse(said)[0], kind, said)
+                    if kind in CHECKS:
+                        self.assertEqual(parse(said)[0], kind, said)
 
 
 class WordsTest(unittest.TestCase):

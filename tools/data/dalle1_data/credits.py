@@ -2,7 +2,7 @@
 
 from . import artwork, kinds
 
-DRAWN = "Drawn by code (shapes, blocks, clocks, characters, landscapes, backgrounds): own work, CC0-1.0."
+DRAWN = "Drawn by code (shapes, blocks, clocks, characters, portraits, landscapes, backgrounds): own work, CC0-1.0."
 
 
 def notice(settings):

@@ -69,6 +69,10 @@ def garment(animal, name, colour):
     return "garment" if hashed_share(GARMENTS, "garment", animal, name, colour) else None
 
 
+def portrait(hair, style, shirt):
+    return "caption" if hashed_share(WHOLE_CAPTIONS, "portrait", hair, style, shirt) else None
+
+
 def landscape(place, time):
     return "caption" if (place, time) in HELD_OUT_LANDSCAPES else None
 

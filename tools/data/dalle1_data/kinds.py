@@ -6,7 +6,7 @@
     draw(spec, rng, size) -> image
 """
 
-from . import animal, blocks, clock, count, landscape, relation, shape
+from . import animal, blocks, clock, count, landscape, portrait, relation, shape
 from . import emoji_colour, emoji_count, emoji_one, emoji_pair, emoji_scene
 from .rng import Rng
 
@@ -18,13 +18,23 @@ KINDS = {
     "landscape": landscape,
     "blocks": blocks,
     "clock": clock,
+    "portrait": portrait,
     "emoji_one": emoji_one,
     "emoji_colour": emoji_colour,
     "emoji_scene": emoji_scene,
     "emoji_count": emoji_count,
     "emoji_pair": emoji_pair,
 }
-DRAWN = {"shape": 15, "relation": 18, "count": 12, "animal": 20, "landscape": 15, "blocks": 10, "clock": 10}
+DRAWN = {
+    "shape": 15,
+    "relation": 18,
+    "count": 12,
+    "animal": 20,
+    "landscape": 15,
+    "blocks": 10,
+    "clock": 10,
+    "portrait": 8,
+}
 EMOJI = {"emoji_one": 28, "emoji_colour": 14, "emoji_scene": 22, "emoji_count": 10, "emoji_pair": 14}
 WEIGHTS = {**DRAWN, **EMOJI}
 GROUPS = {"shapes": ("shape", "relation", "count"), "drawn": tuple(DRAWN), "emoji": tuple(EMOJI)}

@@ -12,6 +12,7 @@ from .count import WEIGHTS as COUNTS
 from .figures import CONTAINERS, SHAPES
 from .landscape import NAMES as PLACES, TIMES
 from .palette import COLOURS
+from .portrait import HAIR, STYLES
 from .relation import DIRECTIONS
 from .shape import TEXTURES
 
@@ -145,6 +146,18 @@ def _landscape(spec, rng):
     }
 
 
+def _portrait(spec, rng):
+    result = {
+        "hair": _changed(spec, ("hair",), _other(rng, list(HAIR), spec["hair"])),
+        "style": _changed(spec, ("style",), _other(rng, STYLES, spec["style"])),
+        "shirt": _changed(spec, ("shirt",), _other(rng, COLOURS, spec["shirt"], spec["extra_colour"])),
+    }
+    if spec["extra"]:
+        swapped = _changed(spec, ("shirt",), spec["extra_colour"])
+        result["colours swapped"] = _changed(swapped, ("extra_colour",), spec["shirt"])
+    return result
+
+
 _MAKERS = {
     "shape": _shape,
     "relation": _relation,
@@ -153,4 +166,5 @@ _MAKERS = {
     "clock": _clock,
     "blocks": _blocks,
     "landscape": _landscape,
+    "portrait": _portrait,
 }
