@@ -17,7 +17,7 @@ namespace {
 
 struct AblateOptions {
   std::string study, data, out;
-  bool resume = false;
+  bool resume = false, tensorboard = false;
 };
 
 // Everything that would stop a later run, before the first one.
@@ -74,6 +74,7 @@ std::vector<std::vector<Image>> decode_samples(const Study& study,
   std::vector<std::vector<Image>> pictures;
   for (const VariantSummary& summary : summaries) {
     pictures.emplace_back();
+    if (summary.runs.empty()) continue;
     for (const auto& tokens : summary.runs.front()->samples)
       pictures.back().push_back(decoder.decode(tokens, 1).front());
   }
@@ -98,7 +99,7 @@ int ablate(const AblateOptions& options, const CommonOptions& common) {
   const nlohmann::json identity = {{"samples", shards.size()},
                                    {"dvae_sha256", shards.info().dvae_sha256},
                                    {"tokenizer_sha256", weights::sha256_of_file(common.tokenizer.front())}};
-  const AblationInputs inputs = {*device, shards, *tokenizer, identity};
+  const AblationInputs inputs = {*device, shards, *tokenizer, identity, options.tensorboard};
   const fs::path folder = options.out;
   const auto records = run_all(study, inputs, folder / "runs", common);
   if (records.empty()) {
@@ -107,13 +108,15 @@ int ablate(const AblateOptions& options, const CommonOptions& common) {
   }
 
   const auto summaries = summarise(study, records);
-  ReportInputs report = {study,
-                         records,
-                         summaries,
-                         fs::path(options.data).filename().string(),
-                         shards.size(),
-                         device->is_cpu() ? fmt::format("CPU, {} threads", device->threads()) : "GPU",
-                         {}};
+  ReportInputs report = {
+      study,
+      records,
+      summaries,
+      fs::path(options.data).filename().string(),
+      shards.size(),
+      device->is_cpu() ? fmt::format("CPU, {} thread{}", device->threads(), device->threads() == 1 ? "" : "s")
+                       : "GPU",
+      {}};
   if (dvae) report.pictures = decode_samples(study, summaries, dvae, *device);
   write_file_atomically(folder / "summary.csv", summary_csv(study, records, summaries));
   write_file_atomically(folder / "report.html", ablation_report(report));
@@ -144,6 +147,7 @@ Command ablate_command() {
         app.add_option("--out", options->out, "Folder for runs, summary.csv, report.html and table.md")
             ->required();
         app.add_flag("--resume", options->resume, "Go on with the study in --out, or start");
+        app.add_flag("--tensorboard", options->tensorboard, "Also write TensorBoard event files");
         add_list_option(app, "--tokenizer", common.tokenizer,
                         "The captions' tokenizer (see train tokenizer)");
         add_list_option(app, "--dvae", common.dvae, "Decodes the samples for the report");

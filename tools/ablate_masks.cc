@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/image/sheet.h"
+#include "tools/progress.h"
 #include "transformer/estimate.h"
 
 namespace dalle1::tools {
@@ -71,17 +73,28 @@ Image picture_of(const AttentionPattern& pattern, int side) {
   return image;
 }
 
+Image enlarged_picture_of(const AttentionPattern& pattern, int side) {
+  const Image small = picture_of(pattern, side);
+  const int scale = std::max(1, side / small.width);
+  Image picture(small.width * scale, small.height * scale, 1);
+  for (int y = 0; y < picture.height; ++y)
+    for (int x = 0; x < picture.width; ++x) *picture.at(x, y) = *small.at(x / scale, y / scale);
+  return picture;
+}
+
+int64_t ones_of(const transformer::TransformerConfig& config) {
+  int64_t ones = 0;
+  for (const PatternUse& use : patterns_of(config)) ones += use.ones * std::ssize(use.layers);
+  return ones;
+}
+
 Image draw_layers(const std::string& name, const transformer::TransformerConfig& config) {
   const auto uses = patterns_of(config);
   const auto estimate = transformer::estimate(config, {});
   std::vector<SheetCell> cells(config.layers);
   int64_t ones = 0;
   for (const PatternUse& use : uses) {
-    const Image small = picture_of(use.pattern, kPictureSide);
-    const int scale = std::max(1, kPictureSide / small.width);
-    Image picture(small.width * scale, small.height * scale, 1);
-    for (int y = 0; y < picture.height; ++y)
-      for (int x = 0; x < picture.width; ++x) *picture.at(x, y) = *small.at(x / scale, y / scale);
+    const Image picture = enlarged_picture_of(use.pattern, kPictureSide);
     for (int32_t layer : use.layers) {
       cells[layer] = {picture, fmt::format("{} {}", layer + 1, use.entry)};
       ones += use.ones;
@@ -90,8 +103,9 @@ Image draw_layers(const std::string& name, const transformer::TransformerConfig&
   SheetOptions options;
   options.columns = config.layers;
   options.text_scale = 1;
-  options.title = fmt::format("{}: {} ones, cache {} B, {:.3g} FLOP", name, ones, estimate.cache,
-                              estimate.prefill_flops + estimate.image_flops);
+  options.title = fmt::format("{}: {} ones, cache {} B, {} FLOPs", name, grouped(ones),
+                              grouped(static_cast<int64_t>(estimate.cache)),
+                              grouped(std::llround(estimate.prefill_flops + estimate.image_flops)));
   return draw_sheet(cells, options);
 }
 

@@ -26,6 +26,12 @@ std::string layer_list(const std::vector<int32_t>& layers);
 /// Grey, white where a query (down) sees a key (across), shrunk to at most `side` pixels by averaging.
 Image picture_of(const AttentionPattern& pattern, int side);
 
+/// The same, enlarged by a whole factor as far as `side` allows.
+Image enlarged_picture_of(const AttentionPattern& pattern, int side);
+
+/// Of all layers.
+int64_t ones_of(const transformer::TransformerConfig& config);
+
 /// One row of pictures, a layer each, under a title with the variant's ones, cache bytes and FLOPs (figure 11
 /// of the paper for any schedule).
 Image draw_layers(const std::string& name, const transformer::TransformerConfig& config);

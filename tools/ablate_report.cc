@@ -3,269 +3,374 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/image/png.h"
 #include "tools/ablate_masks.h"
+#include "tools/ablate_page.h"
 #include "tools/ablate_plot.h"
+#include "tools/progress.h"
 #include "transformer/estimate.h"
 
 namespace dalle1::tools {
 namespace {
 
-constexpr int kMaskSide = 192;
+constexpr int kMaskSide = 264;
 
-constexpr const char* kStyle = R"(<style>
-:root { color-scheme: light dark; --page: #fff; --ink: #1c1e21; --quiet: #5f6670; --line: #d9dde3; --panel: #f5f6f8; }
-@media (prefers-color-scheme: dark) {
-  :root { --page: #15171a; --ink: #e6e8eb; --quiet: #9aa3ad; --line: #343a41; --panel: #1e2125; }
+std::string key(const Study& study, size_t variant) {
+  return fmt::format("<span class=\"key {}\"></span>{}", colour_of(study, variant),
+                     escape_html(study.variants[variant].name));
 }
-body { margin: 0 auto; padding: 1.2rem; max-width: 76rem; background: var(--page); color: var(--ink);
-  font: 15px/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; } h3 { font-size: 1rem; margin: .8rem 0 .3rem; }
-p.note, figcaption { color: var(--quiet); } figcaption { font-size: .8rem; max-width: 12rem; }
-.wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
-th:first-child, td:first-child, td.words { text-align: left; }
-.row { display: flex; flex-wrap: wrap; gap: .8rem; } .row > * { margin: 0; }
-.curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr)); gap: 1rem; }
-svg.plot { width: 100%; height: auto; background: var(--panel); border-radius: 6px; }
-svg text { fill: var(--quiet); font: 12px system-ui, sans-serif; } svg text.title { fill: var(--ink); font-size: 14px; }
-svg .grid { stroke: var(--line); } svg polyline { fill: none; stroke-width: 1.8; }
-svg polygon { stroke: none; opacity: .16; } svg.interval { width: 12rem; height: 1rem; }
-.interval .zero { stroke: var(--quiet); } .interval .reach { stroke: var(--ink); stroke-width: 2; }
-.interval circle { fill: var(--ink); } img { display: block; border-radius: 4px; image-rendering: pixelated; }
-img.mask { width: 10rem; border: 1px solid var(--line); } img.sample { width: 6rem; image-rendering: auto; }
-.key { display: inline-block; width: .9em; height: .9em; border-radius: 2px; margin-right: .4em; }
-)";
 
-constexpr const char* kColours[] = {"#3b78c2", "#d0662e", "#3c9a57", "#b84a8b", "#8a6fd1",
-                                    "#b38a1d", "#2f9aa0", "#c94a4a", "#7a8490", "#86a136"};
-
-std::string style() {
-  std::string text = kStyle;
-  for (size_t i = 0; i < std::size(kColours); ++i) {
-    text += fmt::format(
-        ".line-{0} {{ stroke: {1}; }} .band-{0} {{ fill: {1}; }} .key-{0} {{ background: {1}; }}\n", i,
-        kColours[i]);
+std::string verdict(const Comparison& comparison, const VariantSummary& summary, const Study& study) {
+  std::string words = "not larger than the seeds' spread";
+  if (summary.runs.empty()) return "diverged with every seed";
+  if (comparison.difference.pairs < 2) {
+    words = comparison.difference.pairs == 1 ? "one seed: no claim" : "no seed in common with the base";
+  } else if (comparison.larger_than_spread()) {
+    words = comparison.difference.mean < 0 ? "better than the base" : "worse than the base";
   }
-  return text + "</style>\n";
+  if (summary.diverged > 0)
+    words += fmt::format("; {} of {} seeds diverged", summary.diverged, study.seeds.size());
+  return words;
 }
 
-std::string base64(const std::vector<uint8_t>& bytes) {
-  static const char* const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string text;
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    const size_t left = std::min<size_t>(3, bytes.size() - i);
-    uint32_t word = uint32_t{bytes[i]} << 16;
-    if (left > 1) word |= uint32_t{bytes[i + 1]} << 8;
-    if (left > 2) word |= bytes[i + 2];
-    for (size_t digit = 0; digit < 4; ++digit)
-      text += digit <= left ? digits[(word >> (18 - 6 * digit)) & 63] : '=';
-  }
-  return text;
-}
-
-std::string picture(const Image& image, const char* kind, const std::string& words) {
-  return fmt::format("<img class=\"{}\" alt=\"{}\" src=\"data:image/png;base64,{}\">", kind,
-                     escape_html(words), base64(encode_png(image)));
-}
-
-std::string key(size_t variant, const std::string& name) {
-  return fmt::format("<span class=\"key key-{}\"></span>{}", variant % 10, escape_html(name));
-}
-
-std::string verdict(const Comparison& comparison) {
-  if (comparison.difference.pairs < 2) return "one seed: no claim";
-  if (!comparison.larger_than_spread()) return "not larger than the seeds' spread";
-  return comparison.difference.mean < 0 ? "better than the base" : "worse than the base";
+// Of a comparison's interval and verdict.
+const char* class_of(const Comparison& comparison) {
+  if (!comparison.larger_than_spread()) return "";
+  return comparison.difference.mean < 0 ? "better" : "worse";
 }
 
 std::string p_text(double p) { return p < 0.001 ? "&lt; 0.001" : fmt::format("{:.3f}", p); }
+
+std::string plural(size_t count, const char* noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
+std::string fact(const char* name, const std::string& words) {
+  return fmt::format("<div><dt>{}</dt><dd>{}</dd></div>\n", name, words);
+}
 
 std::string introduction(const ReportInputs& inputs) {
   const Study& study = inputs.study;
   const auto& config = study.variants.front().config;
   const auto options = train_options_of(study, study.runs().front());
   const auto training = training_of(study, study.runs().front());
-  std::string html = fmt::format(
-      "<h1>Attention patterns: {}</h1>\n<p>{} variants of one transformer ({} layers of {}, {} heads, {} "
-      "text "
-      "slots, {}x{} grid, {} image codes, {:.2f}M parameters), each trained for {} steps of {} samples with "
-      "{} "
-      "seed{} and {} learning rate{} on {} ({} samples, {} of them held out). Device: {}.</p>\n",
-      escape_html(study.name), study.variants.size(), config.layers, config.width, config.heads,
-      config.text_length, config.grid, config.grid, config.image_vocab,
-      double(transformer::parameter_count(config)) / 1e6, options.steps, training.batch * options.accumulate,
-      study.seeds.size(), study.seeds.size() == 1 ? "" : "s", study.learning_rates.size(),
-      study.learning_rates.size() == 1 ? "" : "s", escape_html(inputs.data), inputs.data_samples,
-      training.validation, escape_html(inputs.device));
-  if (study.seeds.size() < 5 || study.learning_rates.size() < 2)
-    html +=
-        "<p><strong>This study is too small to claim anything:</strong> at least five seeds and two learning "
-        "rates are needed.</p>\n";
-  html +=
-      "<p class=\"note\">Within a seed all variants start from the same values and see the same batches in "
-      "the same order. Flat art favours local patterns.</p>\n";
+  std::string rates;
+  for (double rate : study.learning_rates) rates += fmt::format("{}{}", rates.empty() ? "" : ", ", rate);
+  return fmt::format(
+             "<header><h1>Attention patterns</h1>\n<p class=\"note\">{}: {} of one "
+             "transformer</p></header>\n",
+             escape_html(study.name), plural(study.variants.size(), "variant")) +
+         "<dl class=\"facts panel\">\n" +
+         fact("Transformer",
+              fmt::format("{} layers of {}, {}, {:.2f}M parameters", config.layers, config.width,
+                          plural(config.heads, "head"), double(transformer::parameter_count(config)) / 1e6)) +
+         fact("Sequence", fmt::format("{} text slots, then {}&times;{} cells of {} codes", config.text_length,
+                                      config.grid, config.grid, grouped(config.image_vocab))) +
+         fact("Each run", fmt::format("{} steps of {} samples, {} tokens", grouped(options.steps),
+                                      training.batch * options.accumulate, grouped(study.tokens_of_run()))) +
+         fact("Runs", fmt::format("{}: {}, learning rates {}", study.runs().size(),
+                                  plural(study.seeds.size(), "seed"), rates)) +
+         fact("Data", fmt::format("{}: {} samples, {} of them held out", escape_html(inputs.data),
+                                  grouped(static_cast<int64_t>(inputs.data_samples)), training.validation)) +
+         fact("Device", escape_html(inputs.device)) + "</dl>\n";
+}
+
+// "A (-0.0123), B (-0.0042)" of the variants that `wanted` picks.
+template <typename Wanted>
+std::string listed(const ReportInputs& inputs, Comparison VariantSummary::*loss, const Wanted& wanted) {
+  std::string words;
+  for (size_t i = 0; i < inputs.summaries.size(); ++i) {
+    const Comparison& one = inputs.summaries[i].*loss;
+    if (i == inputs.study.base_variant || !wanted(one)) continue;
+    words += words.empty() ? "" : ", ";
+    const std::string mean =
+        one.difference.pairs > 0 ? fmt::format(" <small>{:+.4f}</small>", one.difference.mean) : "";
+    words += fmt::format("<span class=\"name\">{}{}</span>", key(inputs.study, i), mean);
+  }
+  return words;
+}
+
+std::string finding(const ReportInputs& inputs, const char* name, Comparison VariantSummary::*loss) {
+  std::string html =
+      fmt::format("<h3>{} loss against {}</h3>\n", name, key(inputs.study, inputs.study.base_variant));
+  const auto line = [&](const char* words, const std::string& variants) {
+    if (!variants.empty()) html += fmt::format("<p>{}: {}</p>\n", words, variants);
+  };
+  line("<span class=\"good\">Better</span>", listed(inputs, loss, [](const Comparison& c) {
+         return c.larger_than_spread() && c.difference.mean < 0;
+       }));
+  line("<span class=\"bad\">Worse</span>", listed(inputs, loss, [](const Comparison& c) {
+         return c.larger_than_spread() && c.difference.mean > 0;
+       }));
+  line("Not larger than the seeds' spread", listed(inputs, loss, [](const Comparison& c) {
+         return c.difference.pairs > 1 && !c.larger_than_spread();
+       }));
+  line("Too few seeds for any claim",
+       listed(inputs, loss, [](const Comparison& c) { return c.difference.pairs <= 1; }));
   return html;
 }
 
+std::string findings(const ReportInputs& inputs) {
+  const Study& study = inputs.study;
+  std::string html;
+  if (study.seeds.size() < 5 || study.learning_rates.size() < 2) {
+    html +=
+        "<div class=\"panel warning\"><p><strong>This study is too small to claim anything:</strong> at "
+        "least "
+        "five seeds and two learning rates are needed.</p></div>\n";
+  }
+  html += "<h2>What differs</h2>\n<div class=\"panel findings\">" +
+          finding(inputs, "Image", &VariantSummary::image) + finding(inputs, "Text", &VariantSummary::text) +
+          "</div>\n<p class=\"note\">Bits per token, variant minus base; below 0 the variant is better. ";
+  if (study.variants.front().config.grid < 32) {
+    html += fmt::format(
+        "Measured on a grid of {0}&times;{0} with a small model: patterns may rank otherwise at "
+        "32&times;32 and more layers. ",
+        study.variants.front().config.grid);
+  }
+  return html + "Drawn pictures have flat areas, which favours local patterns.</p>\n";
+}
+
+std::string difference_table(const ReportInputs& inputs, bool is_image, double reach) {
+  const Study& study = inputs.study;
+  HtmlTable table(
+      {{"variant"},
+       {"learning rate"},
+       {is_image ? "image bits" : "text bits"},
+       {"difference"},
+       {"95% interval"},
+       {"", false,
+        fmt::format(
+            "<span class=\"scale\"><span>&minus;{0:.3g}</span><span>0</span><span>+{0:.3g}</span></span>",
+            reach)},
+       {"p (Holm)"},
+       {"verdict", true}});
+  for (size_t i = 0; i < inputs.summaries.size(); ++i) {
+    const VariantSummary& summary = inputs.summaries[i];
+    const Comparison& one = is_image ? summary.image : summary.text;
+    const PairedDifference& d = one.difference;
+    const std::string rate = fmt::format("{}", summary.learning_rate);
+    const std::string bits =
+        summary.runs.empty() ? "" : fmt::format("{:.4f}", is_image ? summary.image_bits : summary.text_bits);
+    if (i == study.base_variant) {
+      const std::string words = summary.diverged > 0 ? verdict(one, summary, study) : "";
+      table.row({key(study, i), rate, bits, "", "", "", "", "base" + (words.empty() ? "" : "; " + words)},
+                "base");
+      continue;
+    }
+    const bool interval = d.pairs >= 2;
+    const char* css = class_of(one);
+    const std::string words = verdict(one, summary, study);
+    table.row({key(study, i), rate, bits, d.pairs > 0 ? fmt::format("{:+.4f}", d.mean) : "",
+               interval ? fmt::format("{:+.4f} to {:+.4f}", d.low, d.high) : "",
+               d.pairs > 0 ? interval_bar({d.low, d.mean, d.high}, reach, css) : "",
+               interval ? p_text(one.adjusted_p) : "",
+               *css == 0 ? words
+                         : fmt::format("<span class=\"{}\">{}</span>", *css == 'b' ? "good" : "bad", words)});
+  }
+  return table.html();
+}
+
+std::string differences(const ReportInputs& inputs) {
+  const Study& study = inputs.study;
+  std::string html = fmt::format(
+      "<h2>Differences from {}</h2>\n<p class=\"note\">Final held-out bits per token, variant minus base "
+      "with "
+      "the same seed, so both saw the same batches in the same order from the same initial values. 95% t "
+      "intervals of the mean over seeds, each alone; p after Holm's correction over all {} comparisons of "
+      "image and text. A difference counts as larger than the seeds' spread when that p is below 0.05. Each "
+      "variant, the base too, stands at its own best learning rate.</p>\n",
+      key(study, study.base_variant), 2 * (study.variants.size() - 1));
+  for (const bool is_image : {true, false}) {
+    double reach = 1e-9;
+    for (const VariantSummary& summary : inputs.summaries) {
+      const PairedDifference& d = (is_image ? summary.image : summary.text).difference;
+      reach = std::max({reach, std::abs(d.low), std::abs(d.high)});
+    }
+    html += fmt::format("<h3>{}</h3>\n", is_image ? "Image loss" : "Text loss") +
+            difference_table(inputs, is_image, reach);
+  }
+  return html;
+}
+
+std::string rates(const ReportInputs& inputs) {
+  const Study& study = inputs.study;
+  std::vector<HtmlTable::Column> columns = {{"variant"}};
+  for (double rate : study.learning_rates) columns.push_back({fmt::format("at {}", rate)});
+  HtmlTable table(columns);
+  for (size_t i = 0; i < study.variants.size(); ++i) {
+    std::vector<std::string> cells = {key(study, i)};
+    for (double rate : study.learning_rates) {
+      const RateSummary summary = summarise_rate(inputs.records, i, rate);
+      const bool all = summary.diverged == static_cast<int>(study.seeds.size());
+      std::string words =
+          all ? "" : fmt::format("{:.4f} &plusmn; {:.4f}", summary.image_bits, summary.deviation);
+      if (summary.diverged > 0)
+        words += fmt::format(" <span class=\"bad\">{} diverged</span>", summary.diverged);
+      const bool chosen = rate == inputs.summaries[i].learning_rate;
+      cells.push_back(chosen ? "<strong>" + words + "</strong>" : words);
+    }
+    table.row(cells, i == study.base_variant ? "base" : "");
+  }
+  const auto at_end =
+      std::count_if(inputs.summaries.begin(), inputs.summaries.end(), [&](const VariantSummary& summary) {
+        const auto [low, high] =
+            std::minmax_element(study.learning_rates.begin(), study.learning_rates.end());
+        return summary.learning_rate == *low || summary.learning_rate == *high;
+      });
+  const std::string edge =
+      study.learning_rates.size() < 2 || at_end == 0
+          ? ""
+          : fmt::format(
+                " {} of {} variants stand at an end of the range tried: a better rate may lie beyond it.",
+                at_end, study.variants.size());
+  return "<h2>Learning rates</h2>\n<p class=\"note\">Final held-out image bits per token, mean and deviation "
+         "over "
+         "seeds. Chosen (bold) is the rate with the fewest diverged runs, then the lowest mean, on the "
+         "held-out "
+         "samples that are reported." +
+         edge + "</p>\n" + table.html();
+}
+
+std::string diverged_runs(const ReportInputs& inputs) {
+  HtmlTable table({{"variant"}, {"learning rate"}, {"seed"}, {"loss no longer finite after"}});
+  bool any = false;
+  for (const RunRecord& record : inputs.records) {
+    if (!record.diverged) continue;
+    any = true;
+    table.row({key(inputs.study, record.run.variant), fmt::format("{}", record.run.learning_rate),
+               fmt::format("{}", record.run.seed), plural(static_cast<size_t>(*record.diverged), "step")});
+  }
+  if (!any) return "";
+  return "<h2>Diverged runs</h2>\n<p class=\"note\">They are in no mean, and their seeds in no "
+         "difference.</p>\n" +
+         table.html();
+}
+
+std::string costs(const ReportInputs& inputs) {
+  const Study& study = inputs.study;
+  HtmlTable table({{"variant"},
+                   {"ones"},
+                   {"of dense"},
+                   {"training tokens/s"},
+                   {"decoded tokens/s"},
+                   {"cache bytes a candidate"},
+                   {"of base"},
+                   {"FLOPs a picture"},
+                   {"of base"}});
+  const auto flops = [](const transformer::Estimate& e) { return e.prefill_flops + e.image_flops; };
+  const auto base = transformer::estimate(study.variants[study.base_variant].config, {});
+  for (size_t i = 0; i < inputs.summaries.size(); ++i) {
+    const VariantSummary& summary = inputs.summaries[i];
+    const auto& config = study.variants[i].config;
+    const auto own = transformer::estimate(config, {});
+    const int64_t length = config.text_length + config.cells(), ones = ones_of(config);
+    const double dense = 0.5 * static_cast<double>(length * (length + 1)) * config.layers;
+    const auto speed = [&](double value) { return summary.runs.empty() ? "" : grouped(std::llround(value)); };
+    table.row({key(study, i), grouped(ones), fmt::format("{:.1f}%", 100.0 * double(ones) / dense),
+               speed(summary.training_tokens_per_second), speed(summary.decode_tokens_per_second),
+               grouped(static_cast<int64_t>(own.cache)),
+               fmt::format("{:.2f}", double(own.cache) / double(base.cache)),
+               grouped(std::llround(flops(own))), fmt::format("{:.3f}", flops(own) / flops(base))},
+              i == study.base_variant ? "base" : "");
+  }
+  return "<h2>Cost</h2>\n<p class=\"note\">Speeds are medians over seeds on the device above, as busy as it "
+         "was: "
+         "training counts text slots and grid cells, decoding grid cells with the prompt's time. Cache: keys "
+         "and "
+         "values in f32 that one candidate keeps. FLOPs: products and attention of one picture, prompt "
+         "included; a multiplication and an addition count as two.</p>\n" +
+         table.html();
+}
+
 std::string masks(const ReportInputs& inputs) {
+  const Study& study = inputs.study;
   std::string html =
-      "<h2>Patterns</h2>\n<p class=\"note\">White where a query (down) sees a key (across); text "
-      "positions come first.</p>\n";
-  for (size_t i = 0; i < inputs.study.variants.size(); ++i) {
-    const StudyVariant& variant = inputs.study.variants[i];
-    html += fmt::format("<h3>{}</h3><div class=\"row\">\n", key(i, variant.name));
-    for (const PatternUse& use : patterns_of(variant.config)) {
+      "<h2>Patterns</h2>\n<p class=\"note\">White where a query (down) sees a key (across). Text stands "
+      "before "
+      "the dashed lines, the picture's rows after them.</p>\n<div class=\"cards\">\n";
+  for (size_t i = 0; i < study.variants.size(); ++i) {
+    const auto& config = study.variants[i].config;
+    const double text = 100.0 * config.text_length / (config.text_length + config.cells());
+    html += fmt::format("<div class=\"panel\"><h3>{}</h3><div class=\"row\">\n", key(study, i));
+    for (const PatternUse& use : patterns_of(config)) {
       const std::string words =
-          fmt::format("{}: layer{} {}, {} ones", use.entry, use.layers.size() == 1 ? "" : "s",
-                      layer_list(use.layers), use.ones);
-      html += fmt::format("<figure>{}<figcaption>{}</figcaption></figure>\n",
-                          picture(picture_of(use.pattern, kMaskSide), "mask", words), escape_html(words));
+          fmt::format("{}, layer{} {}: {} ones", use.entry, use.layers.size() == 1 ? "" : "s",
+                      layer_list(use.layers), grouped(use.ones));
+      html += fmt::format(
+          "<figure><div class=\"mask\" style=\"--text: {:.2f}%\">{}</div><figcaption>{}</figcaption>"
+          "</figure>\n",
+          text, picture_html(enlarged_picture_of(use.pattern, kMaskSide), "", words), escape_html(words));
+    }
+    html += "</div></div>\n";
+  }
+  return html + "</div>\n";
+}
+
+std::string samples(const ReportInputs& inputs) {
+  if (inputs.pictures.empty()) return "";
+  const Study& study = inputs.study;
+  const StudySamples& options = study.samples;
+  std::string html = fmt::format(
+      "<h2>Samples</h2>\n<p class=\"note\">Of each variant's first seed at its learning rate: the first {} "
+      "of "
+      "each prompt, none left out, drawn with the same random numbers (temperature {}, top-p {}).</p>\n",
+      options.candidates, options.temperature, options.top_p);
+  for (size_t prompt = 0; prompt < options.prompts.size(); ++prompt) {
+    html += fmt::format("<h3>{}</h3>\n<div class=\"samples\">\n", escape_html(options.prompts[prompt]));
+    for (size_t i = 0; i < inputs.pictures.size(); ++i) {
+      html += fmt::format("<div><p>{}</p><div class=\"row\">", key(study, i));
+      if (inputs.pictures[i].empty()) html += "diverged with every seed";
+      for (size_t n = 0; !inputs.pictures[i].empty() && n < static_cast<size_t>(options.candidates); ++n)
+        html += picture_html(inputs.pictures[i].at(prompt * options.candidates + n), "sample",
+                             options.prompts[prompt]);
+      html += "</div></div>\n";
     }
     html += "</div>\n";
   }
   return html;
 }
 
-BandSeries band(const std::string& name, const VariantSummary& summary, double CurvePoint::*figure) {
-  BandSeries series;
-  series.name = name;
-  const auto& first = summary.runs.front()->curve;
-  for (size_t i = 0; i < first.size(); ++i) {
-    std::vector<double> values;
-    for (const RunRecord* run : summary.runs) values.push_back(run->curve.at(i).*figure);
-    series.x.push_back(static_cast<double>(first[i].steps));
-    series.middle.push_back(mean_of(values));
-    series.low.push_back(*std::min_element(values.begin(), values.end()));
-    series.high.push_back(*std::max_element(values.begin(), values.end()));
-  }
-  return series;
-}
-
-std::string curves(const ReportInputs& inputs) {
-  std::vector<BandSeries> image, text;
-  std::string legend;
-  for (size_t i = 0; i < inputs.summaries.size(); ++i) {
-    const std::string& name = inputs.study.variants[i].name;
-    image.push_back(band(name, inputs.summaries[i], &CurvePoint::image_bits));
-    text.push_back(band(name, inputs.summaries[i], &CurvePoint::text_bits));
-    legend += fmt::format("<span>{}</span>", key(i, name));
-  }
-  return "<h2>Held-out loss</h2>\n<p class=\"note\">Mean over seeds at each variant's learning rate; bands "
-         "from the "
-         "lowest to the highest seed. Averaged parameters.</p>\n<div class=\"row\">" +
-         legend + "</div>\n<div class=\"curves\">\n" + band_plot("Image", "steps", "bits per token", image) +
-         band_plot("Text", "steps", "bits per token", text) + "</div>\n";
-}
-
-std::string differences(const ReportInputs& inputs) {
-  const Study& study = inputs.study;
-  double reach = 1e-9;
-  for (const VariantSummary& summary : inputs.summaries)
-    for (const Comparison* one : {&summary.image, &summary.text})
-      reach = std::max({reach, std::abs(one->difference.low), std::abs(one->difference.high)});
-  std::string html = fmt::format(
-      "<h2>Differences from <em>{}</em></h2>\n<p class=\"note\">Final held-out bits per token, variant minus "
-      "base "
-      "with the same seed; below 0 the variant is better. 95% t intervals of the mean over seeds, of each "
-      "difference alone; p after Holm's correction over all {} comparisons. A difference counts as larger "
-      "than "
-      "the seeds' spread when that p is below 0.05. Each variant, the base too, stands at the learning rate "
-      "of "
-      "its lowest mean image loss over seeds, chosen on the same held-out samples.</p>\n",
-      escape_html(study.variants[study.base_variant].name), 2 * (study.variants.size() - 1));
-  html +=
-      "<div class=\"wide\"><table><tr><th>variant</th><th>rate</th><th>loss of</th><th>bits</th>"
-      "<th>difference</th><th>95% interval</th><th></th><th>p (Holm)</th><th>verdict</th></tr>\n";
-  for (size_t i = 0; i < inputs.summaries.size(); ++i) {
-    const VariantSummary& summary = inputs.summaries[i];
-    for (bool is_image : {true, false}) {
-      const Comparison& one = is_image ? summary.image : summary.text;
-      html += fmt::format("<tr><td>{}</td><td>{}</td><td>{}</td><td>{:.4f}</td>",
-                          key(i, study.variants[i].name), summary.learning_rate, is_image ? "image" : "text",
-                          is_image ? summary.image_bits : summary.text_bits);
-      if (i == study.base_variant) {
-        html += "<td class=\"words\" colspan=\"5\">base</td></tr>\n";
-        continue;
-      }
-      const PairedDifference& d = one.difference;
-      const bool interval = d.pairs >= 2;
-      html += fmt::format(
-          "<td>{:+.4f}</td><td>{}</td><td>{}</td><td>{}</td><td class=\"words\">{}</td></tr>\n", d.mean,
-          interval ? fmt::format("{:+.4f} to {:+.4f}", d.low, d.high) : "",
-          interval_bar({d.low, d.mean, d.high}, reach), interval ? p_text(one.adjusted_p) : "", verdict(one));
-    }
-  }
-  return html + "</table></div>\n";
-}
-
-std::string costs(const ReportInputs& inputs) {
-  std::string html =
-      "<h2>Cost</h2>\n<p class=\"note\">Speeds are medians over seeds on the machine named above, as busy as "
-      "it was; "
-      "training tokens count text slots and grid cells, decoding counts grid cells and includes the prompt. "
-      "Cache: keys and values in f32 that one candidate keeps. FLOPs: of one picture, prompt included.</p>\n"
-      "<div class=\"wide\"><table><tr><th>variant</th><th>training tokens/s</th><th>decoded tokens/s</th>"
-      "<th>cache bytes</th><th>FLOPs</th></tr>\n";
-  for (size_t i = 0; i < inputs.summaries.size(); ++i) {
-    const VariantSummary& summary = inputs.summaries[i];
-    const auto estimate = transformer::estimate(inputs.study.variants[i].config, {});
-    html += fmt::format("<tr><td>{}</td><td>{:.0f}</td><td>{:.0f}</td><td>{}</td><td>{:.4g}</td></tr>\n",
-                        key(i, inputs.study.variants[i].name), summary.training_tokens_per_second,
-                        summary.decode_tokens_per_second, estimate.cache,
-                        estimate.prefill_flops + estimate.image_flops);
-  }
-  return html + "</table></div>\n";
-}
-
-std::string samples(const ReportInputs& inputs) {
-  if (inputs.pictures.empty()) return "";
-  const StudySamples& options = inputs.study.samples;
-  std::string html = fmt::format(
-      "<h2>Samples</h2>\n<p class=\"note\">Of seed {} at each variant's learning rate: the first {} of each "
-      "prompt, "
-      "none left out, drawn with the same random numbers.</p>\n",
-      inputs.study.seeds.front(), options.candidates);
-  for (size_t prompt = 0; prompt < options.prompts.size(); ++prompt) {
-    html += fmt::format("<h3>{}</h3>\n", escape_html(options.prompts[prompt]));
-    for (size_t i = 0; i < inputs.pictures.size(); ++i) {
-      html += fmt::format("<p>{}</p><div class=\"row\">", key(i, inputs.study.variants[i].name));
-      for (int n = 0; n < options.candidates; ++n)
-        html += picture(inputs.pictures[i].at(prompt * options.candidates + n), "sample",
-                        options.prompts[prompt]);
-      html += "</div>\n";
-    }
-  }
-  return html;
-}
-
 }  // namespace
+
+std::string colour_of(const Study& study, size_t variant) {
+  if (variant == study.base_variant) return "c-base";
+  return fmt::format("c{}", (variant - (variant > study.base_variant ? 1 : 0)) % 10);
+}
 
 std::string ablation_report(const ReportInputs& inputs) {
   return "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-         "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<link rel=\"icon\" "
-         "href=\"data:,\">\n"
-         "<title>Attention patterns: " +
-         escape_html(inputs.study.name) + "</title>\n" + style() + "</head>\n<body>\n" +
-         introduction(inputs) + differences(inputs) + curves(inputs) + costs(inputs) + masks(inputs) +
-         samples(inputs) + "</body>\n</html>\n";
+         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; "
+         "style-src "
+         "'unsafe-inline'\">\n<meta name=\"viewport\" content=\"width=device-width, "
+         "initial-scale=1\">\n<link rel=\"icon\" "
+         "href=\"data:,\">\n<title>Attention patterns: " +
+         escape_html(inputs.study.name) + "</title>\n" + page_style() + "</head>\n<body>\n" +
+         introduction(inputs) + findings(inputs) + differences(inputs) + ablation_curves(inputs) +
+         costs(inputs) + masks(inputs) + rates(inputs) + diverged_runs(inputs) + samples(inputs) +
+         "</body>\n</html>\n";
 }
 
 std::string ablation_table(const Study& study, const std::vector<VariantSummary>& summaries) {
   std::string table =
-      "| variant | learning rate | image bits per token | difference (95% interval) | p (Holm) | verdict |\n"
-      "|---|---|---|---|---|---|\n";
+      "| variant | learning rate | image bits per token | difference (95% interval) | p (Holm) | verdict | "
+      "cache "
+      "bytes | FLOPs |\n|---|---|---|---|---|---|---|---|\n";
   for (size_t i = 0; i < summaries.size(); ++i) {
     const VariantSummary& summary = summaries[i];
     const PairedDifference& d = summary.image.difference;
     const bool base = i == study.base_variant, interval = !base && d.pairs >= 2;
-    table += fmt::format("| {} | {} | {:.4f} | {} | {} | {} |\n", study.variants[i].name,
-                         summary.learning_rate, summary.image_bits,
-                         base ? ""
-                              : fmt::format("{:+.4f}", d.mean) +
-                                    (interval ? fmt::format(" ({:+.4f} to {:+.4f})", d.low, d.high) : ""),
-                         interval ? fmt::format("{:.3f}", summary.image.adjusted_p) : "",
-                         base ? "base" : verdict(summary.image));
+    const auto estimate = transformer::estimate(study.variants[i].config, {});
+    std::string difference = base || d.pairs == 0 ? "" : fmt::format("{:+.4f}", d.mean);
+    if (interval) difference += fmt::format(" ({:+.4f} to {:+.4f})", d.low, d.high);
+    std::string words = verdict(summary.image, summary, study);
+    if (base)
+      words = summary.diverged > 0 ? fmt::format("base; {} seeds diverged", summary.diverged) : "base";
+    table += fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} |\n", study.variants[i].name,
+                         summary.learning_rate,
+                         summary.runs.empty() ? "" : fmt::format("{:.4f}", summary.image_bits), difference,
+                         interval ? fmt::format("{:.3f}", summary.image.adjusted_p) : "", words,
+                         grouped(static_cast<int64_t>(estimate.cache)),
+                         grouped(std::llround(estimate.prefill_flops + estimate.image_flops)));
   }
   return table;
 }

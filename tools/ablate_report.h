@@ -16,12 +16,19 @@ struct ReportInputs {
   std::string data;  ///< What was trained on, in words.
   uint64_t data_samples = 0;
   std::string device;
-  /// Pictures of each variant's first seed, prompt after prompt with its candidates; empty without a dVAE.
+  /// Pictures of each variant's first seed that did not diverge, prompt after prompt with its candidates;
+  /// empty without a dVAE, and of a variant without such a seed.
   std::vector<std::vector<Image>> pictures;
 };
 
 /// report.html.
 std::string ablation_report(const ReportInputs& inputs);
+
+/// Its part on losses over steps and over the grid.
+std::string ablation_curves(const ReportInputs& inputs);
+
+/// "c-base", or "c0" to "c9": the variant's colour in the style sheet.
+std::string colour_of(const Study& study, size_t variant);
 
 /// The table of the differences in Markdown, for documents.
 std::string ablation_table(const Study& study, const std::vector<VariantSummary>& summaries);

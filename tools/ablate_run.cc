@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <fstream>
+#include <numbers>
 #include <numeric>
 
 #include "core/data/atomic_file.h"
@@ -32,6 +34,44 @@ json settings_of(const Study& study, const StudyRun& run, const AblationInputs& 
             {"temperature", samples.temperature},
             {"top_p", samples.top_p}}}};
 }
+
+// Sums of nats become bits per token.
+class PartsSum {
+ public:
+  explicit PartsSum(int32_t grid) : grid_(grid), rows_(grid), counts_(grid) {}
+
+  void add(const std::vector<TokenRecord>& samples, const transformer::Loss& loss) {
+    const size_t targets = loss.image_targets.size() / samples.size();
+    const size_t skipped = size_t(grid_) * grid_ - targets;
+    for (size_t b = 0; b < samples.size(); ++b) {
+      const auto& tokens = samples[b].tokens;
+      for (size_t cell = skipped; cell < tokens.size(); ++cell) {
+        const double nats = loss.image_targets[b * targets + cell - skipped];
+        rows_[cell / grid_] += nats;
+        counts_[cell / grid_] += 1;
+        const bool left = cell % grid_ > 0 && tokens[cell - 1] == tokens[cell];
+        const bool above = cell >= size_t(grid_) && tokens[cell - grid_] == tokens[cell];
+        kinds_[left || above] += nats;
+        kind_counts_[left || above] += 1;
+      }
+    }
+  }
+
+  ImageParts bits() const {
+    const auto mean = [](double sum, double count) { return sum / std::max(count, 1.0) / std::numbers::ln2; };
+    ImageParts parts;
+    for (size_t row = 0; row < rows_.size(); ++row) parts.rows.push_back(mean(rows_[row], counts_[row]));
+    parts.edge = mean(kinds_[0], kind_counts_[0]);
+    parts.flat = mean(kinds_[1], kind_counts_[1]);
+    parts.flat_share = kind_counts_[1] / std::max(kind_counts_[0] + kind_counts_[1], 1.0);
+    return parts;
+  }
+
+ private:
+  size_t grid_;
+  std::vector<double> rows_, counts_;
+  double kinds_[2] = {}, kind_counts_[2] = {};  // edge, flat
+};
 
 struct Sampled {
   std::vector<std::vector<int32_t>> tokens;
@@ -95,6 +135,23 @@ double training_speed(const std::vector<json>& rows, const Study& study, const S
   return median > 0 ? tokens / median : 0;
 }
 
+// What is kept of a trained model; Diverged when its held-out loss is no number.
+json results_of(const transformer::Transformer& model, const transformer::TransformerTask& task,
+                const AblationInputs& inputs, const Study& study) {
+  PartsSum sum(model.config().grid);
+  task.visit_held_out([&](const auto& samples, const transformer::Loss& loss) { sum.add(samples, loss); });
+  const ImageParts parts = sum.bits();
+  if (!std::isfinite(parts.edge + parts.flat))
+    throw Diverged(study.train["steps"].get<int64_t>() - 1, "the held-out loss is not finite");
+  const Sampled sampled = sample(model, inputs.tokenizer, study.samples);
+  return {
+      {"image_parts",
+       {{"rows", parts.rows}, {"flat", parts.flat}, {"edge", parts.edge}, {"flat_share", parts.flat_share}}},
+      {"decode_tokens_per_second", sampled.tokens_per_second},
+      {"cache_bytes", sampled.cache_bytes},
+      {"samples", sampled.tokens}};
+}
+
 }  // namespace
 
 std::optional<RunRecord> read_run(const Study& study, const StudyRun& run, const AblationInputs& inputs,
@@ -110,10 +167,18 @@ std::optional<RunRecord> read_run(const Study& study, const StudyRun& run, const
     const auto rows = read_metrics(folder / "metrics.jsonl");
     for (const json& row : rows) {
       if (!row.contains("validation_image_bits")) continue;
+      if (!row["validation_image_bits"].is_number() || !row["validation_text_bits"].is_number()) continue;
       record.curve.push_back({row["step"].get<int64_t>() + 1, row["validation_text_bits"].get<double>(),
                               row["validation_image_bits"].get<double>()});
     }
+    if (result.contains("diverged_after")) {
+      record.diverged = result["diverged_after"].get<int64_t>();
+      return record;
+    }
     check(!record.curve.empty(), ErrorKind::input, "{}: metrics.jsonl has no evaluation", folder.string());
+    const json& parts = result.at("image_parts");
+    record.parts = {parts.at("rows").get<std::vector<double>>(), parts.at("flat").get<double>(),
+                    parts.at("edge").get<double>(), parts.at("flat_share").get<double>()};
     record.training_tokens_per_second = training_speed(rows, study, run);
     record.decode_tokens_per_second = result.at("decode_tokens_per_second").get<double>();
     record.cache_bytes = result.at("cache_bytes").get<int64_t>();
@@ -134,6 +199,7 @@ bool perform_run(const Study& study, const StudyRun& run, const AblationInputs& 
   TrainingOptions training;
   training.out = folder.string();
   training.resume = true;
+  training.tensorboard = inputs.tensorboard;
   const json settings = settings_of(study, run, inputs);
   const TrainRun train_run = make_train_run(training, common, settings);
   transformer::TransformerTask task(
@@ -141,16 +207,16 @@ bool perform_run(const Study& study, const StudyRun& run, const AblationInputs& 
         fs::create_directories(out);
         weights::save_parameters(model, out / kWeights, "transformer", transformer::to_json(config));
       });
-  if (!train(inputs.device, task, options, train_run).finished) return false;
-
-  // The averaged parameters, as they were evaluated.
-  weights::load_parameters(
-      model, weights::open_checkpoint({(folder / "model" / kWeights).string()}, nullptr, "transformer"));
-  const Sampled sampled = sample(model, inputs.tokenizer, study.samples);
-  const json result = {{"settings", settings},
-                       {"decode_tokens_per_second", sampled.tokens_per_second},
-                       {"cache_bytes", sampled.cache_bytes},
-                       {"samples", sampled.tokens}};
+  json result = {{"settings", settings}};
+  try {
+    if (!train(inputs.device, task, options, train_run).finished) return false;
+    // The averaged parameters, as they were evaluated.
+    weights::load_parameters(
+        model, weights::open_checkpoint({(folder / "model" / kWeights).string()}, nullptr, "transformer"));
+    result.update(results_of(model, task, inputs, study));
+  } catch (const Diverged& error) {
+    result["diverged_after"] = error.step() + 1;
+  }
   write_file_atomically(folder / kResult, result.dump() + "\n");
   fs::remove_all(folder / "checkpoints");  // a finished run is not resumed
   return true;

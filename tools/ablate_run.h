@@ -16,7 +16,8 @@ struct AblationInputs {
   Device& device;
   const TokenShards& shards;
   const text::Tokenizer& tokenizer;
-  nlohmann::json identity;  ///< Of the data and the tokenizer.
+  nlohmann::json identity;   ///< Of the data and the tokenizer.
+  bool tensorboard = false;  ///< Whether runs write event files.
 };
 
 struct CurvePoint {
@@ -24,13 +25,24 @@ struct CurvePoint {
   double text_bits = 0, image_bits = 0;
 };
 
+/// Where the held-out image bits go.
+struct ImageParts {
+  std::vector<double> rows;  ///< Bits per token of each row of the grid.
+  double flat = 0,
+         edge = 0;        ///< Of cells with the token of the cell to the left or above, and of the others.
+  double flat_share = 0;  ///< Of all cells.
+};
+
 /// A finished run.
 struct RunRecord {
   StudyRun run;
-  std::vector<CurvePoint> curve;          ///< Held-out samples, bits per token; the last is the final one.
-  double training_tokens_per_second = 0;  ///< Median over the logged steps.
-  double decode_tokens_per_second = 0;    ///< Image tokens of all samples, prefill included.
-  int64_t cache_bytes = 0;                ///< Of one candidate, measured.
+  std::optional<int64_t>
+      diverged;                   ///< Steps after which the loss was no number; then only the curve is there.
+  std::vector<CurvePoint> curve;  ///< Held-out samples, bits per token; the last is the final one.
+  ImageParts parts;
+  double training_tokens_per_second = 0;      ///< Median over the logged steps.
+  double decode_tokens_per_second = 0;        ///< Image tokens of all samples, prefill included.
+  int64_t cache_bytes = 0;                    ///< Of one candidate, measured.
   std::vector<std::vector<int32_t>> samples;  ///< [prompts * candidates][G * G]
 };
 

@@ -1,6 +1,7 @@
 // dalle1 masks: attention patterns as pictures.
 #include <fmt/format.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "core/attention/attention_pattern.h"
@@ -8,6 +9,7 @@
 #include "core/image/png.h"
 #include "tools/ablate_masks.h"
 #include "tools/command.h"
+#include "tools/progress.h"
 #include "tools/study.h"
 #include "transformer/estimate.h"
 #include "transformer/layer_entry.h"
@@ -43,22 +45,21 @@ int study_masks(const MaskOptions& options, const CommonOptions& common) {
   for (const StudyVariant& variant : study.variants) {
     sheets.push_back(draw_layers(variant.name, variant.config));
     const auto estimate = transformer::estimate(variant.config, {});
-    int64_t ones = 0;
-    for (const PatternUse& use : patterns_of(variant.config)) ones += use.ones * std::ssize(use.layers);
     rows.push_back({{"variant", variant.name},
-                    {"ones", ones},
+                    {"ones", ones_of(variant.config)},
                     {"cache_bytes", estimate.cache},
-                    {"flops", estimate.prefill_flops + estimate.image_flops}});
+                    {"flops", std::llround(estimate.prefill_flops + estimate.image_flops)}});
   }
   write_png(options.out, stack(sheets));
   if (common.json) {
     fmt::print("{}\n", nlohmann::ordered_json({{"picture", options.out}, {"variants", rows}}).dump());
     return 0;
   }
-  fmt::print("{:<32} {:>12} {:>14} {:>12}\n", "variant", "ones", "cache bytes", "FLOPs");
+  fmt::print("{:<32} {:>14} {:>14} {:>18}\n", "variant", "ones", "cache bytes", "FLOPs");
   for (const auto& row : rows) {
-    fmt::print("{:<32} {:>12} {:>14} {:>12.4g}\n", row["variant"].get<std::string>(),
-               row["ones"].get<int64_t>(), row["cache_bytes"].get<size_t>(), row["flops"].get<double>());
+    fmt::print("{:<32} {:>14} {:>14} {:>18}\n", row["variant"].get<std::string>(),
+               grouped(row["ones"].get<int64_t>()), grouped(row["cache_bytes"].get<int64_t>()),
+               grouped(row["flops"].get<int64_t>()));
   }
   return 0;
 }

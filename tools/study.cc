@@ -111,8 +111,40 @@ std::vector<Value> read_list(const json& document, const char* name) {
   return values;
 }
 
-void check_train(const Study& study) {
+// Text slots and grid cells of all samples of this many steps; the text grows after full_text_from.
+int64_t tokens_of(const Study& study, int64_t steps) {
+  const auto& config = study.variants.front().config;
+  const auto training = transformer::transformer_training_from_json(study.train, config);
+  const auto short_steps =
+      static_cast<int64_t>(std::ceil(std::min(1.0, training.full_text_from) * static_cast<double>(steps)));
+  const int64_t slots = short_steps * training.text_slots + (steps - short_steps) * config.text_length;
+  return training.batch * study.train.value("accumulate", int64_t{1}) * (slots + steps * config.cells());
+}
+
+// A budget becomes the most steps that it pays for.
+void resolve_budget(Study& study) {
   check(study.train.is_object(), ErrorKind::input, "'train' must be an object");
+  check(study.train.contains("steps") != study.train.contains("tokens"), ErrorKind::input,
+        "'train' must give either 'steps' or a budget of 'tokens'");
+  if (study.train.contains("steps")) return;
+  const auto budget = study.train["tokens"].get<int64_t>();
+  check(budget > 0, ErrorKind::input, "'train.tokens' is {}; it must be positive", budget);
+  const int64_t one = tokens_of(study, 1);
+  check(one > 0 && budget >= one, ErrorKind::input, "'train.tokens' is {}; one step alone takes {}", budget,
+        one);
+  int64_t low = 1, high = budget / one + 1;  // a step never takes fewer tokens than the first
+  while (low < high) {
+    const int64_t middle = low + (high - low + 1) / 2;
+    if (tokens_of(study, middle) <= budget)
+      low = middle;
+    else
+      high = middle - 1;
+  }
+  study.train.erase("tokens");
+  study.train["steps"] = low;
+}
+
+void check_train(const Study& study) {
   check(!study.train.contains("seed"), ErrorKind::input, "'train.seed': give 'seeds' beside 'train' instead");
   const bool plain =
       study.train.contains("learning_rate") &&
@@ -163,13 +195,18 @@ std::vector<StudyRun> Study::runs() const {
 json Study::train_of(const StudyRun& run) const {
   json result = train;
   result["seed"] = run.seed;
-  result["learning_rate"]["first"] = run.learning_rate;
+  json& rate = result["learning_rate"];
+  rate["first"] = run.learning_rate;
+  if (rate.contains("kind") && rate["kind"] != "constant" && !rate.contains("end"))
+    rate["end"] = train["steps"];
   return result;
 }
 
 std::string Study::folder_of(const StudyRun& run) const {
   return fmt::format("{}-lr{}-{}", file_name(variants[run.variant].name), run.learning_rate, run.seed);
 }
+
+int64_t Study::tokens_of_run() const { return tokens_of(*this, train["steps"].get<int64_t>()); }
 
 Study read_study(const fs::path& path) {
   try {
@@ -184,6 +221,7 @@ Study read_study(const fs::path& path) {
     study.seeds = read_list<uint64_t>(document, "seeds");
     study.learning_rates = read_list<double>(document, "learning_rates");
     read_variants(document, path.parent_path(), study);
+    resolve_budget(study);
     check_train(study);
     study.samples = read_samples(document);
     return study;

@@ -4,7 +4,9 @@
 //    "schedule": "row"}], "base_variant": "all row", "seeds": [1, 2], "learning_rates": [0.001, 0.002],
 //    "samples": {"prompts": ["a red circle"], "candidates": 2, "seed": 1}}
 //
-// A schedule is an object as in a configuration, one entry for all layers, or a list of entries
+// `train` gives `steps`, or instead of them `tokens`: a budget in text slots and grid cells, of which the
+// whole steps are done. A learning rate that falls without saying where falls until the last step. A schedule
+// is an object as in a configuration, one entry for all layers, or a list of entries
 // (transformer/layer_entry.h). The files of `table:` entries are relative to the study's folder. Seeds and
 // learning rates come from the lists: train.seed is refused and train.learning_rate gives only the shape.
 #pragma once
@@ -53,6 +55,8 @@ struct Study {
   nlohmann::json train_of(const StudyRun& run) const;
   /// Its folder below runs/: NAME-lrX-SEED.
   std::string folder_of(const StudyRun& run) const;
+  /// Text slots and grid cells that each run trains on.
+  int64_t tokens_of_run() const;
 };
 
 /// Reads and checks everything that can be checked without data. Error(input) in one line that names the file

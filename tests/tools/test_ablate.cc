@@ -9,13 +9,14 @@
 #include "core/data/token_shard.h"
 #include "core/image/png.h"
 #include "core/train/metrics.h"
+#include "tests/support/flop_counter.h"
 #include "tests/support/golden.h"
 #include "tests/tools/program.h"
 #include "tests/tools/run_files.h"
 #include "tests/tools/tiny_model.h"
+#include "tools/progress.h"
 #include "tools/study.h"
 #include "transformer/decoder.h"
-#include "transformer/estimate.h"
 
 namespace dalle1::test {
 namespace {
@@ -95,6 +96,30 @@ std::vector<json> curve(const fs::path& run) {
   return rows;
 }
 
+// What a run on a counting device takes must stand in the report and in the table, to the last digit.
+void check_costs(const tools::Study& study, const std::string& page, const std::string& table) {
+  for (const tools::StudyVariant& variant : study.variants) {
+    CAPTURE(variant.name);
+    const auto device = make_flop_counter();
+    Context context(*device);
+    transformer::Transformer model(*device, variant.config);
+    model.initialise(1);
+    transformer::DecodeRequest request;
+    request.text = transformer::empty_text_slots(variant.config, {});
+    const double before = device->flops();
+    transformer::Decoder decoder(context, model, request);
+    decoder.decode(context, std::vector<uint32_t>{0});
+    const auto flops = static_cast<int64_t>(device->flops() - before);
+    const auto bytes = static_cast<int64_t>(decoder.cache_use().bytes);
+    CAPTURE(flops);
+    CAPTURE(bytes);
+    CHECK(flops > 0);
+    CHECK(page.find(">" + tools::grouped(flops) + "<") != std::string::npos);
+    CHECK(page.find(">" + tools::grouped(bytes) + "<") != std::string::npos);
+    CHECK(table.find(fmt::format(",{},{}\n", bytes, flops)) != std::string::npos);
+  }
+}
+
 TEST_CASE("identical variants have identical curves, and a stopped study goes on to the same end") {
   const Setting setting;
   const auto whole = run_program(setting.command(tiny_study(), "whole", /*with_dvae=*/true));
@@ -142,6 +167,58 @@ TEST_CASE("identical variants have identical curves, and a stopped study goes on
   CHECK(page.find("too small to claim anything") != std::string::npos);
   const std::string table = content_of(setting.scratch / "whole" / "summary.csv");
   CHECK(std::count(table.begin(), table.end(), '\n') == 7);
+  check_costs(tools::read_study(setting.write(tiny_study())), page, table);
+}
+
+TEST_CASE("a run that diverges is recorded and shown, and the study goes on with the others") {
+  const Setting setting;
+  json study = tiny_study();
+  study["seeds"] = {1};
+  study["learning_rates"] = {0.002, 1e30};
+  study["train"]["steps"] = 14;
+  study["variants"].erase(1);
+  const auto result = run_program(setting.command(study, "diverging"));
+  REQUIRE_MESSAGE(result.exit_code == 0, result.err);
+  const std::string table = content_of(setting.scratch / "diverging" / "summary.csv");
+  const std::string page = content_of(setting.scratch / "diverging" / "report.html");
+  const auto line = table.find("\"rows\",1e+30,1,0,");
+  REQUIRE(line != std::string::npos);
+  CHECK(table.substr(line, table.find('\n', line) - line).find(",,,,,,,,,") != std::string::npos);
+  CHECK(table.find("\"rows\",0.002,1,1,,14,") != std::string::npos);
+  CHECK(page.find("<h2>Diverged runs</h2>") != std::string::npos);
+  CHECK(page.find("1 diverged") != std::string::npos);
+  CHECK(page.find("nan") == std::string::npos);
+  // It counts as done: going on does not train it again.
+  const auto record = setting.scratch / "diverging" / "runs" / "rows-lr1e+30-1" / "result.json";
+  const auto made = fs::last_write_time(record);
+  CHECK(run_program(setting.command(study, "diverging")).exit_code == 0);
+  CHECK(made == fs::last_write_time(record));
+
+  study["learning_rates"] = {1e30};  // nothing left to compare
+  const auto none = run_program(setting.command(study, "nothing"));
+  REQUIRE_MESSAGE(none.exit_code == 0, none.err);
+  CHECK(content_of(setting.scratch / "nothing" / "report.html").find("diverged with every seed") !=
+        std::string::npos);
+}
+
+TEST_CASE("a budget of tokens becomes the steps that it pays for") {
+  const Setting setting;
+  const auto steps = [&](int64_t tokens, double full_text_from) {
+    json study = tiny_study();
+    study["train"].erase("steps");
+    study["train"]["tokens"] = tokens;
+    study["train"]["full_text_from"] = full_text_from;
+    study["train"]["learning_rate"] = {{"kind", "linear"}, {"last", 0}};
+    const auto read = tools::read_study(setting.write(study));
+    CHECK(read.tokens_of_run() <= tokens);
+    CHECK(tools::train_options_of(read, read.runs().front()).learning_rate.end == read.train["steps"]);
+    return read.train["steps"].get<int64_t>();
+  };
+  CHECK(steps(4 * 22 * 7, 1.0) == 7);  // 4 samples of 6 text slots and 16 cells
+  CHECK(steps(4 * 22 * 7 - 1, 1.0) == 6);
+  CHECK(steps(4 * 24 * 7, 0.0) == 7);  // all 8 text slots
+  CHECK(steps(4 * (22 * 5 + 24 * 5), 0.5) == 10);
+  CHECK_THROWS_AS(steps(4 * 22 - 1, 1.0), Error);
 }
 
 TEST_CASE("a bad study is refused in one line before any training") {
@@ -162,6 +239,12 @@ TEST_CASE("a bad study is refused in one line before any training") {
   refused("nowhere.png", [](json& s) { s["variants"][1]["schedule"] = "table:nowhere.png"; });
   refused("'spiral' is not known", [](json& s) { s["variants"][1]["schedule"] = "spiral"; });
   refused("must be positive", [](json& s) { s["train"]["steps"] = 0; });
+  refused("either 'steps' or a budget of 'tokens'", [](json& s) { s["train"]["tokens"] = 1000; });
+  refused("either 'steps' or a budget of 'tokens'", [](json& s) { s["train"].erase("steps"); });
+  refused("'train.tokens' is 0", [](json& s) {
+    s["train"].erase("steps");
+    s["train"]["tokens"] = 0;
+  });
   refused("two variants are named 'rows'", [](json& s) { s["variants"][1]["name"] = "rows"; });
   refused("base_variant 'x'", [](json& s) { s["base_variant"] = "x"; });
   refused("'seeds' has a value twice", [](json& s) { s["seeds"] = {1, 1}; });
@@ -185,35 +268,9 @@ TEST_CASE("the shipped studies are valid, and their eight variants are drawn in 
   REQUIRE_MESSAGE(result.exit_code == 0, result.err);
   const json variants = json::parse(result.out)["variants"];
   REQUIRE(variants.size() == 8);
-  CHECK(variants[1]["ones"] == variants[7]["ones"]);  // the control has the row's
+  CHECK(variants[4]["ones"] == variants[7]["ones"]);  // the control has the base's, the paper's
   CHECK(variants[0]["ones"] > variants[1]["ones"]);
   CHECK(read_image(scratch / "sheet.png").width > 500);
-}
-
-TEST_CASE("estimated cache bytes and FLOPs of a random control are those of an instrumented run") {
-  const Setting setting;
-  const auto study = tools::read_study(setting.write(tiny_study()));
-  const auto& config = study.variants[2].config;
-  const auto device = make_cpu_device(1);
-  Context context(*device);
-  transformer::Transformer model(*device, config);
-  model.initialise(1);
-  transformer::DecodeRequest request;
-  request.text = transformer::empty_text_slots(config, {});
-  transformer::Decoder decoder(context, model, request);
-  const std::vector<uint32_t> candidates = {0, 1, 2};
-  decoder.decode(context, candidates);
-  const auto estimate = transformer::estimate(config, {});
-  const auto& use = decoder.cache_use();
-  CHECK(estimate.cache * candidates.size() == use.bytes);
-  const double width = config.width, steps = config.cells() - 1;
-  const double products = 2 * 12 * width * width * config.layers + 2 * width * config.image_vocab;
-  // Rows of the shared prefix are read once for all candidates.
-  const double rows = static_cast<double>(use.prefix_rows_read) +
-                      static_cast<double>(use.private_rows_read) / candidates.size();
-  CAPTURE(use.prefix_rows_read);
-  CAPTURE(use.private_rows_read);
-  CHECK(estimate.image_flops == doctest::Approx(steps * products + 4 * width * rows).epsilon(1e-12));
 }
 
 }  // namespace
