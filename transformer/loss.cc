@@ -69,6 +69,7 @@ Targets image_targets(const TransformerConfig& config, const TokenBatch& batch, 
 struct Part {
   Tensor weighted;  // [1]: share * mean cross entropy
   double mean = 0;  // nats per target
+  std::vector<float> losses;
 };
 
 // share * mean cross entropy of rows [begin, end) of hidden [B, T, C]; mean over rows of weight 1.
@@ -85,8 +86,8 @@ Part part_loss(Context& context, const Tensor& hidden, int64_t begin, int64_t en
   Part part;
   part.weighted = head_cross_entropy(context, rows, head, Tensor::from(device, {rows.dim(0)}, targets.ids),
                                      Tensor::from(device, {rows.dim(0)}, scaled), losses);
-  const auto values = losses.to_floats();
-  for (size_t r = 0; r < values.size(); ++r) part.mean += double{values[r]} * targets.weights[r];
+  part.losses = losses.to_floats();
+  for (size_t r = 0; r < part.losses.size(); ++r) part.mean += double{part.losses[r]} * targets.weights[r];
   part.mean /= std::max(count, 1.0);
   return part;
 }
@@ -168,7 +169,7 @@ Loss compute_loss(Context& context, const Transformer& model, const TokenBatch& 
                               text_targets(config, batch, rows, options.text_padding), 1.0 / whole);
   const Part image = part_loss(context, hidden, rows.image_begin, rows.image_end, model.image_head(context),
                                image_targets(config, batch, rows), config.image_weight / whole);
-  return {ops::add(context, text.weighted, image.weighted), text.mean, image.mean};
+  return {ops::add(context, text.weighted, image.weighted), text.mean, image.mean, image.losses};
 }
 
 }  // namespace dalle1::transformer

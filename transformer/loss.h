@@ -21,6 +21,8 @@ struct Loss {
   Tensor total;      ///< [1]: (text + image_weight * image) / (1 + image_weight)
   double text = 0;   ///< Mean nats per text target.
   double image = 0;  ///< Mean nats per image target.
+  /// Nats of each image target, [B, n] row by row: the last n cells of each picture.
+  std::vector<float> image_targets;
 };
 
 /// Error(input) where a target is no class: with the loss "rudalle_v3" an image token that no text class has.

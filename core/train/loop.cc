@@ -51,9 +51,11 @@ class Session {
     const double norm = optimizer_.step(rate, options_.accumulate);
     const bool finite = std::isfinite(norm) && std::isfinite(loss_sum);
     non_finite_ = finite ? 0 : non_finite_ + 1;
-    check(non_finite_ < kLargestNonFiniteRun, ErrorKind::model,
-          "the loss was not finite for {} steps in a row at step {}; lower the learning rate", non_finite_,
-          step_);
+    if (non_finite_ >= kLargestNonFiniteRun) {
+      throw Diverged(step_, fmt::format("the loss was not finite for {} steps in a row at step {}; lower the "
+                                        "learning rate",
+                                        non_finite_, step_));
+    }
     if (finite) {
       Context context(device_);
       context.seed = options_.seed;

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 
+#include "core/error.h"
 #include "core/train/checkpoint_store.h"
 #include "core/train/metrics.h"
 #include "core/train/optimizer.h"
@@ -67,8 +68,18 @@ struct TrainResult {
   bool finished = false;  ///< Reached options.steps.
 };
 
+/// The training came to nothing: Error(model) of its own type, for those who compare trainings.
+class Diverged : public Error {
+ public:
+  Diverged(int64_t step, const std::string& message) : Error(ErrorKind::model, message), step_(step) {}
+  int64_t step() const { return step_; }  ///< The last, from 0.
+
+ private:
+  int64_t step_;
+};
+
 /// Trains until done, stopped or out of time; saves a checkpoint at each way out and exports the model to
-/// folder/model. Error(model) when the loss is not finite for 10 steps in a row.
+/// folder/model. Diverged when the loss is not finite for 10 steps in a row.
 TrainResult train(Device& device, TrainTask& task, const TrainOptions& options, const TrainRun& run);
 
 }  // namespace dalle1
