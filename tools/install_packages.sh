@@ -22,6 +22,8 @@ done
 
 missing=()
 for package in "${packages[@]}"; do
+  # Node's own packages bring npm too, and Debian's does not go with them.
+  if [ "$package" = npm ] && command -v npm >/dev/null; then continue; fi
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
 done
 if [ "${#missing[@]}" -eq 0 ]; then
