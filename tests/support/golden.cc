@@ -6,11 +6,23 @@
 
 namespace dalle1::test {
 
+namespace {
+
+std::filesystem::path find_golden(const std::string& name) {
+  const auto own = std::filesystem::path(DALLE1_SOURCE_DIR) / "tests/golden" / name;
+  const char* larger = getenv("DALLE1_GOLDEN");
+  return larger && !std::filesystem::exists(own) ? std::filesystem::path(larger) / name : own;
+}
+
+}  // namespace
+
 std::filesystem::path golden(const std::string& name) {
-  auto path = std::filesystem::path(DALLE1_SOURCE_DIR) / "tests/golden" / name;
+  auto path = find_golden(name);
   if (!std::filesystem::exists(path)) throw std::runtime_error("missing golden file " + path.string());
   return path;
 }
+
+bool has_golden(const std::string& name) { return std::filesystem::exists(find_golden(name)); }
 
 ScratchDir::ScratchDir() {
   std::string pattern = (std::filesystem::temp_directory_path() / "dalle1-test-XXXXXX").string();

@@ -6,8 +6,10 @@
 
 namespace dalle1::test {
 
-/// Path of tests/golden/NAME; throws when the file is missing, so that a test cannot pass without its data.
+/// Path of tests/golden/NAME, or of NAME in the folder that the environment's DALLE1_GOLDEN names (the larger
+/// sets); throws when the file is missing, so that a test cannot pass without its data.
 std::filesystem::path golden(const std::string& name);
+bool has_golden(const std::string& name);
 
 /// An empty folder that is removed when the object goes.
 class ScratchDir {
