@@ -131,20 +131,22 @@ TEST_CASE("identical variants have identical curves, and a stopped study goes on
   CHECK(rows != curve(runs / "control-lr0.002-1"));
   CHECK(rows != curve(runs / "rows-lr0.002-2"));
 
-  // Stopped in the middle of a run: a checkpoint, no result.
-  ProgramOptions options;
-  bool stopped = false;
-  options.watch = [&](int process, double) {
-    const auto seen =
-        read_metrics(setting.scratch / "halves" / "runs" / "rows-again-lr0.002-1" / "metrics.jsonl");
-    if (!stopped && seen.size() >= 1) stopped = kill(process, SIGTERM) == 0;
+  // Stopped in the middle of a run: a checkpoint, no result. Then killed in the middle of another.
+  const auto ended_by = [&](int signal, const std::string& run, size_t rows_seen) {
+    ProgramOptions options;
+    bool sent = false;
+    options.watch = [&, signal](int process, double) {
+      const auto seen = read_metrics(setting.scratch / "halves" / "runs" / run / "metrics.jsonl");
+      if (!sent && seen.size() >= rows_seen) sent = kill(process, signal) == 0;
+    };
+    return run_program(setting.command(tiny_study(), "halves"), options).exit_code;
   };
-  const auto first = run_program(setting.command(tiny_study(), "halves"), options);
-  CHECK(first.exit_code == 128 + SIGTERM);
+  CHECK(ended_by(SIGTERM, "rows-again-lr0.002-1", 1) == 128 + SIGTERM);
   CHECK(fs::exists(setting.scratch / "halves" / "runs" / "rows-lr0.002-1" / "result.json"));
   CHECK_FALSE(fs::exists(setting.scratch / "halves" / "report.html"));
   const auto kept =
       fs::last_write_time(setting.scratch / "halves" / "runs" / "rows-lr0.002-1" / "result.json");
+  CHECK(ended_by(SIGKILL, "rows-lr0.002-2", 3) == 128 + SIGKILL);
   REQUIRE(run_program(setting.command(tiny_study(), "halves")).exit_code == 0);
   CHECK(kept == fs::last_write_time(setting.scratch / "halves" / "runs" / "rows-lr0.002-1" / "result.json"));
   for (const auto& run : fs::directory_iterator(runs)) {
@@ -168,6 +170,20 @@ TEST_CASE("identical variants have identical curves, and a stopped study goes on
   const std::string table = content_of(setting.scratch / "whole" / "summary.csv");
   CHECK(std::count(table.begin(), table.end(), '\n') == 7);
   check_costs(tools::read_study(setting.write(tiny_study())), page, table);
+}
+
+TEST_CASE("variants of one seed begin from the same values, whatever their patterns") {
+  const Setting setting;
+  const auto study = tools::read_study(setting.write(tiny_study()));
+  const auto device = make_cpu_device(1);
+  std::vector<std::vector<float>> values[2];
+  for (int i = 0; i < 2; ++i) {
+    transformer::Transformer model(*device, study.variants[i == 0 ? 0 : 2].config);
+    model.initialise(7);
+    model.visit([&](const std::string&, Tensor& tensor) { values[i].push_back(tensor.to_floats()); });
+  }
+  CHECK(values[0].size() > 10);
+  CHECK(values[0] == values[1]);
 }
 
 TEST_CASE("a run that diverges is recorded and shown, and the study goes on with the others") {
