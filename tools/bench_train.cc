@@ -31,9 +31,15 @@ Tensor noise(Device& device, const Shape& shape) {
   return x;
 }
 
-// Forward and backward of one attention, in seconds.
-double attention_seconds(Device& device, const TrainBench& options, const TransformerConfig& config,
-                         const AttentionPattern& pattern) {
+struct AttentionCost {
+  double seconds = 0;  // forward and backward
+  size_t bytes = 0;    // inputs, outputs and gradients, and whatever the kernels allocate besides
+};
+
+AttentionCost attention_cost(Device& device, const TrainBench& options, const TransformerConfig& config,
+                             const AttentionPattern& pattern) {
+  const size_t before = device.memory_use().in_use;
+  device.reset_peak();
   const Shape shape{options.batch, pattern.length(), config.heads, config.head_size()};
   const Tensor q = noise(device, shape), k = noise(device, shape), v = noise(device, shape),
                dy = noise(device, shape);
@@ -41,13 +47,12 @@ double attention_seconds(Device& device, const TrainBench& options, const Transf
   Tensor logsumexp = Tensor::empty(device, {options.batch, config.heads, pattern.length()});
   Kernels::AttentionGradients gradients{noise(device, shape), noise(device, shape), noise(device, shape)};
   Kernels& kernels = device.kernels();
-  return time_work(options.seconds,
-                   [&] {
-                     kernels.attention(q, k, v, pattern, 0.125f, y, logsumexp);
-                     kernels.attention_backward(q, k, v, y, logsumexp, dy, pattern, 0.125f, gradients);
-                     device.synchronize();
-                   })
-      .best;
+  const double seconds = time_work(options.seconds, [&] {
+                           kernels.attention(q, k, v, pattern, 0.125f, y, logsumexp);
+                           kernels.attention_backward(q, k, v, y, logsumexp, dy, pattern, 0.125f, gradients);
+                           device.synchronize();
+                         }).best;
+  return {seconds, device.memory_use().peak - before};
 }
 
 json attention_rows(Device& device, const TrainBench& options, const TransformerConfig& config) {
@@ -60,11 +65,12 @@ json attention_rows(Device& device, const TrainBench& options, const Transformer
   double dense = 0;
   for (auto kind : {PatternKind::dense, PatternKind::row, PatternKind::column, PatternKind::conv}) {
     pattern.kind = kind;
-    const double seconds = attention_seconds(device, options, config, pattern);
-    if (kind == PatternKind::dense) dense = seconds;
+    const AttentionCost cost = attention_cost(device, options, config, pattern);
+    if (kind == PatternKind::dense) dense = cost.seconds;
     rows.push_back({{"pattern", name_of(pattern)},
-                    {"seconds", seconds},
-                    {"of_dense", seconds / dense},
+                    {"seconds", cost.seconds},
+                    {"of_dense", cost.seconds / dense},
+                    {"bytes", cost.bytes},
                     {"ones_of_dense", static_cast<double>(count_ones(pattern)) / dense_ones}});
   }
   return rows;
@@ -118,9 +124,10 @@ int bench_train(const TrainBench& options, const CommonOptions& common) {
   fmt::print("attention, forward + backward, {} + {} positions, {} heads of {}, batch {}\n",
              config.text_length, config.cells(), config.heads, config.head_size(), options.batch);
   for (const auto& row : document["attention"]) {
-    fmt::print("  {:<20} {:>9.2f} ms  {:.3f} of dense (ones: {:.3f})\n", row["pattern"].get<std::string>(),
-               row["seconds"].get<double>() * 1e3, row["of_dense"].get<double>(),
-               row["ones_of_dense"].get<double>());
+    fmt::print("  {:<20} {:>9.2f} ms  {:.3f} of dense (ones: {:.3f}), {:.1f} MiB\n",
+               row["pattern"].get<std::string>(), row["seconds"].get<double>() * 1e3,
+               row["of_dense"].get<double>(), row["ones_of_dense"].get<double>(),
+               row["bytes"].get<double>() / (1 << 20));
   }
   const json& step = document["step"];
   fmt::print("training step: {:.2f} samples/s, {:.0f} GFLOP/s of {:.0f}, {:.0f} MiB\n",

@@ -230,11 +230,15 @@ TEST_CASE("attention: shares sum to one where the pattern sees, and the picture 
 }
 
 TEST_CASE("bench decode and bench train print figures beside the machine's peaks") {
-  const std::vector<std::string> shape = {"--layers", "2", "--width", "32", "--heads",   "2", "--text", "8",
-                                          "--grid",   "8", "--vocab", "32", "--threads", "1"};
-  std::vector<std::string> decode = {"bench", "decode", "--candidates", "3"};
-  decode.insert(decode.end(), shape.begin(), shape.end());
-  const json decoded = json_run(decode);
+  const auto bench = [](const std::string& what, const std::string& grid,
+                        const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"bench",     what, "--layers", "2", "--width", "32",
+                                          "--heads",   "2",  "--text",   "8", "--vocab", "32",
+                                          "--threads", "1",  "--grid",   grid};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return json_run(arguments);
+  };
+  const json decoded = bench("decode", "8", {"--candidates", "3"});
   CHECK(decoded["cells"] == 64);
   CHECK(decoded["candidates"] == 3);
   for (const char* figure : {"seconds_per_image", "tokens_per_second", "gflops", "gb_s", "peak_gflops",
@@ -247,14 +251,17 @@ TEST_CASE("bench decode and bench train print figures beside the machine's peaks
   CHECK(decoded["full_cache_bytes_per_candidate"].get<size_t>() >=
         decoded["cache_bytes_per_candidate"].get<size_t>());
 
-  std::vector<std::string> train = {"bench", "train", "--seconds", "0.01"};
-  train.insert(train.end(), shape.begin(), shape.end());
-  const json trained = json_run(train);
+  const json trained = bench("train", "16", {"--seconds", "0.01"});
   REQUIRE(trained["attention"].size() == 4);
   CHECK(trained["attention"][0]["of_dense"] == 1.0);
   for (const json& row : trained["attention"]) {
     CHECK(row["seconds"].get<double>() > 0);
     CHECK(row["ones_of_dense"].get<double>() <= 1.0);
+    // Queries, keys, values, outputs and their gradients, but nothing of positions by positions for each
+    // head.
+    const size_t positions = 264, vectors = 8 * positions * 32 * 4, table = 2 * positions * positions * 4;
+    CHECK(row["bytes"].get<size_t>() >= vectors);
+    CHECK(row["bytes"].get<size_t>() < vectors + table / 2);
   }
   CHECK(trained["step"]["samples_per_second"].get<double>() > 0);
 }
