@@ -4,7 +4,6 @@
 
 #include <map>
 
-#include "weights/file_bytes.h"
 #include "weights/sha256.h"
 
 namespace dalle1::weights {
@@ -39,8 +38,9 @@ nlohmann::ordered_json describe(const Checkpoint& checkpoint, bool list_tensors)
 }
 
 nlohmann::ordered_json describe_file(const std::filesystem::path& path) {
-  FileBytes file = map_file(path);
-  return {{"file", path.string()}, {"bytes", file.size()}, {"sha256", sha256(file.bytes)}};
+  std::string digest = sha256_of_file(path);  // first: it says what is wrong with the file
+  return {
+      {"file", path.string()}, {"bytes", std::filesystem::file_size(path)}, {"sha256", std::move(digest)}};
 }
 
 std::string bytes_text(double bytes) {

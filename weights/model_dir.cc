@@ -154,8 +154,9 @@ void ModelDirWriter::add_tokenizer(const std::string& key, const TokenizerFile& 
 }
 
 void ModelDirWriter::record(const std::string& file_name) {
-  FileBytes bytes = map_file(path_ / file_name);
-  document_["files"][file_name] = {{"sha256", sha256(bytes.bytes)}, {"bytes", bytes.size()}};
+  const auto file = path_ / file_name;
+  document_["files"][file_name] = {{"sha256", sha256_of_file(file)},
+                                   {"bytes", std::filesystem::file_size(file)}};
 }
 
 void ModelDirWriter::commit() {

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <fstream>
+#include <vector>
 
 #include "weights/file_bytes.h"
 
@@ -92,6 +94,18 @@ std::string sha256(std::span<const std::byte> bytes) {
   return hash.hex();
 }
 
-std::string sha256_of_file(const std::filesystem::path& path) { return sha256(map_file(path).bytes); }
+// Read in pieces: a mapped file would stay in the memory of this process until the end.
+std::string sha256_of_file(const std::filesystem::path& path) {
+  map_file(path);  // refuses what is no readable file
+  std::ifstream in(path, std::ios::binary);
+  std::vector<std::byte> piece(1 << 20);
+  Sha256 hash;
+  do {
+    in.read(reinterpret_cast<char*>(piece.data()), static_cast<std::streamsize>(piece.size()));
+    hash.update(std::span(piece).first(static_cast<size_t>(in.gcount())));
+  } while (in.good());
+  check(in.eof() && !in.bad(), ErrorKind::model, "{}: cannot be read", path.string());
+  return hash.hex();
+}
 
 }  // namespace dalle1::weights
