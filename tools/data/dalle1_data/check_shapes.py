@@ -283,7 +283,10 @@ def check_direction(first, second, word):
 
 def check_inside(pixels, found, spec):
     need(found, 1)
-    whole = ndimage.binary_fill_holes(found[0].mask)
+    # Not the outer segment alone: a notch in it may reach the inner thing, and then it has no hole.
+    far = np.linalg.norm(pixels - background_of(pixels), axis=-1) > FOREGROUND
+    solid = ndimage.binary_erosion(ndimage.binary_fill_holes(ndimage.binary_opening(far)), iterations=3)
+    whole = ndimage.binary_fill_holes(found[0].mask | solid)
     rim = whole & ~ndimage.binary_erosion(whole, iterations=9)
     outer_colour = np.median(pixels[ndimage.binary_erosion(rim, iterations=2)], axis=0)
     outer = Segment(whole, outer_colour, colour_name(outer_colour), 1.0)
