@@ -17,7 +17,7 @@ constexpr const char* kStyle = R"(<style>
     --good: #4cc38a; --bad: #f0894f; --c0: #4c94ec; --c1: #23b483; --c2: #d89a1e; --c3: #e0709f; --c4: #9787ee; --c5: #ea6c6c;
     --c6: #35b3c2; --c7: #7f8893; --c8: #9dbb3f; --c9: #c98a60; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 74rem; background: var(--page); color: var(--ink);
+body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 80rem; background: var(--page); color: var(--ink);
   font: 15px/1.55 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
 h1 { font-size: 1.75rem; line-height: 1.2; letter-spacing: -.01em; margin: 0 0 .4rem; }
 h2 { font-size: 1.2rem; margin: 2.8rem 0 .3rem; } h3 { font-size: 1rem; margin: 1.4rem 0 .5rem; }
@@ -31,12 +31,12 @@ dl.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(19r
 .warning { border-left: 4px solid var(--bad); margin-top: 1rem; } .warning p { margin: 0; }
 .good { color: var(--good); font-weight: 600; } .bad { color: var(--bad); font-weight: 600; }
 .scroll { overflow-x: auto; padding: .3rem .4rem; } table { border-collapse: collapse; width: 100%;
-  font-variant-numeric: tabular-nums; }
+  font-size: .93rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .42rem .6rem; border-top: 1px solid var(--line); text-align: right; white-space: nowrap; }
 thead th { border-top: 0; color: var(--quiet); font-size: .8rem; font-weight: 500; vertical-align: bottom; }
-tbody th { font-weight: 600; } th:first-child, .words { text-align: left; } tr.base { background: color-mix(in srgb, var(--ink) 5%, transparent); }
+tbody th { font-weight: 600; } th:first-child, .words { text-align: left; } td.words { white-space: normal; min-width: 9rem; } tr.base { background: color-mix(in srgb, var(--ink) 5%, transparent); }
 .name { white-space: nowrap; }
-.scale { display: inline-flex; justify-content: space-between; width: 13rem; font-variant-numeric: tabular-nums; }
+.scale { display: inline-flex; justify-content: space-between; width: 9.5rem; font-variant-numeric: tabular-nums; }
 .key { display: inline-block; width: .8em; height: .8em; border-radius: 3px; margin-right: .5em; background: var(--c); }
 .legend { display: flex; flex-wrap: wrap; gap: .3rem 1.2rem; margin: .2rem 0 .8rem; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(24rem, 100%), 1fr)); gap: 1rem; }
@@ -45,10 +45,10 @@ svg text { fill: var(--quiet); font: 12px system-ui, -apple-system, "Segoe UI", 
 svg text.title { fill: var(--ink); font-size: 14px; font-weight: 600; } svg .rule { stroke: var(--line); }
 svg .zero { stroke: var(--quiet); stroke-dasharray: 3 3; } svg polyline { fill: none; stroke: var(--c); stroke-width: 1.8;
   stroke-linejoin: round; } svg polygon { fill: var(--c); opacity: .13; } svg polyline.c-base { stroke-width: 2.6; }
-svg.interval { width: 13rem; height: 1.3rem; vertical-align: middle; color: var(--quiet); } .interval line { stroke: currentColor; }
+svg.interval { width: 9.5rem; height: 1.3rem; vertical-align: middle; color: var(--quiet); } .interval line { stroke: currentColor; }
 .interval .reach { stroke-width: 2.5; stroke-linecap: round; } .interval circle { fill: currentColor; }
 svg.interval.better { color: var(--good); } svg.interval.worse { color: var(--bad); } .interval .zero { stroke: var(--quiet); }
-.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(21rem, 100%), 1fr)); gap: 1rem; }
+.cards { display: flex; flex-wrap: wrap; gap: 1rem; } .cards .panel { flex: 1 1 auto; }
 .cards h3 { margin: 0 0 .6rem; } .row { display: flex; flex-wrap: wrap; gap: .8rem; } figure { margin: 0; width: 8.6rem; }
 figcaption { font-size: .78rem; line-height: 1.35; margin-top: .3rem; overflow-wrap: anywhere; } img { display: block; max-width: 100%; height: auto; }
 .mask { position: relative; } .mask img { width: 100%; border-radius: 4px; outline: 1px solid var(--line); }

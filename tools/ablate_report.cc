@@ -368,7 +368,7 @@ std::string ablation_table(const Study& study, const std::vector<VariantSummary>
     table += fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} |\n", study.variants[i].name,
                          summary.learning_rate,
                          summary.runs.empty() ? "" : fmt::format("{:.4f}", summary.image_bits), difference,
-                         interval ? fmt::format("{:.3f}", summary.image.adjusted_p) : "", words,
+                         interval ? p_text(summary.image.adjusted_p) : "", words,
                          grouped(static_cast<int64_t>(estimate.cache)),
                          grouped(std::llround(estimate.prefill_flops + estimate.image_flops)));
   }
