@@ -5,7 +5,6 @@
 #include <numeric>
 
 #include "core/error.h"
-#include "core/image/resample.h"
 
 namespace dalle1::rerank {
 namespace {
@@ -65,10 +64,6 @@ double distance_to_redrawn(const Redraw& redraw, int cell, int x, int y, int rea
 }  // namespace
 
 int Redraw::count() const { return static_cast<int>(std::count(cells.begin(), cells.end(), 1)); }
-
-Image fit_picture(const Image& picture, int size) {
-  return to_rgb(resize(crop_centre_square(picture), size, size, Filter::lanczos));
-}
 
 Redraw keep_top_rows(int grid, int rows) {
   check(rows > 0 && rows < grid, ErrorKind::usage, "{} of {} rows cannot be kept: keep 1 to {}", rows, grid,

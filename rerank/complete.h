@@ -23,12 +23,11 @@ struct Rectangle {
   int x = 0, y = 0, width = 0, height = 0;
 };
 
-/// What goes into the dVAE of a picture: the centred square (odd rest to the right and the bottom), resized.
-Image fit_picture(const Image& picture, int size);
-
 /// Keeps the top `rows` of the grid. Error(usage) unless 0 < rows < grid.
 Redraw keep_top_rows(int grid, int rows);
 
+/// Cells are those of the centred square, to which fit_square() brings a picture for the dVAE.
+///
 /// Redraws the cells that a rectangle of the given picture's pixels touches. What reaches the bottom right
 /// corner is sampled exactly as the model's distribution says; elsewhere cells behind the rectangle are kept
 /// although sampling cannot see them. Error(input) when the rectangle leaves the picture or lies outside of

@@ -8,11 +8,6 @@
 
 namespace dalle1::rerank {
 
-/// f32 [B, 3, H, W] in [0, 1] to 8-bit RGB pictures, rounded to nearest.
-std::vector<Image> pictures_of(const Tensor& images);
-/// RGB pictures of one size to f32 [B, 3, H, W] in [0, 1].
-Tensor tensor_of(Device& device, std::span<const Image> pictures);
-
 class DvaeDecoder : public PictureDecoder {
  public:
   /// `grid`: codes along one side. At most `at_once` pictures are decoded together, which bounds memory.

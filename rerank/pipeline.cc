@@ -128,6 +128,7 @@ class Pipeline {
       folder_.save_wave(rows);
       auto pictures = score(rows);
       for (size_t i = 0; i < rows.size(); ++i) accept(std::move(rows[i]), std::move(pictures[i]));
+      state_.seconds_left = seconds_left();
       report(Stage::score);
     }
   }
@@ -142,10 +143,7 @@ class Pipeline {
         state_.tokens_done = before + each * cells_done;
         const double sampling = earlier + now() - begin;
         state_.tokens_per_second = sampling > 0 ? static_cast<double>(state_.tokens_done) / sampling : 0;
-        // Decoding and scoring cost per candidate what they have cost so far.
-        const auto left = static_cast<double>(state_.tokens - state_.tokens_done);
-        if (state_.tokens_per_second > 0)
-          state_.seconds_left = left / state_.tokens_per_second + after_sampling_seconds(left);
+        state_.seconds_left = seconds_left();
         return report(Stage::sample);
       });
     }();
@@ -160,10 +158,15 @@ class Pipeline {
     return wave;
   }
 
-  double after_sampling_seconds(double tokens_left) const {
-    const double scored = static_cast<double>(state_.candidates_done - already_done_) * source_.cells();
-    if (scored <= 0) return 0;
-    return (seconds_.decode + seconds_.score) * tokens_left / scored;
+  // Until a wave has been decoded and scored, what that takes is not known and counts as nothing; once it is
+  // all that is left, nothing can be told.
+  std::optional<double> seconds_left() const {
+    const auto tokens_left = static_cast<double>(state_.tokens - state_.tokens_done);
+    const int scored = static_cast<int>(rows_.size()) - already_done_;
+    if (state_.tokens_per_second <= 0 || (tokens_left == 0 && scored <= 0)) return std::nullopt;
+    const double each = scored > 0 ? (seconds_.decode + seconds_.score) / scored : 0;
+    const auto unscored = static_cast<double>(options_.candidates.size() - rows_.size());
+    return tokens_left / state_.tokens_per_second + each * unscored;
   }
 
   std::vector<ResultRow> rows_of(const Wave& wave) const {
@@ -190,6 +193,7 @@ class Pipeline {
       wave.forced_log_likelihood.push_back(row.forced_log_likelihood);
       wave.sampled_cells.push_back(row.sampled_cells);
     }
+    state_.seconds_left = seconds_left();
     report(Stage::decode);
     auto pictures = decode(wave.tokens, static_cast<int>(rows.size()));
     report(Stage::score);
@@ -268,9 +272,7 @@ class Pipeline {
                                            : std::vector<PngText>();
       write_png(options_.folder / row.file, picture, texts);
       if (cells.size() < kMostOnSheet)
-        cells.push_back({std::move(picture),
-                         fmt::format("#{} candidate {}  {:.4f}", rank, row.candidate, row.standing().score),
-                         false});
+        cells.push_back({std::move(picture), caption_of(row), false, brief_caption_of(row)});
     }
     StageTimer timer(seconds_.write);
     result.best.assign(rows_.begin(), rows_.begin() + static_cast<std::ptrdiff_t>(kept.size()));

@@ -71,6 +71,14 @@ std::vector<ResultRow> read_results(const std::filesystem::path& path) {
   return rows;
 }
 
+std::string caption_of(const ResultRow& row) {
+  return fmt::format("#{} candidate {}  {:.3f}", row.rank, row.candidate, row.standing().score);
+}
+
+std::string brief_caption_of(const ResultRow& row) {
+  return fmt::format("#{}  {:.2f}", row.rank, row.standing().score);
+}
+
 std::string picture_name(int rank, uint32_t candidate) {
   return fmt::format("rank-{:03}_candidate-{:04}.png", rank, candidate);
 }

@@ -39,6 +39,13 @@ void remove_leftovers(const fs::path& folder) {
     if (is_leftover(entry.path().filename().string())) fs::remove(entry.path());
 }
 
+// Before run.json is there a run has made its folder for tokens and nothing else.
+bool has_not_begun(const fs::path& folder) {
+  for (const auto& entry : fs::directory_iterator(folder))
+    if (entry.path().filename() != "tokens" || !fs::is_empty(entry.path())) return false;
+  return true;
+}
+
 Json read_run(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
   const auto json = Json::parse(file, nullptr, false);
@@ -99,7 +106,7 @@ RunFolder::RunFolder(fs::path folder, Existing existing, const Json& options)
         check_same_options(run["options"], options_, path_);
         done_ = run["status"] == "done";
       } else {
-        check(fs::is_empty(path_), ErrorKind::usage,
+        check(has_not_begun(path_), ErrorKind::usage,
               "{} has files but no run.json: there is no run to resume", path_.string());
       }
     }

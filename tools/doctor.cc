@@ -1,8 +1,12 @@
 // dalle1 doctor: what this machine offers to the program, and whether the program computes rightly on it.
 #include <fmt/format.h>
+#include <link.h>
 #include <stdlib.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "tools/command.h"
 #include "tools/self_test.h"
@@ -28,16 +32,31 @@ json describe_devices(const CommonOptions& common) {
   return devices;
 }
 
+// The shared libraries in this process by their files' names, which tell the versions.
+std::vector<std::string> loaded_libraries() {
+  std::vector<std::string> names;
+  dl_iterate_phdr(
+      [](dl_phdr_info* info, size_t, void* found) {
+        std::error_code error;
+        const auto file = std::filesystem::canonical(info->dlpi_name, error).filename().string();
+        const bool of_system = file.rfind("libc.", 0) == 0 || file.rfind("ld-", 0) == 0;
+        if (!error && !of_system) static_cast<std::vector<std::string>*>(found)->push_back(file);
+        return 0;
+      },
+      &names);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
 void print_report(const json& report) {
   fmt::print("dalle1 {}\n", report["version"].get<std::string>());
   for (const auto& device : report["devices"])
-    fmt::print("{:<8} {}; {:.1f} GiB of memory free\n", device["device"].get<std::string>(),
-               device["description"].get<std::string>(),
-               device["memory_available"].get<double>() / (1u << 30));
-  if (report["devices"].size() == 1) fmt::print("cuda     none usable\n");
+    fmt::print("device   {}\n", device["description"].get<std::string>());
+  if (report["devices"].size() == 1) fmt::print("device   no usable GPU\n");
   const auto& model = report["model"];
   fmt::print("model    {}\n", model.is_null() ? "none found: give --model DIR to the commands that draw"
                                               : model.get<std::string>());
+  fmt::print("libs     {}\n", fmt::join(report["libraries"].get<std::vector<std::string>>(), ", "));
   fmt::print("waiting  {}\n", report["wait_policy"].get<std::string>());
   for (const auto& check : report["self_test"])
     fmt::print("{:<8} {}: {}\n", check["passed"].get<bool>() ? "ok" : "FAILED",
@@ -48,6 +67,7 @@ int doctor(const CommonOptions& common) {
   json report = {{"version", DALLE1_VERSION}, {"devices", describe_devices(common)}};
   const auto model = find_model_if_any(common);
   report["model"] = model ? json(model->string()) : json(nullptr);
+  report["libraries"] = loaded_libraries();
   const char* policy = getenv("OMP_WAIT_POLICY");
   report["wait_policy"] = policy ? policy : "active";
   bool passed = true;

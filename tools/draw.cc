@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/image/resample.h"
 #include "tools/estimate.h"
 #include "tools/interrupt.h"
 #include "tools/progress.h"
@@ -39,9 +40,11 @@ class Drawing {
   }
 
   int run() {
-    plan_ = plan_drawing(*studio_, options_, static_cast<int>(prompts_.size() - failed_.size()));
+    const std::vector<rerank::Redraw> everything;
+    plan_ = plan_drawing(*studio_, options_, static_cast<int>(prompts_.size() - failed_.size()),
+                         given_ ? given_->redraws : everything);
     if (options_.dry_run) return print_plan();
-    if (common_.progress_mode() != ProgressMode::none) fmt::print(stderr, "{}\n", describe(plan_));
+    tell(common_, {{"event", "estimate"}, {"estimate", to_json(plan_)}}, describe(plan_));
     check_memory(plan_, *studio_);
     studio_->load();
     if (given_) fit_given();
@@ -68,9 +71,7 @@ class Drawing {
           failed_.empty() ? "" : failed_.begin()->second);
   }
 
-  void note(const std::string& text) const {
-    if (common_.progress_mode() != ProgressMode::none) fmt::print(stderr, "{}\n", text);
-  }
+  void note(const std::string& text) const { tell(common_, {{"event", "note"}, {"text", text}}, text); }
 
   int print_plan() const {
     if (common_.json)
@@ -83,8 +84,9 @@ class Drawing {
 
   void fit_given() {
     auto& decoder = studio_->decoder();
-    const auto tokens = decoder.encode(rerank::fit_picture(given_->picture, decoder.encoded_size()));
-    fitted_.picture = rerank::fit_picture(given_->picture, decoder.picture_size());
+    const auto rgb = to_rgb(given_->picture);
+    const auto tokens = decoder.encode(fit_square(rgb, decoder.encoded_size()));
+    fitted_.picture = fit_square(rgb, decoder.picture_size());
     for (const auto& redraw : given_->redraws) fitted_.forced.push_back(rerank::forced_cells(redraw, tokens));
   }
 
@@ -148,16 +150,18 @@ class Drawing {
     const auto forced = fitted_.forced.empty() ? std::vector<int32_t>() : fitted_.forced.front();
     const auto scorer = studio_->scorer(prompt, options_.truncate, forced);
     const auto pipeline = pipeline_options(prompt, folder);
-    ProgressPrinter printer(common_.progress_mode());
     if (!options_.prompts.empty())
-      printer.note(fmt::format("prompt {} of {}: {}", index + 1, prompts_.size(), prompt));
-    int scored = -1;
-    const auto result = rerank::run_pipeline(
-        *source, studio_->decoder(), *scorer, pipeline, [&](const rerank::PipelineProgress& progress) {
-          printer.update(state_of(progress), progress.candidates_done != scored);
-          scored = progress.candidates_done;
-          return !GracefulStop::requested();
-        });
+      note(fmt::format("prompt {} of {}: {}", index + 1, prompts_.size(), prompt));
+    const auto result = [&] {
+      ProgressPrinter printer(common_.progress_mode());
+      int scored = -1;
+      return rerank::run_pipeline(*source, studio_->decoder(), *scorer, pipeline,
+                                  [&](const rerank::PipelineProgress& progress) {
+                                    printer.update(state_of(progress), progress.candidates_done != scored);
+                                    scored = progress.candidates_done;
+                                    return !GracefulStop::requested();
+                                  });
+    }();
     partial_ = partial_ || result.partial;
     candidates_done_ += result.candidates_done;
     report(prompt, folder, result);

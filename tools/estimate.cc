@@ -5,10 +5,14 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <fstream>
+#include <functional>
 
 #include "clip/config.h"
 #include "core/error.h"
+#include "core/ops/conv2d.h"
+#include "core/ops/kernels.h"
 #include "core/ops/linear.h"
 #include "tools/progress.h"
 #include "tools/studio.h"
@@ -18,7 +22,6 @@ namespace dalle1::tools {
 namespace {
 
 constexpr int kCpuWave = 64, kGpuWave = 256;
-constexpr int kPicturesAtOnce = 4, kScoredAtOnce = 16;  // of DvaeDecoder and ClipScorer
 
 double resident_bytes() {
   std::ifstream file("/proc/self/statm");
@@ -27,23 +30,56 @@ double resident_bytes() {
   return resident * static_cast<double>(sysconf(_SC_PAGESIZE));
 }
 
-// Products per second at the shape that sampling has most of.
-double measure_flops(Device& device, int64_t rows, int64_t width) {
-  Context context(device);
-  const auto x = Tensor::full(device, {rows, width}, 0.5f),
-             w = Tensor::full(device, {4 * width, width}, 0.25f);
-  ops::linear(context, x, w);  // packs
+// What this machine does in a second, measured.
+struct Speed {
+  double flops = 0;   // Of products at the shape that sampling has most of.
+  double logits = 0;  // From which tokens are drawn.
+};
+
+double seconds_of(Device& device, const std::function<void()>& work) {
+  work();  // packs weights, makes kernels
   device.synchronize();
   int64_t runs = 0;
   const auto begin = std::chrono::steady_clock::now();
   double seconds = 0;
-  while (seconds < 0.15) {
-    ops::linear(context, x, w);
+  while (seconds < 0.1) {
+    work();
     device.synchronize();
     ++runs;
     seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   }
-  return 8.0 * static_cast<double>(runs * rows * width * width) / seconds;
+  return seconds / static_cast<double>(runs);
+}
+
+Speed measure_speed(Device& device, int64_t rows, int64_t width, int64_t vocabulary) {
+  constexpr int64_t most_rows = 64, most_width = 1024;  // beyond, the rate is the same
+  rows = std::min(rows, most_rows);
+  width = std::min(width, most_width);
+  Context context(device);
+  const auto x = Tensor::full(device, {rows, width}, 0.5f),
+             w = Tensor::full(device, {4 * width, width}, 0.25f),
+             logits = Tensor::full(device, {rows, vocabulary}, 0.0f);
+  Speed speed;
+  speed.flops = 8.0 * static_cast<double>(rows * width * width) /
+                seconds_of(device, [&] { ops::linear(context, x, w); });
+  std::vector<uint32_t> candidates(static_cast<size_t>(rows));
+  std::vector<int64_t> tokens(candidates.size());
+  std::vector<float> log_probs(candidates.size());
+  speed.logits = static_cast<double>(rows * vocabulary) / seconds_of(device, [&] {
+                   device.kernels().sample(logits, {}, 0, candidates, 0, tokens, log_probs);
+                 });
+  // The first convolution brings its library's code into memory, which then counts as the program's.
+  const auto picture = Tensor::full(device, {1, 16, 16, 16}, 0.5f),
+             kernel = Tensor::full(device, {16, 16, 3, 3}, 0.5f);
+  ops::conv2d(context, picture, kernel, {}, ops::Conv2dOptions::same(3));
+  return speed;
+}
+
+// On a device of its own where that costs nothing: what it keeps for reuse goes with it.
+Speed measure_apart(Device& device, int64_t rows, const transformer::TransformerConfig& config) {
+  if (!device.is_cpu()) return measure_speed(device, rows, config.width, config.image_vocab);
+  const auto own = make_cpu_device(device.threads());
+  return measure_speed(*own, rows, config.width, config.image_vocab);
 }
 
 // Side of the grid on which a decoder's tensor works, from its name: groups double it in OpenAI's order and
@@ -57,32 +93,30 @@ int64_t side_of(const std::string& name, int64_t grid, int levels) {
   return last ? grid << (levels - 1) : grid;
 }
 
-struct PictureCost {
-  double flops = 0, bytes = 0;  // of one picture
-};
-
-PictureCost decode_cost(const weights::Checkpoint& dvae, int64_t grid) {
+// Of one picture. Convolutions compute whole blocks of channels.
+double decode_flops(const weights::Checkpoint& dvae, int64_t grid) {
+  constexpr double block = 16;
   const auto& config = dvae.config;
   const bool openai = config.value("kind", std::string()) == "openai";
   const int levels = openai ? config.value("groups", 4)
                             : static_cast<int>(config.value("ch_mult", std::vector<int>{1}).size());
-  const double finest = openai ? config.value("hidden", 256.0) : config.value("ch", 128.0);
-  PictureCost cost;
+  double flops = 0;
   for (const auto& tensor : dvae.tensors) {
     // The first convolution over one-hot codes is a look-up.
     if (tensor.name.rfind("decoder.", 0) != 0 || tensor.shape.size() != 4 ||
         tensor.name.find("blocks.input") != std::string::npos)
       continue;
     const auto side = static_cast<double>(side_of(tensor.name, grid, levels));
-    cost.flops += 2.0 * static_cast<double>(tensor.numel()) * side * side;
+    const auto whole = [&](int64_t channels) {
+      return std::ceil(static_cast<double>(channels) / block) * block;
+    };
+    flops += 2.0 * whole(tensor.shape[0]) * whole(tensor.shape[1]) *
+             static_cast<double>(tensor.shape[2] * tensor.shape[3]) * side * side;
   }
-  // At the finest level a block holds its input of twice the width, its output and the narrow path.
-  const double side = static_cast<double>(grid << (levels - 1));
-  cost.bytes = 4.0 * side * side * finest * 4.5;
-  return cost;
+  return flops;
 }
 
-PictureCost clip_cost(const weights::Checkpoint& checkpoint) {
+double score_flops(const weights::Checkpoint& checkpoint) {
   const auto config = clip::clip_config_from_json(checkpoint.config);
   double weights = 0;
   for (const auto& tensor : checkpoint.tensors)
@@ -90,66 +124,93 @@ PictureCost clip_cost(const weights::Checkpoint& checkpoint) {
       weights += static_cast<double>(tensor.numel());
   const double patch = config.is_resnet() ? 16.0 : static_cast<double>(config.vision_patch_size);
   const double tokens = std::pow(static_cast<double>(config.image_resolution) / patch, 2) + 1;
-  const double resolution = static_cast<double>(config.image_resolution);
-  return {2 * weights * tokens,
-          4.0 * (tokens * static_cast<double>(config.vision_width) * 14 + 9 * resolution * resolution)};
+  return 2 * weights * tokens;
+}
+
+// Candidates in a wave, by itself.
+int automatic_wave(int candidates, int most) {
+  // Waves of one size leave memory of one size behind; a wave much smaller than it could be wastes time.
+  for (int wave = std::min(most, candidates); wave > most / 2; --wave)
+    if (candidates % wave == 0) return wave;
+  return std::min(most, candidates);
+}
+
+// What the process holds beside the device's memory: all pictures are RGB of one size.
+double host_bytes(const DrawingPlan& plan, const DrawOptions& options, const Studio& studio) {
+  constexpr double row_bytes = 1000;  // of a candidate: its scores and where its tokens are
+  constexpr double token_bytes = 40;  // of a token of the wave: in several forms and as text
+  const double side = plan.device.picture_size, picture = 3 * side * side;
+  const double kept = std::min(options.keep, plan.candidates), sheet = 1.2 * kept * picture;
+  const double drawing = plan.wave * (picture + token_bytes * studio.config().cells());
+  // The sheet with its pictures, filtered and compressed.
+  const double writing = kept * picture + 3 * sheet;
+  return kept * picture + std::max(drawing, writing) + row_bytes * plan.candidates;
+}
+
+// The files are mapped while they are read, one after the other, and converted tensor by tensor.
+double loading_bytes(const Studio& studio) {
+  const auto& transformer = studio.checkpoint("transformer");
+  int64_t largest = 0;
+  for (const auto& tensor : transformer.tensors) largest = std::max(largest, tensor.numel());
+  return static_cast<double>(transformer.byte_count()) + 4.0 * static_cast<double>(largest);
+}
+
+// Cells of a picture that are sampled one by one, as a share of all.
+double sampled_share(std::span<const rerank::Redraw> redraws) {
+  if (redraws.empty()) return 1;
+  double share = 0;
+  for (const auto& redraw : redraws) {
+    const auto first = std::find(redraw.cells.begin(), redraw.cells.end(), 1) - redraw.cells.begin();
+    share += 1 - static_cast<double>(first) / static_cast<double>(redraw.cells.size());
+  }
+  return share / static_cast<double>(redraws.size());
 }
 
 }  // namespace
 
-DrawingPlan plan_drawing(const Studio& studio, const DrawOptions& options, int prompts) {
+DrawingPlan plan_drawing(const Studio& studio, const DrawOptions& options, int prompts,
+                         std::span<const rerank::Redraw> redraws) {
   const auto& config = studio.config();
   auto& device = studio.device();
-  transformer::EstimateOptions estimate_options;
-  estimate_options.groups = options.guidance != 1.0 ? 2 : 1;
-  const auto sampling = transformer::estimate(config, estimate_options);
-  const auto decoding = decode_cost(studio.checkpoint("dvae"), config.grid);
-  const auto scoring = studio.has_clip() ? clip_cost(studio.checkpoint("clip")) : PictureCost();
-
   DrawingPlan plan;
+  plan.on_gpu = !device.is_cpu();
   plan.candidates = static_cast<int>(options.candidate_indices().size());
   plan.prompts = prompts;
-  plan.program = resident_bytes();
   plan.available = static_cast<double>(device.available_memory());
-  plan.weights = static_cast<double>(sampling.weights) +
-                 4.0 * static_cast<double>(studio.checkpoint("dvae").parameter_count());
-  if (studio.has_clip())
-    plan.weights += 4.0 * static_cast<double>(studio.checkpoint("clip").parameter_count());
-  // The products of the CPU keep their weights packed beside the plain ones.
-  if (device.is_cpu()) plan.weights += static_cast<double>(sampling.weights);
-  const double size = static_cast<double>(config.grid) * 8;
-  const double kept = std::min(options.keep, plan.candidates);
-  plan.pictures = (2 * kept * 3 + 3 * 1.2 * kept) * size * size;
-
-  const auto bytes_at = [&](int wave) {
-    plan.cache = static_cast<double>(sampling.prefix) + wave * static_cast<double>(sampling.cache);
-    const double drawing = wave * 3 * size * size;
-    plan.workspace =
-        std::max({wave * static_cast<double>(sampling.workspace), kPicturesAtOnce * decoding.bytes + drawing,
-                  kScoredAtOnce * scoring.bytes + drawing});
-    return plan.memory() - plan.program;
-  };
+  const int most = device.is_cpu() ? kCpuWave : kGpuWave;
   plan.wave =
-      options.batch > 0 ? options.batch : std::min(device.is_cpu() ? kCpuWave : kGpuWave, plan.candidates);
-  plan.wave = std::min(plan.wave, plan.candidates);
-  while (options.batch == 0 && plan.wave > 1 && bytes_at(plan.wave) > plan.available) plan.wave /= 2;
-  bytes_at(plan.wave);
+      options.batch > 0 ? std::min(options.batch, plan.candidates) : automatic_wave(plan.candidates, most);
+  const auto speed = measure_apart(device, plan.wave, config);
+  plan.program = resident_bytes();
+  const auto fits = [&](int wave) {
+    plan.wave = wave;
+    plan.device = rehearse(studio, options, redraws, plan.candidates, wave);
+    plan.pictures = std::max(host_bytes(plan, options, studio),
+                             loading_bytes(studio) - plan.device.total() + plan.device.weights);
+    return plan.memory() - (plan.on_gpu ? 0 : plan.program) <= plan.available;
+  };
+  while (!fits(plan.wave) && options.batch == 0 && plan.wave > 1) plan.wave /= 2;
 
-  const double rate = measure_flops(device, plan.wave, config.width);
+  transformer::EstimateOptions of_prompt;
+  of_prompt.groups = options.guidance != 1.0 ? 2 : 1;
+  const auto sampling = transformer::estimate(config, of_prompt);
   const double pictures = static_cast<double>(plan.candidates) * prompts;
-  plan.sample_seconds = (pictures * sampling.image_flops + prompts * sampling.prefill_flops) / rate;
-  plan.decode_seconds = pictures * decoding.flops / rate;
-  plan.score_seconds = pictures * scoring.flops / rate;
+  const double share = sampled_share(redraws),
+               logits = static_cast<double>(config.cells()) * config.image_vocab;
+  plan.sample_seconds = share * pictures * (sampling.image_flops / speed.flops + logits / speed.logits) +
+                        prompts * sampling.prefill_flops / speed.flops;
+  plan.decode_seconds = pictures * decode_flops(studio.checkpoint("dvae"), config.grid) / speed.flops;
+  if (studio.has_clip()) plan.score_seconds = pictures * score_flops(studio.checkpoint("clip")) / speed.flops;
   return plan;
 }
 
 void check_memory(const DrawingPlan& plan, const Studio& studio) {
-  const double needed = plan.memory() - plan.program;
+  const double needed = plan.memory() - (plan.on_gpu ? 0 : plan.program);
   check(needed <= plan.available, ErrorKind::memory,
         "this needs {} of memory ({} of weights, {} of keys and values for {} candidates at once) and {} has "
         "{} free: "
         "use a smaller --batch or a smaller model",
-        bytes_text(needed), bytes_text(plan.weights), bytes_text(plan.cache), plan.wave,
+        bytes_text(needed), bytes_text(plan.device.weights), bytes_text(plan.device.cache), plan.wave,
         studio.device().is_cpu() ? "this machine" : "the GPU", bytes_text(plan.available));
 }
 
@@ -158,7 +219,7 @@ std::string describe(const DrawingPlan& plan) {
       "estimate: {} of memory ({} of weights, {} of keys and values), about {} for {} candidates in waves of "
       "{} "
       "(sampling {}, decoding {}, scoring {})",
-      bytes_text(plan.memory()), bytes_text(plan.weights), bytes_text(plan.cache),
+      bytes_text(plan.memory()), bytes_text(plan.device.weights), bytes_text(plan.device.cache),
       duration_text(plan.seconds()), plan.candidates * plan.prompts, plan.wave,
       duration_text(plan.sample_seconds), duration_text(plan.decode_seconds),
       duration_text(plan.score_seconds));
@@ -170,9 +231,9 @@ rerank::Json to_json(const DrawingPlan& plan) {
           {"prompts", plan.prompts},
           {"memory_bytes",
            {{"total", plan.memory()},
-            {"weights", plan.weights},
-            {"cache", plan.cache},
-            {"workspace", plan.workspace},
+            {"weights", plan.device.weights},
+            {"cache", plan.device.cache},
+            {"workspace", plan.device.workspace},
             {"pictures", plan.pictures},
             {"program", plan.program},
             {"available", plan.available}}},

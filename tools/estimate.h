@@ -1,10 +1,13 @@
 // What a drawing run will take: computed and printed before work starts.
 #pragma once
 
+#include <span>
 #include <string>
 
+#include "rerank/complete.h"
 #include "rerank/results.h"
 #include "tools/draw_options.h"
+#include "tools/rehearsal.h"
 
 namespace dalle1::tools {
 
@@ -15,22 +18,24 @@ struct DrawingPlan {
   int candidates = 0, prompts = 1;
 
   // Bytes.
-  double weights = 0;    ///< All parts in the precision they compute in, packed copies included.
-  double cache = 0;      ///< Keys and values of a wave, and of the prompt.
-  double workspace = 0;  ///< The largest of what sampling, decoding and scoring hold at one time.
-  double pictures = 0;   ///< Kept pictures and the sheet.
-  double program = 0;    ///< What the process has before anything is loaded.
+  Footprint device;      ///< Of the device's memory.
+  double pictures = 0;   ///< Host: pictures of a wave, kept ones, the sheet, a row for each candidate.
+  double program = 0;    ///< Host: what the process has before models are loaded.
   double available = 0;  ///< What the device has.
-  double memory() const { return weights + cache + workspace + pictures + program; }
+  /// Of the process on a CPU; on a GPU of the device.
+  double memory() const { return on_gpu ? device.total() : device.total() + pictures + program; }
+  bool on_gpu = false;
 
   // Seconds, all prompts.
   double sample_seconds = 0, decode_seconds = 0, score_seconds = 0;
   double seconds() const { return sample_seconds + decode_seconds + score_seconds; }
 };
 
-/// Chooses the wave (--batch, else 64 on a CPU and 256 on a GPU, less where memory says so) and estimates.
-/// Times come from operation counts and a measurement of this machine of a fraction of a second.
-DrawingPlan plan_drawing(const Studio& studio, const DrawOptions& options, int prompts);
+/// Chooses the wave (--batch, else up to 64 on a CPU and 256 on a GPU, less where memory says so) and
+/// estimates. Memory comes from a rehearsal that computes nothing, times from operation counts and a
+/// measurement of this machine of a fraction of a second. `redraws` as in rehearse().
+DrawingPlan plan_drawing(const Studio& studio, const DrawOptions& options, int prompts,
+                         std::span<const rerank::Redraw> redraws = {});
 
 /// Error(memory) with the numbers when the plan does not fit.
 void check_memory(const DrawingPlan& plan, const Studio& studio);

@@ -22,9 +22,10 @@ int grid(const GridOptions& options, const CommonOptions& common) {
   const auto folder = fs::path(options.results).parent_path();
   for (const auto& row : rerank::read_results(options.results)) {
     if (row.file.empty() || (options.count > 0 && static_cast<int>(cells.size()) == options.count)) continue;
-    const auto score = row.scored() ? fmt::format("  {:.4f}", row.scores.front().second) : std::string();
-    cells.push_back({to_rgb(read_image(folder / row.file)),
-                     fmt::format("#{} candidate {}{}", row.rank, row.candidate, score), false});
+    check(row.scored(), ErrorKind::input, "{}: candidate {} has a picture and no score", options.results,
+          row.candidate);
+    cells.push_back({to_rgb(read_image(folder / row.file)), rerank::caption_of(row), false,
+                     rerank::brief_caption_of(row)});
   }
   check(!cells.empty(), ErrorKind::input, "{}: no row of it has a picture", options.results);
   SheetOptions sheet;

@@ -1,3 +1,4 @@
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -20,5 +21,6 @@ void wait_passively(char** argv) {
 
 int main(int argc, char** argv) {
   wait_passively(argv);
+  signal(SIGXFSZ, SIG_IGN);  // a file beyond the size limit is then an error of its write, as on a full disk
   return dalle1::tools::run_program(argc, argv);
 }

@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "core/error.h"
+#include "tools/progress.h"
 
 namespace dalle1::tools {
 namespace fs = std::filesystem;
@@ -121,7 +122,7 @@ int usable_processors() {
 
 std::shared_ptr<Device> open_device(const CommonOptions& common) {
   auto device = make_device(common.device, common.threads > 0 ? common.threads : usable_processors());
-  if (common.progress_mode() != ProgressMode::none) fmt::print(stderr, "device: {}\n", device->describe());
+  tell(common, {{"event", "device"}, {"device", device->describe()}}, "device: " + device->describe());
   return device;
 }
 

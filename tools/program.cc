@@ -103,11 +103,31 @@ std::vector<std::string> with_empty_values(const std::vector<std::string>& argum
   return split;
 }
 
+// The options of a help: their value by one letter or word and what it is without one. Limits are told where
+// they are broken.
+class HelpFormatter : public CLI::Formatter {
+ public:
+  std::string make_option_opts(const CLI::Option* option) const override {
+    if (option->get_type_size() == 0) return "";
+    std::string type = option->get_type_name();
+    type = type.substr(0, type.find_first_of(":{"));
+    const bool whole = type == "INT" || type == "UINT";
+    auto text = " " + (whole ? std::string("N") : type == "FLOAT" ? std::string("X") : type);
+    for (int i = 1; i < option->get_expected_min(); ++i) text += "," + text.substr(1, 1);
+    if (option->get_expected_max() > CLI::detail::expected_max_vector_size / 2) text += ",...";
+    if (!option->get_default_str().empty()) text += fmt::format(" [{}]", option->get_default_str());
+    if (option->get_required()) text += " (required)";
+    return text;
+  }
+};
+
 int run_command(const Command& command, std::vector<std::string> arguments) {
   CLI::App app(fmt::format("Example:\n{}\n\n{}", indented(command.example), command.summary),
                "dalle1 " + command.name);
-  app.get_formatter()->column_width(34);
+  app.formatter(std::make_shared<HelpFormatter>());
+  app.get_formatter()->column_width(30);
   app.option_defaults()->always_capture_default(false);
+  app.set_help_flag("-h,--help", "Print this help and stop");
   CommonOptions common;
   const auto action = command.declare(app, common);
   add_common_options(app, common);

@@ -115,6 +115,12 @@ void ProgressPrinter::clear_bar() {
   bar_is_drawn_ = false;
 }
 
+void tell(const CommonOptions& common, const nlohmann::ordered_json& event, const std::string& text) {
+  const auto mode = common.progress_mode();
+  if (mode != ProgressMode::none)
+    fmt::print(stderr, "{}\n", mode == ProgressMode::json ? event.dump() : text);
+}
+
 std::string duration_text(double seconds) {
   if (seconds < 9.95) return fmt::format("{:.1f} s", std::max(0.0, seconds));
   const auto whole = static_cast<int64_t>(std::ceil(std::max(0.0, seconds)));

@@ -45,6 +45,9 @@ class ProgressPrinter {
   std::string stage_;
 };
 
+/// On stderr, a line for people, or `event` as a line under --progress json; nothing when quiet.
+void tell(const CommonOptions& common, const nlohmann::ordered_json& event, const std::string& text);
+
 /// "4.2 s" below ten seconds, then "2:31" and "1:02:31".
 std::string duration_text(double seconds);
 /// "1.2 GiB", "340 MiB".

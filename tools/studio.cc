@@ -52,7 +52,6 @@ Studio::Studio(const CommonOptions& common, const std::string& scorer)
   check_fit();
   const auto model = find_model_if_any(common).value_or(std::filesystem::path());
   name_ = weights::is_model_dir(model) ? weights::read_model_dir(model).name : transformer_checkpoint_.format;
-  transformer_sha256_ = sha256_of_part(transformer_checkpoint_, model, "transformer");
   device_ = open_device(common);
 }
 
@@ -71,18 +70,36 @@ const weights::Checkpoint& Studio::checkpoint(const std::string& part) const {
   return part == "dvae" ? dvae_checkpoint_ : clip_checkpoint_.value();
 }
 
-void Studio::load() {
+void Studio::build() {
   transformer_ = std::make_shared<transformer::Transformer>(*device_, config_, matrices_on(*device_));
-  weights::load_parameters(*transformer_, transformer_checkpoint_);
   dvae_ = dvae::make_dvae(dvae_checkpoint_.config, *device_);
-  weights::load_parameters(*dvae_, dvae_checkpoint_);
   check(dvae_->codes() == config_.image_vocab, ErrorKind::model,
         "the dVAE has {} codes and the transformer draws {}: they do not belong together", dvae_->codes(),
         config_.image_vocab);
-  decoder_ = std::make_unique<rerank::DvaeDecoder>(dvae_, *device_, config_.grid);
-  if (!clip_checkpoint_) return;
-  clip_ = std::make_shared<clip::Clip>(clip::clip_config_from_json(clip_checkpoint_->config), *device_);
-  weights::load_parameters(*clip_, *clip_checkpoint_);
+  decoder_ = std::make_shared<rerank::DvaeDecoder>(dvae_, *device_, config_.grid);
+  if (clip_checkpoint_)
+    clip_ = std::make_shared<clip::Clip>(clip::clip_config_from_json(clip_checkpoint_->config), *device_);
+}
+
+void Studio::load() {
+  build();
+  const auto directory = find_model_if_any(common_).value_or(std::filesystem::path());
+  const auto fill = [&](Module& model, weights::Checkpoint& checkpoint, const std::string& part) {
+    weights::load_parameters(model, checkpoint);
+    checkpoint.tensors.clear();  // unmaps the file
+    parts_[part] = checkpoint.source;
+    parts_[part + "_sha256"] = sha256_of_part(checkpoint, directory, part);
+  };
+  fill(*transformer_, transformer_checkpoint_, "transformer");
+  fill(*dvae_, dvae_checkpoint_, "dvae");
+  if (clip_checkpoint_) fill(*clip_, *clip_checkpoint_, "clip");
+}
+
+Studio Studio::on(std::shared_ptr<Device> device) const {
+  Studio other = *this;
+  other.device_ = std::move(device);
+  other.build();
+  return other;
 }
 
 transformer::TextSlots Studio::slot_options(bool truncate) const {
@@ -158,11 +175,8 @@ std::unique_ptr<rerank::TokenLikelihood> Studio::likelihood(const std::string& p
 }
 
 rerank::Json Studio::describe() const {
-  rerank::Json json = {{"name", name_},
-                       {"transformer", transformer_checkpoint_.source},
-                       {"transformer_sha256", transformer_sha256_},
-                       {"dvae", dvae_checkpoint_.source}};
-  if (clip_checkpoint_) json["clip"] = clip_checkpoint_->source;
+  rerank::Json json = {{"name", name_}};
+  json.update(parts_);
   return json;
 }
 

@@ -24,8 +24,10 @@ class Studio {
   /// reading their weights. Error(model) when a part is missing or does not fit the others.
   Studio(const CommonOptions& common, const std::string& scorer);
 
-  /// Reads the weights onto the device.
+  /// Builds the models and reads their weights onto the device; the files are let go of.
   void load();
+  /// The same models without their weights on another device: one that only counts memory.
+  Studio on(std::shared_ptr<Device> device) const;
 
   Device& device() const { return *device_; }
   const transformer::TransformerConfig& config() const { return config_; }
@@ -38,7 +40,7 @@ class Studio {
   std::vector<int64_t> text_slots(const std::string& prompt, bool truncate) const;
   std::vector<int64_t> empty_slots() const;
 
-  // After load():
+  // After load() or on():
   rerank::DvaeDecoder& decoder() { return *decoder_; }
   transformer::Transformer& transformer() { return *transformer_; }
   clip::Clip& clip() { return *clip_; }                                       ///< Only with has_clip().
@@ -53,13 +55,15 @@ class Studio {
   /// elsewhere.
   std::unique_ptr<rerank::TokenLikelihood> likelihood(const std::string& prompt, bool truncate) const;
 
-  /// What records say of the model: name, and sha256 of each part's file where the model directory tells it.
+  /// What records say of the model, once it is loaded: its name, and of each part where it is and the sha256
+  /// of its file.
   rerank::Json describe() const;
   std::string name() const { return name_; }
-  std::string transformer_sha256() const { return transformer_sha256_; }
+  std::string transformer_sha256() const { return parts_.value("transformer_sha256", std::string()); }
 
  private:
   void check_fit() const;
+  void build();
   std::shared_ptr<rerank::Scorer> scorer_part(const std::string& name, const std::string& prompt,
                                               bool truncate, const std::vector<int32_t>& forced) const;
   transformer::TextSlots slot_options(bool truncate) const;
@@ -69,13 +73,14 @@ class Studio {
   weights::Checkpoint transformer_checkpoint_, dvae_checkpoint_;
   std::optional<weights::Checkpoint> clip_checkpoint_;
   transformer::TransformerConfig config_;
-  std::unique_ptr<text::Tokenizer> tokenizer_, clip_tokenizer_;
-  std::string name_, transformer_sha256_;
+  std::shared_ptr<const text::Tokenizer> tokenizer_, clip_tokenizer_;
+  std::string name_;
+  rerank::Json parts_ = rerank::Json::object();  // of load(): files and their sha256
 
   std::shared_ptr<Device> device_;
   std::shared_ptr<transformer::Transformer> transformer_;
   std::shared_ptr<dvae::Dvae> dvae_;
-  std::unique_ptr<rerank::DvaeDecoder> decoder_;
+  std::shared_ptr<rerank::DvaeDecoder> decoder_;
   std::shared_ptr<clip::Clip> clip_;
 };
 

@@ -1,5 +1,4 @@
-// The CPU: a pool of aligned blocks, so that the temporaries of a step do not go back to the system each
-// time.
+// The CPU: memory from a stock of aligned blocks.
 #include <omp.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -8,24 +7,18 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
-#include <map>
 #include <mutex>
-#include <vector>
 
+#include "core/cpu/block_stock.h"
 #include "core/cpu/cpu_kernels.h"
 #include "core/tensor/device.h"
 
 namespace dalle1 {
 namespace {
 
-constexpr size_t kAlignment = 64;
-constexpr size_t kLargeBlock = size_t{1} << 20;  // larger sizes are kept at coarser steps
-constexpr size_t kPoolLimit = size_t{2} << 30;   // free bytes kept for reuse
+using cpu::BlockStock;
 
-size_t rounded(size_t bytes) {
-  const size_t step = bytes >= kLargeBlock ? kLargeBlock / 4 : 256;
-  return (std::max<size_t>(bytes, 1) + step - 1) / step * step;
-}
+constexpr size_t kAlignment = 64;
 
 int available_processors() {
   cpu_set_t set;
@@ -53,9 +46,7 @@ class CpuDevice final : public Device {
  public:
   CpuDevice(int threads, bool poison) : threads_(threads), poison_(poison), kernels_(threads) {}
   ~CpuDevice() override {
-    for (auto& [bytes, blocks] : free_) {
-      for (void* block : blocks) std::free(block);
-    }
+    stock_.for_each([](void* block) { std::free(block); });
   }
 
   DeviceKind kind() const override { return DeviceKind::cpu; }
@@ -67,10 +58,10 @@ class CpuDevice final : public Device {
   Kernels& kernels() override { return kernels_; }
 
   void* allocate(size_t bytes) override {
-    const size_t size = rounded(bytes);
-    void* block = take_free(size);
+    const size_t size = BlockStock::rounded(bytes);
+    void* block = take_kept(size);
     if (!block) {
-      if (size >= kLargeBlock * 64) require(size);
+      if (size >= BlockStock::large_block * 64) require(size);
       block = std::aligned_alloc(kAlignment, size);
       check(block != nullptr, ErrorKind::memory, "out of memory: {} bytes needed, {} bytes available", size,
             available_memory());
@@ -80,20 +71,15 @@ class CpuDevice final : public Device {
   }
 
   void release(void* pointer, size_t bytes) override {
-    const size_t size = rounded(bytes);
+    const size_t size = BlockStock::rounded(bytes);
     std::lock_guard lock(mutex_);
     use_.in_use -= size;
-    if (pooled_ + size > kPoolLimit) {
-      std::free(pointer);
-      return;
-    }
-    pooled_ += size;
-    free_[size].push_back(pointer);
+    if (!stock_.keep(pointer, size)) std::free(pointer);
   }
 
   size_t available_memory() const override {
     std::lock_guard lock(mutex_);
-    return free_system_memory() + pooled_;
+    return free_system_memory() + stock_.bytes();
   }
   MemoryUse memory_use() const override {
     std::lock_guard lock(mutex_);
@@ -112,16 +98,11 @@ class CpuDevice final : public Device {
   void fill_zero(void* pointer, size_t bytes) override { std::memset(pointer, 0, bytes); }
 
  private:
-  void* take_free(size_t size) {
+  void* take_kept(size_t size) {
     std::lock_guard lock(mutex_);
     use_.in_use += size;
     use_.peak = std::max(use_.peak, use_.in_use);
-    auto found = free_.find(size);
-    if (found == free_.end() || found->second.empty()) return nullptr;
-    void* block = found->second.back();
-    found->second.pop_back();
-    pooled_ -= size;
-    return block;
+    return stock_.take(size);
   }
 
   // Linux grants memory it does not have; asking first turns a later kill into an error.
@@ -136,8 +117,7 @@ class CpuDevice final : public Device {
   int threads_;
   bool poison_;
   mutable std::mutex mutex_;
-  std::map<size_t, std::vector<void*>> free_;
-  size_t pooled_ = 0;
+  BlockStock stock_;
   MemoryUse use_;
   CpuKernels kernels_;
 };

@@ -3,14 +3,21 @@
 
 #include <omp.h>
 
+#include <algorithm>
+#include <bit>
+
 #include "core/tensor/tensor.h"
 
 namespace dalle1::cpu {
 
 class ThreadScratch {
  public:
+  /// At least `floats` a thread: powers of two, so that calls of slowly growing sizes share a block.
   ThreadScratch(Device& device, int64_t threads, int64_t floats)
-      : memory_(Tensor::empty(device, {threads, (floats + 15) / 16 * 16})) {}
+      : memory_(Tensor::empty(device, {threads, floats_for(floats)})) {}
+  static int64_t floats_for(int64_t floats) {
+    return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(std::max<int64_t>(floats, 16))));
+  }
   /// 64-byte aligned; the calling thread's own.
   float* mine() const {
     // Inside a parallel region that is not ours, loops run on the calling thread alone.

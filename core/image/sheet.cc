@@ -18,6 +18,7 @@ struct Layout {
   int scale = 1, margin = 0;
   int caption_height = 0, title_height = 0;  // 0 where there is none
   int cell_width = 0, cell_height = 0;       // of a picture with its caption, without margins
+  bool brief = false;                        // captions give way to their brief forms
 
   int title_scale() const { return scale + 1; }
   int64_t width() const { return int64_t{columns} * (cell_width + margin) + margin; }
@@ -35,6 +36,9 @@ Layout lay_out(std::span<const SheetCell> cells, const SheetOptions& options) {
       std::any_of(cells.begin(), cells.end(), [](const SheetCell& c) { return !c.caption.empty(); });
   layout.caption_height = captions ? line + 4 * layout.scale : 0;
   layout.title_height = options.title.empty() ? 0 : title_line + layout.margin;
+  layout.brief = std::any_of(cells.begin(), cells.end(), [&](const SheetCell& c) {
+    return text_width(c.caption, layout.scale) > first.width;
+  });
   layout.cell_width = first.width;
   layout.cell_height = first.height + layout.caption_height;
   layout.columns = options.columns > 0 ? options.columns
@@ -49,7 +53,8 @@ void draw_cell(Image& sheet, const SheetCell& cell, const Layout& layout, int x,
     draw_frame(sheet, x, y, cell.picture.width, cell.picture.height, thickness, kAccent);
   }
   paste(sheet, cell.picture, x, y);
-  const std::string caption = elide_text(cell.caption, layout.cell_width, layout.scale);
+  const std::string& text = layout.brief && !cell.brief.empty() ? cell.brief : cell.caption;
+  const std::string caption = elide_text(text, layout.cell_width, layout.scale);
   const int indent = std::max(0, (layout.cell_width - text_width(caption, layout.scale)) / 2);
   // Below the frame of a highlighted cell as well.
   const int top = y + cell.picture.height + layout.caption_height - kFontHeight * layout.scale + layout.scale;

@@ -12,6 +12,8 @@ struct SheetCell {
   Image picture = {};        ///< any kind; alpha is blended over the background
   std::string caption = "";  ///< one line, shortened with "..." to the width of the picture
   bool highlight = false;    ///< a coloured frame: the best, or the given picture
+  /// Stands for the caption in the whole sheet once a caption does not fit; "": captions are shortened.
+  std::string brief = "";
 };
 
 struct SheetOptions {

@@ -101,8 +101,3 @@ TEST_CASE("pasting keeps redrawn pixels exactly and kept pixels exactly beyond o
     }
   }
 }
-
-TEST_CASE("a picture of any kind becomes a square of RGB") {
-  CHECK(fit_picture(Image(300, 20, 4, 200), 16).channels == 3);
-  CHECK(fit_picture(Image(1, 1, 1, 9), 16).pixels == Image(16, 16, 3, 9).pixels);
-}

@@ -224,6 +224,13 @@ TEST_CASE("an output folder with files is refused, resumed or overwritten as ask
   CHECK(read_results(scratch / "out" / "results.jsonl").size() == 2);
   CHECK(products(scratch / "out").size() == 2 + 2 + 1);
 
+  // A run that died before its first file leaves a folder for tokens.
+  options.folder = scratch / "begun";
+  options.existing = Existing::resume;
+  fs::create_directories(scratch / "begun" / "tokens");
+  write_file_atomically(scratch / "begun" / ".run.json.a1B2c3", "half a file");
+  CHECK_FALSE(run(options).partial);
+
   fs::create_directory(scratch / "other");
   write_file_atomically(scratch / "other" / "mine.txt", "not a run");
   options.folder = scratch / "other";

@@ -12,6 +12,7 @@ namespace dalle1::test {
 struct ProgramResult {
   int exit_code = -1;  ///< 128 + the signal's number when a signal ended it.
   std::string out, err;
+  double peak_bytes = 0;  ///< Most memory that it had (resident set).
 
   /// Lines of stderr that begin with "dalle1: error:".
   int error_lines() const;
@@ -24,7 +25,9 @@ struct ProgramOptions {
   std::string standard_output;                     ///< A file instead of a pipe, for instance /dev/full.
   /// Called again and again with the process and the seconds since its start, until it ends.
   std::function<void(int process, double seconds)> watch;
-  double most_seconds = 120;  ///< Then it is killed.
+  double most_seconds = 120;     ///< Then it is killed.
+  bool terminal = false;         ///< stderr is a terminal of 100 columns.
+  uint64_t most_file_bytes = 0;  ///< No file may grow beyond this, as on a full disk; 0: no limit.
 };
 
 ProgramResult run_program(const std::vector<std::string>& arguments, const ProgramOptions& options = {});

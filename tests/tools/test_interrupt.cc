@@ -20,10 +20,11 @@ namespace fs = std::filesystem;
 
 namespace {
 
-std::vector<std::string> arguments_for(const fs::path& out, int candidates, bool resume) {
+std::vector<std::string> arguments_for(const fs::path& out, int candidates, bool resume,
+                                       const fs::path& model = test::tiny_model()) {
   std::vector<std::string> arguments = {"sample",
                                         "--model",
-                                        test::tiny_model().string(),
+                                        model.string(),
                                         "--prompt",
                                         "a red cat",
                                         "--candidates",
@@ -67,6 +68,29 @@ void kill_and_resume(int kills, uint32_t index) {
     CHECK(products_of(out) == expected);
     fs::remove_all(out);
   }
+}
+
+// Whether a file whose name begins so is in the folder or in its tokens/.
+bool is_there(const fs::path& out, const std::string& prefix) {
+  for (const auto& folder : {out, out / "tokens"}) {
+    std::error_code error;
+    for (fs::directory_iterator entry(folder, error), end; entry != end; entry.increment(error))
+      if (entry->path().filename().string().rfind(prefix, 0) == 0) return true;
+  }
+  return false;
+}
+
+// Kills the program as soon as a file is there; whether it hit before the program was done.
+bool kill_at(const fs::path& out, const std::string& file) {
+  bool sent = false;
+  const auto result = run_program(
+      arguments_for(out, 8, true, test::shallow_model()),
+      {.environment = {}, .directory = {}, .standard_output = {}, .watch = [&](int process, double) {
+         // Files are half-written or newly renamed for a moment only: look without a pause.
+         for (int look = 0; look < 200 && !sent; ++look)
+           if (is_there(out, file)) sent = kill(process, SIGKILL) == 0;
+       }});
+  return result.exit_code == 128 + SIGKILL;
 }
 
 }  // namespace
@@ -115,6 +139,26 @@ TEST_CASE("SIGTERM exits with 143; a second signal ends the program at once") {
   CHECK((twice.exit_code == 130 || twice.exit_code == 143));
   CHECK(twice.error_lines() == 0);
   CHECK(nlohmann::json::parse(content_of(scratch / "b/run.json"))["status"] == "running");
+}
+
+TEST_CASE("killed while a file is written, and right after its renaming, every resume gives the same files") {
+  ScratchDir scratch;
+  REQUIRE(run_program(arguments_for(scratch / "whole", 8, false, test::shallow_model())).exit_code == 0);
+  const auto expected = products_of(scratch / "whole");
+  int hits = 0;
+  const std::vector<std::string> moments = {".run.json",    "run.json",    ".wave-000000", "wave-000000",
+                                            ".wave-000004", "wave-000004", ".rank-000",    "rank-000",
+                                            ".grid.png",    "grid.png",    ".results",     "results"};
+  for (const auto& moment : moments) {
+    const auto out = scratch / ("at" + moment);
+    hits += kill_at(out, moment);
+    const auto resumed = run_program(arguments_for(out, 8, true, test::shallow_model()));
+    CHECK_MESSAGE(resumed.exit_code == 0, moment, ": ", resumed.err);
+    CHECK_MESSAGE(products_of(out) == expected, moment);
+    CHECK_FALSE(is_there(out, "."));
+  }
+  MESSAGE(hits << " of " << moments.size() << " kills hit");
+  CHECK(hits >= 3);
 }
 
 TEST_CASE("killed at random moments, every resume gives the same files") { kill_and_resume(4, 0); }

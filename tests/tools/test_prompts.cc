@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "core/data/atomic_file.h"
+#include "rerank/results.h"
 #include "tests/support/golden.h"
 #include "tests/tools/program.h"
 #include "tests/tools/run_files.h"
@@ -44,13 +45,32 @@ TEST_CASE("prompts at the limit fit, one token more is refused with both counts,
   }
   CHECK(longest > 0);
   CHECK(longest < 17);
+
+  // At the limit it is drawn; what is cut draws as what is left would.
+  test::ScratchDir scratch;
+  const auto tokens = [&](int length, const std::string& name, std::vector<std::string> more) {
+    std::vector<std::string> arguments = {"sample",
+                                          "--model",
+                                          test::tiny_model().string(),
+                                          "--prompt",
+                                          std::string(static_cast<size_t>(length), 'q'),
+                                          "--candidates",
+                                          "1",
+                                          "--out",
+                                          (scratch / name).string()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const auto result = test::run_program(arguments);
+    REQUIRE_MESSAGE(result.exit_code == 0, result.err);
+    return rerank::read_results(scratch / name / "results.jsonl").at(0).tokens;
+  };
+  CHECK(tokens(longest, "fits", {}) == tokens(longest + 1, "cut", {"--truncate"}));
 }
 
 TEST_CASE("any UTF-8 is a prompt; anything else is one clear line") {
   const std::string emoji = "\xF0\x9F\x90\xB1", arabic = "\xD9\x82\xD8\xB7\xD8\xA9", chinese = "\xE7\x8C\xAB";
   test::ScratchDir scratch;
   for (const auto& prompt :
-       {std::string(), emoji, arabic, chinese, std::string("a\x01\x1b[31m\tb"), std::string("-")}) {
+       {std::string(), emoji, arabic, chinese, std::string("a\x01\x1b[31m\tb\nc"), std::string("-")}) {
     INFO(prompt);
     const auto out = scratch / std::to_string(prompt.size());
     fs::remove_all(out);

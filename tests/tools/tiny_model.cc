@@ -125,4 +125,15 @@ const fs::path& tiny_model() {
   return path;
 }
 
+const fs::path& shallow_model() {
+  static const ScratchDir scratch;
+  static const fs::path path = [] {
+    TinyModel model;
+    model.layers = 4;
+    write_tiny_model(scratch / "shallow", model);
+    return scratch / "shallow";
+  }();
+  return path;
+}
+
 }  // namespace dalle1::test

@@ -20,5 +20,7 @@ void write_tiny_model(const std::filesystem::path& folder, const TinyModel& mode
 
 /// The model of the default arguments, made once per test process.
 const std::filesystem::path& tiny_model();
+/// The same with 4 layers, for tests that run the program many times.
+const std::filesystem::path& shallow_model();
 
 }  // namespace dalle1::test

@@ -1,0 +1,183 @@
+#include "tools/counting_device.h"
+
+#include <cstring>
+#include <unordered_map>
+#include <vector>
+
+#include "core/cpu/attention_kernels.h"
+#include "core/cpu/block_stock.h"
+#include "core/cpu/cached_attention_kernels.h"
+#include "core/cpu/packed_linear.h"
+#include "core/cpu/thread_scratch.h"
+#include "core/ops/kernels.h"
+
+namespace dalle1::tools {
+namespace {
+
+// Takes the memory that the CPU's kernels take and does nothing else.
+class CountingKernels final : public Kernels {
+ public:
+  explicit CountingKernels(Device& like)
+      : like_(like.kernels()), cpu_(like.is_cpu()), threads_(like.threads()) {}
+
+  void linear(const Tensor&, const Tensor& w, const Tensor*, Tensor&) override {
+    if (!cpu_) return;
+    const int64_t width = cpu::packed_linear(cpu::best_isa()).width;
+    derive(w, (w.dim(0) + width - 1) / width * width * w.dim(1));
+  }
+  void conv2d(const Tensor& x, const Tensor& w, const Tensor*, const Conv2dGeometry&, const Conv2dEpilogue&,
+              Tensor& y) override {
+    if (!cpu_) return;
+    const auto in_memory = [](const Tensor& t) {
+      const int64_t block = block_of(t.layout());
+      return (t.dim(1) + block - 1) / block * block;
+    };
+    derive(w, in_memory(x) * in_memory(y) * w.dim(2) * w.dim(3));
+  }
+  void attention(const Tensor& q, const Tensor& k, const Tensor&, const AttentionPattern&, float, Tensor&,
+                 Tensor&) override {
+    if (!cpu_ || q.numel() == 0) return;
+    constexpr int tile = cpu::attention_tile;
+    const auto tiles = static_cast<int32_t>((k.dim(1) + tile - 1) / tile);
+    const auto size = static_cast<int32_t>(q.dim(3));
+    const cpu::ThreadScratch scratch(q.device(), threads_,
+                                     cpu::attention_kernels(cpu::best_isa()).forward_scratch(tiles, size));
+  }
+  void cached_attention(const Tensor& q, const CachedAttention& cache, float, Tensor&) override {
+    if (!cpu_) return;
+    size_t visible = cache.slots.size();
+    for (const auto& range : cache.prefix) visible += static_cast<size_t>(range.end - range.begin);
+    const auto& kernels = cpu::cached_attention_kernels(cpu::best_isa());
+    const cpu::ThreadScratch scratch(
+        q.device(), threads_, kernels.scratch(static_cast<int32_t>(visible), static_cast<int32_t>(q.dim(2))));
+  }
+  void sample(const Tensor& logits, const SamplingRule&, uint64_t, std::span<const uint32_t>, uint32_t,
+              std::span<int64_t> tokens, std::span<float> log_probs) override {
+    std::fill(tokens.begin(), tokens.end(), 0);
+    std::fill(log_probs.begin(), log_probs.end(), 0.0f);
+    const Tensor losses = Tensor::empty(logits.device(), {logits.dim(0)}),
+                 logsumexp = Tensor::empty(logits.device(), {logits.dim(0)});
+  }
+  Layout preferred_layout(int64_t channels) const override { return like_.preferred_layout(channels); }
+  bool all_finite(const Tensor&) override { return true; }
+  double sum_squares(const Tensor&) override { return 0; }
+
+  // These take no memory of their own.
+  void unary(Unary, const Tensor&, Tensor&) override {}
+  void unary_backward(Unary, const Tensor&, const Tensor&, Tensor&) override {}
+  void binary(Binary, const Tensor&, const Tensor&, Tensor&) override {}
+  void affine(const Tensor&, float, float, Tensor&) override {}
+  void add_scaled(const Tensor&, float, Tensor&) override {}
+  void greater_equal(const Tensor&, const Tensor&, Tensor&) override {}
+  void fill(Tensor&, float) override {}
+  void cast(const Tensor&, Tensor&) override {}
+  void strided_copy(const StridedCopy&, const Tensor&, Tensor&) override {}
+  void sum_to(const Tensor&, Tensor&) override {}
+  void max_last(const Tensor&, Tensor&, Tensor&) override {}
+  void reorder(const Tensor&, Tensor&) override {}
+  void matmul(const Tensor&, const Tensor&, bool, bool, bool, Tensor&) override {}
+  void conv2d_backward_data(const Tensor&, const Tensor&, const Conv2dGeometry&, Tensor&) override {}
+  void conv2d_backward_weights(const Tensor&, const Tensor&, const Conv2dGeometry&, Tensor&,
+                               Tensor*) override {}
+  void max_pool(const Tensor&, Tensor&) override {}
+  void max_pool_backward(const Tensor&, const Tensor&, Tensor&) override {}
+  void avg_pool(const Tensor&, int, Tensor&) override {}
+  void avg_pool_backward(const Tensor&, int, Tensor&) override {}
+  void upsample(const Tensor&, Tensor&) override {}
+  void upsample_backward(const Tensor&, Tensor&) override {}
+  void layer_norm(const Tensor&, const Tensor&, const Tensor&, float, Tensor&, Tensor&, Tensor&) override {}
+  void layer_norm_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, Tensor&,
+                           Tensor&, Tensor&) override {}
+  void group_norm(const Tensor&, const Tensor&, const Tensor&, int, float, Tensor&, Tensor&,
+                  Tensor&) override {}
+  void group_norm_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, Tensor&,
+                           Tensor&, Tensor&) override {}
+  void softmax(const Tensor&, Tensor&) override {}
+  void softmax_backward(const Tensor&, const Tensor&, Tensor&) override {}
+  void cross_entropy(const Tensor&, const Tensor&, Tensor&, Tensor&) override {}
+  void cross_entropy_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, Tensor&) override {}
+  void embedding(const Tensor&, const Tensor&, Tensor&) override {}
+  void embedding_backward(const Tensor&, const Tensor&, Tensor&) override {}
+  void uniform(uint64_t, Stream, uint32_t, uint32_t, Tensor&) override {}
+  void attention_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
+                          const Tensor&, const AttentionPattern&, float, AttentionGradients&) override {}
+  void cache_store(const Tensor&, int64_t, Tensor&) override {}
+  void adamw(const AdamW&, const Tensor&, Tensor&, Tensor&, Tensor&) override {}
+  void lerp(const Tensor&, float, Tensor&) override {}
+
+ private:
+  // The form in which products want their weights, once per tensor and size.
+  static void derive(const Tensor& w, int64_t floats) {
+    auto kept = std::static_pointer_cast<std::vector<Tensor>>(w.derived());
+    if (!kept) kept = std::make_shared<std::vector<Tensor>>();
+    for (const auto& form : *kept)
+      if (form.numel() == floats) return;
+    kept->push_back(Tensor::empty(w.device(), {floats}));
+    w.set_derived(kept);
+  }
+
+  Kernels& like_;
+  bool cpu_;
+  int threads_;
+};
+
+class Counter final : public CountingDevice {
+ public:
+  explicit Counter(Device& like) : like_(like), kernels_(like) {}
+
+  DeviceKind kind() const override { return like_.kind(); }
+  std::string describe() const override { return "counting: " + like_.describe(); }
+  int threads() const override { return like_.threads(); }
+  Kernels& kernels() override { return kernels_; }
+
+  void* allocate(size_t bytes) override {
+    const size_t size = cpu::BlockStock::rounded(bytes);
+    use_.in_use += size;
+    use_.peak = std::max(use_.peak, use_.in_use);
+    if (void* block = stock_.take(size)) return block;
+    held_ += size;
+    footprint_ = std::max(footprint_, held_);
+    next_ += size;
+    return reinterpret_cast<void*>(next_ - size);  // an address to tell blocks apart, never followed
+  }
+  void release(void* pointer, size_t bytes) override {
+    const size_t size = cpu::BlockStock::rounded(bytes);
+    use_.in_use -= size;
+    contents_.erase(pointer);
+    if (!stock_.keep(pointer, size)) held_ -= size;
+  }
+  size_t available_memory() const override { return like_.available_memory(); }
+  MemoryUse memory_use() const override { return use_; }
+  void reset_peak() override { use_.peak = use_.in_use; }
+  size_t footprint() const override { return footprint_; }
+
+  void copy_from_host(void* target, const void* host, size_t bytes) override {
+    constexpr size_t small = 1 << 16;  // ids, in which code looks for the end of a text
+    if (bytes > small) return;
+    const auto* begin = static_cast<const char*>(host);
+    contents_[target].assign(begin, begin + bytes);
+  }
+  void copy_to_host(void* host, const void* source, size_t bytes) override {
+    std::memset(host, 0, bytes);
+    const auto found = contents_.find(source);
+    if (found != contents_.end())
+      std::memcpy(host, found->second.data(), std::min(bytes, found->second.size()));
+  }
+  void copy(void*, const void*, size_t) override {}
+  void fill_zero(void*, size_t) override {}
+
+ private:
+  Device& like_;
+  CountingKernels kernels_;
+  cpu::BlockStock stock_;
+  MemoryUse use_;
+  size_t held_ = 0, footprint_ = 0;
+  uintptr_t next_ = 4096;
+  std::unordered_map<const void*, std::vector<char>> contents_;
+};
+
+}  // namespace
+
+std::shared_ptr<CountingDevice> make_counting_device(Device& like) { return std::make_shared<Counter>(like); }
+
+}  // namespace dalle1::tools
