@@ -117,9 +117,11 @@ class Session {
   void restore() {
     const auto newest = store_.latest();
     if (!newest) return;
+    // Before the tensors, which other settings may have in other shapes.
+    const nlohmann::json saved = run_.format->read_state(*newest).at("settings");
+    if (saved != run_.settings) refuse(saved, newest->string());
     const NamedTensors targets = tensors();
     const nlohmann::json state = store_.load(*newest, targets);
-    if (state.at("settings") != run_.settings) refuse(state.at("settings"), newest->string());
     for (const auto& [name, tensor] : targets) tensor.touch();
     step_ = state.at("step").get<int64_t>();
     optimizer_.set_steps(state.at("optimizer_steps").get<int64_t>());

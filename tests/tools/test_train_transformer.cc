@@ -281,11 +281,15 @@ TEST_CASE("train transformer: interrupted and resumed is the uninterrupted run b
   CHECK(content_of(scratch / "parts/model/transformer.safetensors") ==
         content_of(scratch / "whole/model/transformer.safetensors"));
 
-  train["steps"] = 13;
-  data().write_config(2, 32, train);
-  const auto refused = run_program(data().train(parts, {"--resume"}));
-  CHECK(refused.exit_code == 2);
-  CHECK(refused.error_line().find("/train/steps") != std::string::npos);
+  // Named whether or not the checkpoint's tensors would still fit.
+  for (const auto& [key, value] : {std::pair{"steps", json(13)}, {"ema_decay", json(0)}}) {
+    json other = train;
+    other[key] = value;
+    data().write_config(2, 32, other);
+    const auto refused = run_program(data().train(parts, {"--resume"}));
+    CHECK(refused.exit_code == 2);
+    CHECK(refused.error_line().find(std::string("/train/") + key) != std::string::npos);
+  }
 }
 
 TEST_CASE("train transformer: damaged samples are named and left out, up to --max-bad") {
