@@ -3,6 +3,7 @@
 #include "clip/clip.h"
 #include "core/error.h"
 #include "dvae/dvae.h"
+#include "tools/counting_device.h"
 #include "transformer/model.h"
 #include "weights/load.h"
 
@@ -36,7 +37,8 @@ std::vector<weights::TensorSpec> transformer_tensors(const nlohmann::json& json,
 }  // namespace
 
 std::vector<weights::TensorSpec> expected_tensors(std::string_view part, const nlohmann::json& config) {
-  auto device = make_cpu_device(1);
+  const auto cpu = make_cpu_device(1);
+  const auto device = make_counting_device(*cpu);  // shapes need no memory
   if (part == "transformer") return transformer_tensors(config, *device);
   if (part == "dvae") return specs_of(*dvae::make_dvae(config, *device));
   check(part == "clip", ErrorKind::model, "a model has no part '{}'", part);
