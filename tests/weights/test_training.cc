@@ -220,8 +220,6 @@ void kill_and_check(int kills) {
 
 TEST_CASE("killing a training at random times always leaves a checkpoint that loads") { kill_and_check(50); }
 
-TEST_CASE("killing a training 500 times" * doctest::test_suite("long")) {
-  kill_and_check(500);
-}
+TEST_CASE("killing a training 500 times" * doctest::test_suite("long")) { kill_and_check(500); }
 
 }  // namespace dalle1::test
