@@ -173,6 +173,24 @@ __global__ void broadcast_kernel(Numbers a, Numbers b, Numbers y, StridedWalk wa
   y.set(i, function(a[place.first], b[place.second]));
 }
 
+// y [R, C] = function(a [R, C], b [C]), four values at once.
+__global__ void row_kernel(Numbers a, Numbers b, Numbers y, int64_t columns, int64_t n,
+                           BinaryValue function) {
+  const int64_t i = thread_index() * kGroup;
+  if (i >= n) return;
+  const Group first = a.load(i, n, true), second = b.load(i % columns, columns, true);
+  Group result;
+#pragma unroll
+  for (int k = 0; k < kGroup; ++k) result.values[k] = function(first.values[k], second.values[k]);
+  y.store(i, n, true, result);
+}
+
+// Whether the walk adds one row to each of many: a bias.
+bool repeats_a_row(const StridedWalk& walk) {
+  return walk.rank == 2 && walk.first[1] == 1 && walk.first[0] == walk.extents[1] && walk.second[1] == 1 &&
+         walk.second[0] == 0;
+}
+
 __global__ void fill_kernel(Numbers y, int64_t n, float value) {
   const int64_t i = thread_index();
   if (i < n) y.set(i, value);
@@ -217,8 +235,14 @@ void CudaKernels::binary(Binary op, const Tensor& a, const Tensor& b, Tensor& y)
   if (y.numel() == 0) return;
   const StridedWalk walk =
       make_walk(y.shape().extents(), broadcast_strides(a, y.shape()), broadcast_strides(b, y.shape()));
-  broadcast_kernel<<<blocks_for(walk.count), kThreads, 0, device_.stream()>>>(
-      numbers(a), numbers(b), numbers(y), walk, BinaryValue{op});
+  const Numbers first = numbers(a), second = numbers(b), target = numbers(y);
+  if (repeats_a_row(walk) && whole_groups(walk.extents[1], first, second, target)) {
+    row_kernel<<<blocks_for(walk.count / kGroup), kThreads, 0, device_.stream()>>>(
+        first, second, target, walk.extents[1], walk.count, BinaryValue{op});
+    return launched("binary");
+  }
+  broadcast_kernel<<<blocks_for(walk.count), kThreads, 0, device_.stream()>>>(first, second, target, walk,
+                                                                              BinaryValue{op});
   launched("binary");
 }
 

@@ -190,8 +190,9 @@ __device__ int draw(const Numbers& logits, int size, float largest, int token_bi
   return rule.top_p < 1.0f ? walk_by_rank(row, rule.top_p, uniform) : walk(row, uniform);
 }
 
-__global__ void sample_kernel(Numbers all, int size, int token_bits, SamplingRule rule, uint64_t seed,
-                              const uint32_t* candidates, uint32_t position, Draw* draws) {
+__global__ void __launch_bounds__(kSamplers)
+    sample_kernel(Numbers all, int size, int token_bits, SamplingRule rule, uint64_t seed,
+                  const uint32_t* candidates, uint32_t position, Draw* draws) {
   const Numbers logits = all.from(int64_t{blockIdx.x} * size);
   const Normaliser normaliser(logits, size);
   if (!normaliser.finite) {
@@ -213,8 +214,9 @@ struct Choice {
   int64_t newest_count;
 };
 
-__global__ void choose_kernel(Numbers all, Numbers own, int size, int token_bits, SamplingRule rule,
-                              uint64_t seed, Choice choice, uint64_t* fault) {
+__global__ void __launch_bounds__(kSamplers)
+    choose_kernel(Numbers all, Numbers own, int size, int token_bits, SamplingRule rule, uint64_t seed,
+                  Choice choice, uint64_t* fault) {
   const int64_t n = blockIdx.x, count = gridDim.x, cell = *choice.cell, forced = choice.forced[cell];
   const Numbers logits = all.from(n * size), unguided = own.from(n * size);
   const bool guided = all.data != own.data;

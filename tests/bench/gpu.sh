@@ -6,14 +6,19 @@
 # OUT gets summary.txt and one log per piece. BUILD is the build folder (build/cuda); a machine without the libraries
 # that the program needs runs what another one packed:
 #
-#   BUILD=build/cuda tests/bench/gpu.sh pack FOLDER      # there: the program, the tests and their libraries
-#   BUILD=FOLDER tests/bench/gpu.sh tests decode train   # here
+#   BUILD=build/cuda tests/bench/gpu.sh pack FILE.tar.gz       # there: the program, the tests and their libraries
+#   BUILD=FILE.tar.gz tests/bench/gpu.sh tests decode train    # here
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 OUT=${OUT:-build/gpu-results}
 BUILD=${BUILD:-build/cuda}
 LIMIT=${LIMIT:-560}  # seconds of the longest run
 mkdir -p "$OUT"
+if [ "${1:-}" != pack ] && [ -f "$BUILD" ]; then
+  unpacked=$(mktemp -d)
+  tar -xzf "$BUILD" -C "$unpacked" || exit 1
+  BUILD=$unpacked
+fi
 export PATH="$PATH:/usr/local/cuda/bin"
 program=$BUILD/tools/dalle1 tests=$BUILD/tests/dalle1_tests
 # CUDA's libraries may have come as Python packages.
@@ -82,17 +87,20 @@ piece_profile() {
     --config dalle1-12b --candidates 256 --cells 32 --device cuda --json
 }
 
-pack() {  # folder: all that the program needs beyond the C library and CUDA
-  mkdir -p "$1/tools" "$1/tests" "$1/lib"
-  strip -o "$1/tools/dalle1" "$program" && strip -o "$1/tests/dalle1_tests" "$tests"
+pack() {  # file: all that the program needs beyond the C library and CUDA
+  local folder
+  folder=$(mktemp -d)
+  mkdir -p "$folder"/{tools,tests,lib}
+  strip -o "$folder/tools/dalle1" "$program" && strip -o "$folder/tests/dalle1_tests" "$tests" || exit 1
   ldd "$program" "$tests" | awk '$2 == "=>" && $3 ~ /^\// { print $3 }' | sort -u |
-    grep -vE '/lib(c|m|dl|rt|pthread|cuda|cudart|cublas|cublasLt|cudnn[a-z_]*)\.so|/ld-' |
-    while read -r library; do strip -o "$1/lib/$(basename "$library")" "$library" 2>/dev/null || cp "$library" "$1/lib/"; done
-  du -sh "$1"
+    grep -vE '/lib(c|m|dl|rt|pthread|stdc\+\+|gcc_s|cuda|cudart|cublas|cublasLt|cudnn[a-z_]*)\.so|/ld-' |
+    xargs -I {} cp {} "$folder/lib/"
+  tar -czf "$1" -C "$folder" . && rm -rf "$folder"
+  ls -l "$1"
 }
 
 if [ "${1:-}" = pack ]; then
-  pack "${2:?gpu.sh pack FOLDER}"
+  pack "${2:?gpu.sh pack FILE.tar.gz}"
   exit
 fi
 [ $# -gt 0 ] || set -- machine build tests decode train sanitizers

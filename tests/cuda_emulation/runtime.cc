@@ -271,7 +271,7 @@ const char* cudaGetErrorString(cudaError_t error) {
 cudaError_t cudaMalloc(void** pointer, size_t bytes) {
   auto& m = machine();
   if (m.allocated + bytes > cuda_emulation::kDeviceMemory) return m.error = cudaErrorMemoryAllocation;
-  *pointer = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
+  if (posix_memalign(pointer, 256, bytes) != 0) return m.error = cudaErrorMemoryAllocation;
   std::memset(*pointer, 0xff, bytes);  // NaN: what is read before it is written shows
   m.blocks[*pointer] = bytes;
   m.allocated += bytes;
