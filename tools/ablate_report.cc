@@ -38,7 +38,7 @@ const char* class_of(const Comparison& comparison) {
   return comparison.difference.mean < 0 ? "better" : "worse";
 }
 
-std::string p_text(double p) { return p < 0.001 ? "&lt; 0.001" : fmt::format("{:.3f}", p); }
+std::string p_text(double p) { return p < 0.001 ? "< 0.001" : fmt::format("{:.3f}", p); }
 
 std::string plural(size_t count, const char* noun) {
   return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
@@ -163,7 +163,7 @@ std::string difference_table(const ReportInputs& inputs, bool is_image, double r
     table.row({key(study, i), rate, bits, d.pairs > 0 ? fmt::format("{:+.4f}", d.mean) : "",
                interval ? fmt::format("{:+.4f} to {:+.4f}", d.low, d.high) : "",
                d.pairs > 0 ? interval_bar({d.low, d.mean, d.high}, reach, css) : "",
-               interval ? p_text(one.adjusted_p) : "",
+               interval ? escape_html(p_text(one.adjusted_p)) : "",
                *css == 0 ? words
                          : fmt::format("<span class=\"{}\">{}</span>", *css == 'b' ? "good" : "bad", words)});
   }
