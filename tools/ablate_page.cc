@@ -39,7 +39,7 @@ tbody th { font-weight: 600; } th:first-child, .words { text-align: left; } td.w
 .scale { display: inline-flex; justify-content: space-between; width: 9.5rem; font-variant-numeric: tabular-nums; }
 .key { display: inline-block; width: .8em; height: .8em; border-radius: 3px; margin-right: .5em; background: var(--c); }
 .legend { display: flex; flex-wrap: wrap; gap: .3rem 1.2rem; margin: .2rem 0 .8rem; }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(24rem, 100%), 1fr)); gap: 1rem; }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(28rem, 100%), 1fr)); gap: 1rem; }
 svg.plot { width: 100%; height: auto; display: block; background: var(--panel); border: 1px solid var(--line); border-radius: 10px; }
 svg text { fill: var(--quiet); font: 12px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
 svg text.title { fill: var(--ink); font-size: 14px; font-weight: 600; } svg .rule { stroke: var(--line); }
@@ -55,8 +55,8 @@ figcaption { font-size: .78rem; line-height: 1.35; margin-top: .3rem; overflow-w
 .mask::before, .mask::after { content: ""; position: absolute; }
 .mask::before { left: var(--text); top: 0; bottom: 0; border-left: 1px dashed #e8a33d; }
 .mask::after { top: var(--text); left: 0; right: 0; border-top: 1px dashed #e8a33d; }
-.samples { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(20rem, 100%), 1fr)); gap: .9rem 1.4rem; }
-.samples p { margin: 0 0 .25rem; font-size: .88rem; } .samples .row { gap: .35rem; } img.sample { width: 4.6rem; border-radius: 4px; }
+.samples { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(17.2rem, 100%), 1fr)); gap: .9rem 1.4rem; }
+.samples p { margin: 0 0 .25rem; font-size: .88rem; } .samples .row { gap: .35rem; } img.sample { width: 4rem; border-radius: 4px; }
 @media (max-width: 46rem) {
   body { padding: 1.2rem .9rem 3rem; } .scroll { padding: 0; } table, tbody, tr { display: block; } thead { display: none; }
   tr { padding: .7rem .9rem; border-top: 1px solid var(--line); } tr:first-child { border-top: 0; }
