@@ -59,7 +59,7 @@ struct Setting {
     TokenShardWriter writer(scratch / "pairs.tokens", {4, 32, "dvae", ""});
     for (int i = 0; i < 24; ++i) {
       std::vector<int32_t> tokens;
-      for (int cell = 0; cell < 16; ++cell) tokens.push_back((i * 5 + cell * (i % 3 + 1)) % 32);
+      for (int cell = 0; cell < 16; ++cell) tokens.push_back((i * 5 + cell / 2 * (i % 3 + 1)) % 32);
       writer.add(tokens, i % 2 ? "a red square" : "a blue cat");
     }
     writer.finish();
@@ -130,6 +130,16 @@ TEST_CASE("identical variants have identical curves, and a stopped study goes on
   CHECK(rows == curve(runs / "rows-again-lr0.002-1"));
   CHECK(rows != curve(runs / "control-lr0.002-1"));
   CHECK(rows != curve(runs / "rows-lr0.002-2"));
+
+  // The bits of the grid's rows, and of flat and edge cells, are those of the whole.
+  const json parts = json::parse(content_of(runs / "rows-lr0.002-1" / "result.json"))["image_parts"];
+  const auto of_rows = parts["rows"].get<std::vector<double>>();
+  const double flat_share = parts["flat_share"], flat = parts["flat"], edge = parts["edge"];
+  const auto bits = doctest::Approx(rows.back()["validation_image_bits"].get<double>()).epsilon(1e-6);
+  REQUIRE(of_rows.size() == 4);
+  CHECK((of_rows[0] + of_rows[1] + of_rows[2] + of_rows[3]) / 4 == bits);
+  CHECK(flat_share * flat + (1 - flat_share) * edge == bits);
+  CHECK(flat_share == 0.5);  // every other cell repeats the one to its left
 
   // Stopped in the middle of a run: a checkpoint, no result. Then killed in the middle of another.
   const auto ended_by = [&](int signal, const std::string& run, size_t rows_seen) {
