@@ -72,7 +72,7 @@ std::vector<ResultRow> read_results(const std::filesystem::path& path) {
 }
 
 std::string caption_of(const ResultRow& row) {
-  return fmt::format("#{} candidate {}  {:.3f}", row.rank, row.candidate, row.standing().score);
+  return fmt::format("#{} candidate {}  {:.2f}", row.rank, row.candidate, row.standing().score);
 }
 
 std::string brief_caption_of(const ResultRow& row) {

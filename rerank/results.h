@@ -45,7 +45,7 @@ ResultRow parse_row(std::string_view line, const std::string& where);
 /// All rows of a file in its order. Error(input) that names file and line.
 std::vector<ResultRow> read_results(const std::filesystem::path& path);
 
-/// What a sheet says under a kept picture: "#0 candidate 417  0.903", or where that does not fit "#0  0.90".
+/// What a sheet says under a kept picture: "#0 candidate 417  0.90", or where that does not fit "#0  0.90".
 std::string caption_of(const ResultRow& row);
 std::string brief_caption_of(const ResultRow& row);
 

@@ -122,6 +122,16 @@ TEST_CASE("sheet: title, captions and the frame of the best leave the pictures a
   CHECK(is_colour(sheet, 8 + 64, top, {246, 246, 243}));
 }
 
+TEST_CASE("sheet: once a caption does not fit, all give way to their brief forms") {
+  std::vector<SheetCell> cells = numbered(2, 64, 64), brief = cells;
+  cells[0].caption = "#0 candidate 4 0.90";  // wider than 64 pixels
+  cells[1].caption = "#1 4";
+  for (int i = 0; i < 2; ++i) cells[i].brief = brief[i].caption = i == 0 ? "#0 0.90" : "#1 0.80";
+  CHECK(draw_sheet(cells).pixels == draw_sheet(brief).pixels);
+  cells[0].caption = "#0 4";
+  CHECK(draw_sheet(cells).pixels != draw_sheet(brief).pixels);
+}
+
 TEST_CASE("sheet: what cannot be drawn is refused") {
   CHECK_THROWS_WITH_AS(draw_sheet({}), doctest::Contains("no pictures"), Error);
   std::vector<SheetCell> cells = numbered(2, 8, 8);

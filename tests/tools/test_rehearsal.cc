@@ -1,0 +1,90 @@
+// The device that only counts: what runs on it needs what it needs on the device that it stands for.
+#include <doctest/doctest.h>
+
+#include "tests/tools/tiny_model.h"
+#include "tools/counting_device.h"
+#include "tools/rehearsal.h"
+#include "tools/studio.h"
+
+using namespace dalle1;
+using namespace dalle1::tools;
+
+namespace {
+
+// The CPU under the name of a GPU: code then takes the GPU's ways, such as matrices in bf16.
+class FakeGpu final : public Device {
+ public:
+  DeviceKind kind() const override { return DeviceKind::cuda; }
+  std::string describe() const override { return "a GPU by name"; }
+  Kernels& kernels() override { return cpu_->kernels(); }
+  void* allocate(size_t bytes) override { return cpu_->allocate(bytes); }
+  void release(void* pointer, size_t bytes) override { cpu_->release(pointer, bytes); }
+  size_t available_memory() const override { return cpu_->available_memory(); }
+  MemoryUse memory_use() const override { return cpu_->memory_use(); }
+  void reset_peak() override { cpu_->reset_peak(); }
+  void copy_from_host(void* to, const void* from, size_t bytes) override {
+    cpu_->copy_from_host(to, from, bytes);
+  }
+  void copy_to_host(void* to, const void* from, size_t bytes) override {
+    cpu_->copy_to_host(to, from, bytes);
+  }
+  void copy(void* to, const void* from, size_t bytes) override { cpu_->copy(to, from, bytes); }
+  void fill_zero(void* to, size_t bytes) override { cpu_->fill_zero(to, bytes); }
+
+ private:
+  std::shared_ptr<Device> cpu_ = make_cpu_device(1);
+};
+
+Studio studio_on_cpu() {
+  CommonOptions common;
+  common.model = test::shallow_model().string();
+  common.device = "cpu";
+  common.threads = 1;
+  common.quiet = true;
+  return Studio(common, "clip=1,likelihood-ratio=1");
+}
+
+}  // namespace
+
+TEST_CASE("blocks are kept by size and taken again, as the CPU does it") {
+  const auto cpu = make_cpu_device(1);
+  const auto counting = make_counting_device(*cpu);
+  const std::vector<size_t> sizes = {100, 5000, size_t{3} << 20, 100, size_t{3} << 20};
+  for (int round = 0; round < 3; ++round) {
+    std::vector<std::pair<void*, size_t>> blocks;
+    for (const size_t size : sizes) blocks.emplace_back(counting->allocate(size), size);
+    for (size_t i = 1; i < blocks.size(); ++i) CHECK(blocks[i].first != blocks[i - 1].first);
+    for (const auto& [block, size] : blocks) counting->release(block, size);
+  }
+  CHECK(counting->footprint() == 2 * 256 + 5120 + 2 * (size_t{3} << 20));
+  CHECK(counting->memory_use().in_use == 0);
+}
+
+TEST_CASE("memory grows with the wave and with guidance, not with the candidates") {
+  const auto studio = studio_on_cpu();
+  DrawOptions options;
+  const auto of = [&](int candidates, int wave) { return rehearse(studio, options, {}, candidates, wave); };
+  const auto small = of(64, 8), large = of(64, 16);
+  CHECK(small.picture_size == 64);
+  CHECK(large.cache > small.cache);
+  CHECK(large.total() > small.total());
+  CHECK(of(512, 8).total() == small.total());
+  CHECK(of(8, 8).weights == small.weights);
+  // Beyond what is gone through, the wave is extrapolated.
+  const double step = of(1024, 256).total() - of(1024, 128).total();
+  CHECK(of(1024, 512).total() - of(1024, 256).total() == doctest::Approx(2 * step).epsilon(0.02));
+  options.guidance = 2;
+  CHECK(of(64, 8).cache > 1.5 * small.cache);
+}
+
+TEST_CASE("a run on a GPU is gone through, too, also one that keeps a part of a picture") {
+  const auto studio = studio_on_cpu();
+  const auto on_gpu = studio.on(std::make_shared<FakeGpu>());
+  const DrawOptions options;
+  const auto cpu = rehearse(studio, options, {}, 16, 8), gpu = rehearse(on_gpu, options, {}, 16, 8);
+  CHECK(gpu.weights < cpu.weights);  // matrices in bf16
+  CHECK(gpu.total() < cpu.total());  // and no second form of them
+  const std::vector<rerank::Redraw> redraws = {rerank::keep_top_rows(8, 2), rerank::keep_top_rows(8, 6)};
+  CHECK(rehearse(on_gpu, options, std::span(redraws).first(1), 16, 8).total() > 0);
+  CHECK(rehearse(studio, options, redraws, 16, 7).total() > 0);
+}
