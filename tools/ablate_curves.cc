@@ -18,7 +18,7 @@ BandSeries named(const ReportInputs& inputs, size_t variant) {
   return {inputs.study.variants[variant].name, colour_of(inputs.study, variant), {}, {}, {}, {}};
 }
 
-BandSeries losses(const ReportInputs& inputs, size_t variant, double CurvePoint::*figure) {
+BandSeries losses(const ReportInputs& inputs, size_t variant, double LossPoint::*figure) {
   BandSeries series = named(inputs, variant);
   const auto& runs = inputs.summaries[variant].runs;
   for (size_t i = 0; !runs.empty() && i < runs.front()->curve.size(); ++i) {
@@ -100,8 +100,8 @@ std::string ablation_curves(const ReportInputs& inputs) {
         fmt::format("<span><span class=\"key {}\"></span>{}</span>", series.colour, escape_html(series.name));
     if (inputs.summaries[i].runs.empty()) continue;
     flat_share = inputs.summaries[i].runs.front()->parts.flat_share;
-    image.series.push_back(losses(inputs, i, &CurvePoint::image_bits));
-    text.series.push_back(losses(inputs, i, &CurvePoint::text_bits));
+    image.series.push_back(losses(inputs, i, &LossPoint::image_bits));
+    text.series.push_back(losses(inputs, i, &LossPoint::text_bits));
     if (i == inputs.study.base_variant) continue;
     difference.series.push_back(differences(inputs, i));
     by_row.series.push_back(rows(inputs, i));

@@ -20,7 +20,7 @@ struct AblationInputs {
   bool tensorboard = false;  ///< Whether runs write event files.
 };
 
-struct CurvePoint {
+struct LossPoint {
   int64_t steps = 0;  ///< Done.
   double text_bits = 0, image_bits = 0;
 };
@@ -37,8 +37,8 @@ struct ImageParts {
 struct RunRecord {
   StudyRun run;
   std::optional<int64_t>
-      diverged;                   ///< Steps after which the loss was no number; then only the curve is there.
-  std::vector<CurvePoint> curve;  ///< Held-out samples, bits per token; the last is the final one.
+      diverged;                  ///< Steps after which the loss was no number; then only the curve is there.
+  std::vector<LossPoint> curve;  ///< Held-out samples, bits per token; the last is the final one.
   ImageParts parts;
   double training_tokens_per_second = 0;      ///< Median over the logged steps.
   double decode_tokens_per_second = 0;        ///< Image tokens of all samples, prefill included.
