@@ -6,9 +6,8 @@
 // candidates a block takes one head of one, and its warps share out all of the keys.
 #include <cuda_fp8.h>
 
-#include <mutex>
-
 #include "core/cuda/attention_tiles.cuh"
+#include "core/cuda/step_tables.h"
 
 namespace dalle1 {
 namespace {
@@ -20,7 +19,6 @@ constexpr int kMostSize = kWarp * kLaneValues;  ///< Largest D.
 constexpr int kWarps = kTileThreads / kWarp;
 constexpr int kFew = 8;  ///< Up to so many candidates are taken one by one.
 constexpr int kFewThreads = 256, kFewWarps = kFewThreads / kWarp;
-constexpr int kStepNumbers = 5;           ///< See DecodeSteps.
 constexpr float kLargestPacked = 448.0f;  ///< Of e4m3.
 
 /// Rows of the prefix and slots of the store that a step sees, and the slot of its own key.
@@ -93,7 +91,7 @@ __device__ void load_values(const T* row, int first, int size, bool whole, float
   if (whole && first < size) {
     alignas(16) T loaded[kLaneValues];
 #pragma unroll
-    for (unsigned i = 0; i < sizeof loaded / sizeof(Piece); ++i)
+    for (unsigned i = 0; i < kLaneValues * sizeof(T) / sizeof(Piece); ++i)
       reinterpret_cast<Piece*>(loaded)[i] = reinterpret_cast<const Piece*>(row + first)[i];
 #pragma unroll
     for (int i = 0; i < kLaneValues; ++i) values[i] = static_cast<float>(loaded[i]);
@@ -368,63 +366,10 @@ void with_types(const CachedAttention& cache, const Body& body) {
 
 }  // namespace
 
-/// The lists of the last steps that came from the host, on the device. Layers of one pattern share theirs.
-struct CudaKernels::StepTables {
-  struct Table {
-    std::vector<int32_t> numbers;
-    int64_t used = 0;
-  };
-  static constexpr int64_t kTables = 16, kGrain = 1024;
-  std::mutex mutex;
-  std::vector<Table> tables = std::vector<Table>(kTables);
-  Tensor memory;  // i32 [kTables, room]
-  int64_t room = 0, clock = 0;
-
-  const int32_t* find(CudaDevice& device, std::vector<int32_t> numbers) {
-    std::lock_guard lock(mutex);
-    const auto count = static_cast<int64_t>(numbers.size());
-    if (count > room) {
-      room = ceil_div(count, kGrain) * kGrain;
-      memory = Tensor::empty(device, {kTables, room}, DType::i32);
-      tables.assign(kTables, {});
-    }
-    const auto same = [&](const Table& table) { return table.numbers == numbers; };
-    auto found = std::find_if(tables.begin(), tables.end(), same);
-    const bool known = found != tables.end();
-    if (!known)
-      found = std::min_element(tables.begin(), tables.end(),
-                               [](const Table& a, const Table& b) { return a.used < b.used; });
-    int32_t* place = memory.data<int32_t>() + (found - tables.begin()) * room;
-    found->used = ++clock;
-    if (known) return place;
-    // Kernels that read the table's old numbers are ahead of this in the stream.
-    device.copy_from_host(place, numbers.data(), numbers.size() * sizeof(int32_t));
-    found->numbers = std::move(numbers);
-    return place;
-  }
-};
-
 namespace {
 
 StepView view_of(const DecodeSteps& steps) {
   return {steps.lists.data<int32_t>(), steps.steps.data<int32_t>(), steps.cell.data<int64_t>(), steps.first};
-}
-
-// A step in the form of DecodeSteps: its five numbers, then its lists.
-std::vector<int32_t> numbers_of(const CachedAttention& cache, int64_t slot) {
-  std::vector<int32_t> numbers(kStepNumbers);
-  for (const KeyRange& range : cache.prefix)
-    for (int32_t position = range.begin; position < range.end; ++position) numbers.push_back(position);
-  const auto prefix_end = static_cast<int32_t>(numbers.size());
-  numbers.insert(numbers.end(), cache.slots.begin(), cache.slots.end());
-  const auto end = static_cast<int32_t>(numbers.size());
-  check(end > kStepNumbers, ErrorKind::internal, "cached attention: no visible key");
-  numbers[0] = kStepNumbers;
-  numbers[1] = prefix_end - kStepNumbers;
-  numbers[2] = prefix_end;
-  numbers[3] = end - prefix_end;
-  numbers[4] = static_cast<int32_t>(slot);
-  return numbers;
 }
 
 void check_size(int64_t size) {
@@ -438,7 +383,7 @@ void CudaKernels::cached_attention(const Tensor& q, const CachedAttention& cache
   if (q.numel() == 0) return;
   check_size(q.dim(2));
   if (!step_tables_) step_tables_ = std::make_shared<StepTables>();
-  const int32_t* step = step_tables_->find(device_, numbers_of(cache, 0));
+  const int32_t* step = step_tables_->find(device_, cache, 0);
   with_types(cache, [&](auto prefix, auto store) {
     run(device_,
         input_of<decltype(prefix), decltype(store)>(cuda::numbers(q), q.dim(1) * q.dim(2), cache, scale, y),
@@ -455,7 +400,7 @@ void CudaKernels::attend_step(const Tensor& qkv, const CachedAttention& cache, i
   if (cache.steps) {
     view = view_of(*cache.steps);
   } else {
-    view.lists = view.steps = step_tables_->find(device_, numbers_of(cache, slot));
+    view.lists = view.steps = step_tables_->find(device_, cache, slot);
   }
   with_types(cache, [&](auto prefix, auto store) {
     using S = decltype(store);
