@@ -22,7 +22,7 @@ std::string viewing(int32_t offset, const std::vector<int32_t>& shape, const std
 
 std::vector<float> floats(const RawTensor& tensor) {
   std::vector<float> values(tensor.bytes.size() / 4);
-  std::memcpy(values.data(), tensor.bytes.data(), tensor.bytes.size());
+  if (!values.empty()) std::memcpy(values.data(), tensor.bytes.data(), tensor.bytes.size());
   return values;
 }
 
