@@ -10,8 +10,8 @@
 
 namespace dalle1::clip {
 
-LinearLayer::LinearLayer(Device& device, int64_t in, int64_t out)
-    : weight(Tensor::zeros(device, {out, in})), bias(Tensor::zeros(device, {out})) {}
+LinearLayer::LinearLayer(Device& device, int64_t in, int64_t out, DType dtype)
+    : weight(Tensor::zeros(device, {out, in}, dtype)), bias(Tensor::zeros(device, {out})) {}
 
 Tensor LinearLayer::operator()(Context& context, const Tensor& x) const {
   return ops::linear(context, x, weight, bias);
@@ -43,14 +43,14 @@ Tensor attend(Context& context, const Tensor& q, const Tensor& k, const Tensor& 
                       q.shape());
 }
 
-ResidualAttentionBlock::ResidualAttentionBlock(Device& device, int64_t width, int64_t heads)
+ResidualAttentionBlock::ResidualAttentionBlock(Device& device, int64_t width, int64_t heads, DType matrices)
     : heads_(heads),
       ln_1_(device, width),
       ln_2_(device, width),
-      in_proj_(device, width, 3 * width),
-      out_proj_(device, width, width),
-      c_fc_(device, width, 4 * width),
-      c_proj_(device, 4 * width, width) {}
+      in_proj_(device, width, 3 * width, matrices),
+      out_proj_(device, width, width, matrices),
+      c_fc_(device, width, 4 * width, matrices),
+      c_proj_(device, 4 * width, width, matrices) {}
 
 Tensor ResidualAttentionBlock::forward(Context& context, const Tensor& x,
                                        const AttentionPattern& pattern) const {

@@ -11,9 +11,9 @@ namespace dalle1::clip {
 
 struct LinearLayer {
   Tensor weight;  // [out, in]
-  Tensor bias;    // [out]
+  Tensor bias;    // [out], f32
   LinearLayer() = default;
-  LinearLayer(Device& device, int64_t in, int64_t out);
+  LinearLayer(Device& device, int64_t in, int64_t out, DType dtype);
   Tensor operator()(Context& context, const Tensor& x) const;
   void visit(const std::string& name, const ParameterVisitor& visitor);
 };
@@ -29,7 +29,7 @@ struct LayerNorm {
 /// x + attention(ln_1(x)), then x + mlp(ln_2(x)) with quick-GELU.
 class ResidualAttentionBlock {
  public:
-  ResidualAttentionBlock(Device& device, int64_t width, int64_t heads);
+  ResidualAttentionBlock(Device& device, int64_t width, int64_t heads, DType matrices);
   Tensor forward(Context& context, const Tensor& x, const AttentionPattern& pattern) const;  ///< x [B, T, C]
   void visit(const std::string& name, const ParameterVisitor& visitor);
 

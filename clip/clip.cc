@@ -12,21 +12,35 @@
 
 namespace dalle1::clip {
 
-Clip::Clip(const ClipConfig& config, Device& device)
+Clip::Clip(const ClipConfig& config, Device& device, DType matrices)
     : config_(config),
-      vision_(config.is_resnet() ? make_modified_resnet(config, device)
-                                 : make_vision_transformer(config, device)),
+      matrices_(matrices),
+      vision_(config.is_resnet() ? make_modified_resnet(config, device, matrices)
+                                 : make_vision_transformer(config, device, matrices)),
       token_embedding_(Tensor::zeros(device, {config.vocab_size, config.transformer_width})),
       positional_embedding_(Tensor::zeros(device, {config.context_length, config.transformer_width})),
       ln_final_(device, config.transformer_width),
-      text_projection_(Tensor::zeros(device, {config.transformer_width, config.embed_dim})),
+      text_projection_(Tensor::zeros(device, {config.transformer_width, config.embed_dim}, matrices)),
       logit_scale_(Tensor::full(device, {}, std::log(1.0f / 0.07f))) {
   for (int64_t i = 0; i < config.transformer_layers; ++i) {
-    blocks_.emplace_back(device, config.transformer_width, config.transformer_heads);
+    blocks_.emplace_back(device, config.transformer_width, config.transformer_heads, matrices);
   }
 }
 
-Tensor Clip::encode_texts(Context& context, const Tensor& ids) const {
+// Norms then give what products take.
+Context Clip::computing(const Context& context) const {
+  Context inner = context;
+  if (matrices_ == DType::bf16) inner.compute = DType::bf16;
+  return inner;
+}
+
+Tensor Clip::encode_images(Context& outer, const Tensor& images) {
+  Context context = computing(outer);
+  return vision_->forward(context, images);
+}
+
+Tensor Clip::encode_texts(Context& outer, const Tensor& ids) const {
+  Context context = computing(outer);
   check(ids.rank() == 2 && ids.dim(1) <= config_.context_length, ErrorKind::internal,
         "encode_texts: ids {} for a context of {}", ids.shape().str(), config_.context_length);
   const int64_t batch = ids.dim(0), length = ids.dim(1), width = config_.transformer_width;
@@ -47,7 +61,8 @@ Tensor Clip::encode_texts(Context& context, const Tensor& ids) const {
   }
   const Tensor picked = Tensor::from(*context.device, {batch}, ends);
   const Tensor feature = ops::embedding(context, picked, ops::reshape(context, x, {batch * length, width}));
-  return ops::linear(context, feature, ops::permute(context, text_projection_, {1, 0}));
+  return ops::linear_fused(context, feature, ops::permute(context, text_projection_, {1, 0}), {}, {},
+                           DType::f32);
 }
 
 float Clip::scale() const { return std::exp(logit_scale_.item()); }

@@ -12,15 +12,17 @@ namespace dalle1::clip {
 
 class Clip final : public Module {
  public:
-  /// Parameters are zero (norms: one) until they are loaded or initialised.
-  Clip(const ClipConfig& config, Device& device);
+  /// Parameters are zero (norms: one) until they are loaded or initialised. With bf16 `matrices` (on a GPU,
+  /// for inference) products run in bf16, and sums, norms and features stay f32.
+  Clip(const ClipConfig& config, Device& device, DType matrices = DType::f32);
 
   const ClipConfig& config() const { return config_; }
 
-  /// Preprocessed pictures [B, 3, R, R] (see preprocess.h) to features [B, embed_dim], not normalised.
-  Tensor encode_images(Context& context, const Tensor& images) { return vision_->forward(context, images); }
-  /// Ids i64 [B, T], zero padded, to features [B, embed_dim], not normalised. T is at most context_length;
-  /// the padding after the last end token changes nothing and may be left out.
+  /// Preprocessed pictures f32 [B, 3, R, R] (see preprocess.h) to features f32 [B, embed_dim], not
+  /// normalised.
+  Tensor encode_images(Context& context, const Tensor& images);
+  /// Ids i64 [B, T], zero padded, to features f32 [B, embed_dim], not normalised. T is at most
+  /// context_length; the padding after the last end token changes nothing and may be left out.
   Tensor encode_texts(Context& context, const Tensor& ids) const;
 
   /// The factor of cosines in the logits: exp(logit_scale).
@@ -34,7 +36,10 @@ class Clip final : public Module {
   Tensor& logit_scale() { return logit_scale_; }
 
  private:
+  Context computing(const Context& context) const;
+
   ClipConfig config_;
+  DType matrices_;
   std::unique_ptr<ImageEncoder> vision_;
   std::vector<ResidualAttentionBlock> blocks_;
   Tensor token_embedding_;       // [vocab_size, C]

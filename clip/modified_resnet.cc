@@ -92,13 +92,13 @@ class Bottleneck {
 // One query, the mean of all places, attends to itself and to them.
 class AttentionPool {
  public:
-  AttentionPool(Device& device, int64_t side, int64_t width, int64_t heads, int64_t out)
+  AttentionPool(Device& device, int64_t side, int64_t width, int64_t heads, int64_t out, DType matrices)
       : heads_(heads),
         positional_embedding_(Tensor::zeros(device, {side * side + 1, width})),
-        q_(device, width, width),
-        k_(device, width, width),
-        v_(device, width, width),
-        c_(device, width, out) {}
+        q_(device, width, width, matrices),
+        k_(device, width, width, matrices),
+        v_(device, width, width, matrices),
+        c_(device, width, out, matrices) {}
 
   Tensor forward(Context& context, const Tensor& x) const {
     const int64_t batch = x.dim(0), width = x.dim(1), places = x.dim(2) * x.dim(3);
@@ -129,12 +129,13 @@ class AttentionPool {
 
 class ModifiedResNet final : public ImageEncoder {
  public:
-  ModifiedResNet(const ClipConfig& config, Device& device)
-      : conv1_(device, 3, config.vision_width / 2, 3),
+  ModifiedResNet(const ClipConfig& config, Device& device, DType matrices)
+      : dtype_(matrices),
+        conv1_(device, 3, config.vision_width / 2, 3),
         conv2_(device, config.vision_width / 2, config.vision_width / 2, 3),
         conv3_(device, config.vision_width / 2, config.vision_width, 3),
         pool_(device, config.image_resolution / 32, config.vision_width * 32, config.vision_heads(),
-              config.embed_dim) {
+              config.embed_dim, matrices) {
     int64_t channels = config.vision_width;
     for (size_t stage = 0; stage < 4; ++stage) {
       const int64_t planes = config.vision_width << stage;
@@ -146,13 +147,13 @@ class ModifiedResNet final : public ImageEncoder {
   }
 
   Tensor forward(Context& context, const Tensor& images) override {
-    Tensor x = conv1_.with_relu(context, images, 2);
+    Tensor x = conv1_.with_relu(context, images.to(dtype_), 2);
     x = conv3_.with_relu(context, conv2_.with_relu(context, x));
     x = ops::avg_pool(context, x, 2);
     for (const auto& stage : stages_) {
       for (const Bottleneck& block : stage) x = block.forward(context, x);
     }
-    return pool_.forward(context, x);
+    return pool_.forward(context, x.to(DType::f32));
   }
 
   void visit(const ParameterVisitor& visitor) override {
@@ -168,6 +169,7 @@ class ModifiedResNet final : public ImageEncoder {
   }
 
  private:
+  DType dtype_;
   ConvNorm conv1_, conv2_, conv3_;
   std::array<std::vector<Bottleneck>, 4> stages_;
   AttentionPool pool_;
@@ -175,8 +177,8 @@ class ModifiedResNet final : public ImageEncoder {
 
 }  // namespace
 
-std::unique_ptr<ImageEncoder> make_modified_resnet(const ClipConfig& config, Device& device) {
-  return std::make_unique<ModifiedResNet>(config, device);
+std::unique_ptr<ImageEncoder> make_modified_resnet(const ClipConfig& config, Device& device, DType matrices) {
+  return std::make_unique<ModifiedResNet>(config, device, matrices);
 }
 
 }  // namespace dalle1::clip

@@ -11,15 +11,18 @@ namespace dalle1::clip {
 
 class ImageEncoder : public Module {
  public:
-  /// Preprocessed pictures [B, 3, R, R] to features [B, embed_dim], not normalised.
+  /// Preprocessed pictures f32 [B, 3, R, R] to features f32 [B, embed_dim], not normalised. Expects a context
+  /// that computes in the type of the matrices.
   virtual Tensor forward(Context& context, const Tensor& images) = 0;
 };
 
 /// Patches by a strided convolution, a class token, learned positions, norms before and after (section 2.4).
-std::unique_ptr<ImageEncoder> make_vision_transformer(const ClipConfig& config, Device& device);
+std::unique_ptr<ImageEncoder> make_vision_transformer(const ClipConfig& config, Device& device,
+                                                      DType matrices);
 
 /// ResNet with a stem of three convolutions, average pools before strides (anti-aliasing) and attention
-/// pooling (section 2.4). Batch norms use their stored statistics, in training too.
-std::unique_ptr<ImageEncoder> make_modified_resnet(const ClipConfig& config, Device& device);
+/// pooling (section 2.4). Batch norms use their stored statistics, in training too. Convolutions are stored
+/// in f32, since norms are folded into them, and run in the type of the matrices.
+std::unique_ptr<ImageEncoder> make_modified_resnet(const ClipConfig& config, Device& device, DType matrices);
 
 }  // namespace dalle1::clip

@@ -10,34 +10,38 @@ namespace {
 
 class VisionTransformer final : public ImageEncoder {
  public:
-  VisionTransformer(const ClipConfig& config, Device& device)
+  VisionTransformer(const ClipConfig& config, Device& device, DType matrices)
       : patch_(config.vision_patch_size),
         grid_(config.image_resolution / patch_),
         width_(config.vision_width),
-        conv1_(Tensor::zeros(device, {width_, 3, patch_, patch_})),
+        conv1_(Tensor::zeros(device, {width_, 3, patch_, patch_}, matrices)),
         class_embedding_(Tensor::zeros(device, {width_})),
         positional_embedding_(Tensor::zeros(device, {grid_ * grid_ + 1, width_})),
-        proj_(Tensor::zeros(device, {width_, config.embed_dim})),
+        proj_(Tensor::zeros(device, {width_, config.embed_dim}, matrices)),
         ln_pre_(device, width_),
         ln_post_(device, width_) {
     for (int64_t i = 0; i < config.vision_layers[0]; ++i)
-      blocks_.emplace_back(device, width_, config.vision_heads());
+      blocks_.emplace_back(device, width_, config.vision_heads(), matrices);
   }
 
   Tensor forward(Context& context, const Tensor& images) override {
     const int64_t batch = images.dim(0), tokens = grid_ * grid_ + 1;
     ops::Conv2dOptions options;
     options.geometry.stride = static_cast<int>(patch_);
-    Tensor x = ops::conv2d(context, images, conv1_, Tensor(), options);  // [B, C, g, g]
+    Tensor x = ops::conv2d(context, images.to(conv1_.dtype()), conv1_, Tensor(), options);  // [B, C, g, g]
+    x = x.to(DType::f32);  // as all that is summed up from here on
     x = ops::permute(context, ops::reshape(context, x, {batch, width_, grid_ * grid_}), {0, 2, 1});
     const Tensor zeros = Tensor::zeros(*context.device, {batch, 1, width_});
     const Tensor first = ops::add(context, zeros, ops::reshape(context, class_embedding_, {1, 1, width_}));
     x = ops::add(context, ops::concat(context, {first, x}, 1), positional_embedding_);
-    x = ln_pre_(context, x);
+    Context whole = context;
+    whole.compute = DType::f32;
+    x = ln_pre_(whole, x);
     const auto pattern = AttentionPattern::full(static_cast<int32_t>(tokens));
     for (const auto& block : blocks_) x = block.forward(context, x, pattern);
     const Tensor feature = ops::reshape(context, ops::slice(context, x, 1, 0, 1), {batch, width_});
-    return ops::linear(context, ln_post_(context, feature), ops::permute(context, proj_, {1, 0}));
+    return ops::linear_fused(context, ln_post_(context, feature), ops::permute(context, proj_, {1, 0}), {},
+                             {}, DType::f32);
   }
 
   void visit(const ParameterVisitor& visitor) override {
@@ -64,8 +68,9 @@ class VisionTransformer final : public ImageEncoder {
 
 }  // namespace
 
-std::unique_ptr<ImageEncoder> make_vision_transformer(const ClipConfig& config, Device& device) {
-  return std::make_unique<VisionTransformer>(config, device);
+std::unique_ptr<ImageEncoder> make_vision_transformer(const ClipConfig& config, Device& device,
+                                                      DType matrices) {
+  return std::make_unique<VisionTransformer>(config, device, matrices);
 }
 
 }  // namespace dalle1::clip

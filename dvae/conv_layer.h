@@ -11,11 +11,11 @@ namespace dalle1::dvae {
 /// An odd square kernel of stride 1 that keeps the size of the picture, unless options say otherwise.
 struct ConvLayer {
   Tensor w;  // [O, C, kernel, kernel]
-  Tensor b;  // [O]
+  Tensor b;  // [O], f32
 
   ConvLayer() = default;
-  ConvLayer(Device& device, int64_t in, int64_t out, int kernel)
-      : w(Tensor::zeros(device, {out, in, kernel, kernel})), b(Tensor::zeros(device, {out})) {}
+  ConvLayer(Device& device, int64_t in, int64_t out, int kernel, DType dtype = DType::f32)
+      : w(Tensor::zeros(device, {out, in, kernel, kernel}, dtype)), b(Tensor::zeros(device, {out})) {}
 
   Tensor operator()(Context& context, const Tensor& x) const { return (*this)(context, x, same()); }
   Tensor operator()(Context& context, const Tensor& x, const ops::Conv2dOptions& options) const {

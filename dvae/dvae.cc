@@ -21,10 +21,10 @@ Tensor Dvae::encode_indices(Context& context, const Tensor& images) {
   return indices.view({rows.dim(0), rows.dim(1), rows.dim(2)});
 }
 
-std::unique_ptr<Dvae> make_dvae(const nlohmann::json& config, Device& device) {
+std::unique_ptr<Dvae> make_dvae(const nlohmann::json& config, Device& device, DType blocks) {
   const auto kind = field_or(config, "kind", std::string());
-  if (kind == "openai") return std::make_unique<OpenAiDvae>(device, OpenAiConfig::from_json(config));
-  if (kind == "vqgan") return std::make_unique<Vqgan>(device, VqganConfig::from_json(config));
+  if (kind == "openai") return std::make_unique<OpenAiDvae>(device, OpenAiConfig::from_json(config), blocks);
+  if (kind == "vqgan") return std::make_unique<Vqgan>(device, VqganConfig::from_json(config), blocks);
   fail(ErrorKind::model, "unknown kind of dVAE '{}' in its configuration; known are openai and vqgan", kind);
 }
 

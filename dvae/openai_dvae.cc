@@ -52,12 +52,13 @@ nlohmann::json OpenAiConfig::to_json() const {
 }
 
 ResidualBlock::ResidualBlock(Device& device, int64_t in, int64_t out, const std::vector<int>& kernels,
-                             float post_gain)
+                             float post_gain, DType dtype)
     : post_gain_(post_gain) {
-  if (in != out) shortcut_.emplace(device, in, out, 1);
+  if (in != out) shortcut_.emplace(device, in, out, 1, dtype);
   const int64_t narrow = out / 4;
   for (size_t i = 0; i < kernels.size(); ++i) {
-    path_.emplace_back(device, i == 0 ? in : narrow, i + 1 == kernels.size() ? out : narrow, kernels[i]);
+    path_.emplace_back(device, i == 0 ? in : narrow, i + 1 == kernels.size() ? out : narrow, kernels[i],
+                       dtype);
   }
 }
 
@@ -78,9 +79,9 @@ void ResidualBlock::visit(const std::string& prefix, const ParameterVisitor& vis
   }
 }
 
-OpenAiDvae::OpenAiDvae(Device& device, const OpenAiConfig& c)
+OpenAiDvae::OpenAiDvae(Device& device, const OpenAiConfig& c, DType blocks)
     : config_(c),
-      encoder_input_(device, c.channels, c.hidden, 7),
+      encoder_input_(device, c.channels, c.hidden, 7, blocks),
       encoder_output_(device, c.hidden << (c.groups - 1), c.codes, 1),
       decoder_input_(device, c.codes, c.decoder_init, 1),
       decoder_output_(device, c.hidden, c.output_channels, 1) {
@@ -89,7 +90,7 @@ OpenAiDvae::OpenAiDvae(Device& device, const OpenAiConfig& c)
                              const std::vector<int>& kernels) {
     Group& group = groups.emplace_back();
     for (int i = 0; i < c.blocks_per_group; ++i) {
-      group.emplace_back(device, i == 0 ? in : out, out, kernels, c.post_gain);
+      group.emplace_back(device, i == 0 ? in : out, out, kernels, c.post_gain, blocks);
     }
   };
   int64_t width = c.hidden;
@@ -110,12 +111,12 @@ Tensor OpenAiDvae::encode_features(Context& context, const Tensor& images) {
   check(images.dim(2) >= downsampling() && images.dim(3) >= downsampling(), ErrorKind::input,
         "a picture of {}x{} is smaller than one code of {}x{}", images.dim(3), images.dim(2), downsampling(),
         downsampling());
-  Tensor x = encoder_input_(context, ops::map_pixels(context, images));
+  Tensor x = encoder_input_(context, ops::map_pixels(context, images).to(block_type()));
   for (size_t g = 0; g < encoder_groups_.size(); ++g) {
     if (g > 0) x = ops::max_pool(context, x);
     for (const ResidualBlock& block : encoder_groups_[g]) x = block.forward(context, x);
   }
-  return ops::relu(context, x);
+  return ops::relu(context, x).to(DType::f32);
 }
 
 Tensor OpenAiDvae::logits_of(Context& context, const Tensor& features) {
@@ -170,12 +171,13 @@ Tensor OpenAiDvae::decode_stats(Context& context, const Tensor& indices) {
 
 Tensor OpenAiDvae::decode_features(Context& context, const Tensor& features) {
   // Once, before both paths of the first block read it.
-  Tensor x = ops::to_layout(context, features, features.kernels().preferred_layout(config_.decoder_init));
+  Tensor x = ops::to_layout(context, features.to(block_type()),
+                            features.kernels().preferred_layout(config_.decoder_init));
   for (size_t g = 0; g < decoder_groups_.size(); ++g) {
     if (g > 0) x = ops::upsample(context, x);
     for (const ResidualBlock& block : decoder_groups_[g]) x = block.forward(context, x);
   }
-  return ops::to_plain(context, decoder_output_(context, ops::relu(context, x)));
+  return ops::to_plain(context, decoder_output_(context, ops::relu(context, x).to(DType::f32)));
 }
 
 Tensor OpenAiDvae::image_of(Context& context, const Tensor& stats) {

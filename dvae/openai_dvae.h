@@ -28,7 +28,8 @@ struct OpenAiConfig {
 class ResidualBlock {
  public:
   /// `kernels` of the four convolutions: 3, 3, 3, 1 in the encoder, 1, 3, 3, 3 in the decoder.
-  ResidualBlock(Device& device, int64_t in, int64_t out, const std::vector<int>& kernels, float post_gain);
+  ResidualBlock(Device& device, int64_t in, int64_t out, const std::vector<int>& kernels, float post_gain,
+                DType dtype);
   Tensor forward(Context& context, const Tensor& x) const;
   void visit(const std::string& prefix, const ParameterVisitor& visitor);
 
@@ -41,7 +42,8 @@ class ResidualBlock {
 /// Ramesh et al. 2021, appendix A.1. Parameters have the published names, prefixed encoder. and decoder.
 class OpenAiDvae : public Dvae {
  public:
-  OpenAiDvae(Device& device, const OpenAiConfig& config);
+  /// `blocks` as in make_dvae().
+  OpenAiDvae(Device& device, const OpenAiConfig& config, DType blocks = DType::f32);
 
   Tensor encode(Context& context, const Tensor& images) override;
   /// Without a tensor of all logits: most of the time of a small encoder would go into moving it.
@@ -56,9 +58,9 @@ class OpenAiDvae : public Dvae {
   const OpenAiConfig& options() const { return config_; }
 
   // The parts between which a quantiser sits; training uses them.
-  /// Pictures to the features before the last convolution, after ReLU: [B, hidden * 2^(groups-1), h, w].
+  /// Pictures to the features before the last convolution, after ReLU: f32 [B, hidden * 2^(groups-1), h, w].
   Tensor encode_features(Context& context, const Tensor& images);
-  /// The result of the decoder's look-up, [B, decoder_init, h, w], to raw output, plain.
+  /// The result of the decoder's look-up, f32 [B, decoder_init, h, w], to raw output, f32 and plain.
   Tensor decode_features(Context& context, const Tensor& features);
   /// Logits [B, codes, h, w] of features, plain.
   Tensor logits_of(Context& context, const Tensor& features);
@@ -70,6 +72,8 @@ class OpenAiDvae : public Dvae {
 
  private:
   using Group = std::vector<ResidualBlock>;
+
+  DType block_type() const { return encoder_input_.w.dtype(); }
 
   OpenAiConfig config_;
   ConvLayer encoder_input_;  // 7x7

@@ -51,11 +51,11 @@ struct Level {
   }
 };
 
-Level make_level(Device& device, int64_t in, int64_t out, int blocks, bool attends) {
+Level make_level(Device& device, int64_t in, int64_t out, int blocks, bool attends, DType dtype) {
   Level level;
   for (int i = 0; i < blocks; ++i) {
-    level.blocks.emplace_back(device, i == 0 ? in : out, out);
-    if (attends) level.attention.emplace_back(device, out);
+    level.blocks.emplace_back(device, i == 0 ? in : out, out, dtype);
+    if (attends) level.attention.emplace_back(device, out, dtype);
   }
   return level;
 }
@@ -106,26 +106,26 @@ nlohmann::json VqganConfig::to_json() const {
 
 class Vqgan::Encoder {
  public:
-  Encoder(Device& device, const VqganConfig& c) : input_(device, c.in_channels, c.ch, 3) {
+  Encoder(Device& device, const VqganConfig& c, DType dtype) : input_(device, c.in_channels, c.ch, 3, dtype) {
     int64_t width = c.ch;
     for (size_t i = 0; i < c.ch_mult.size(); ++i) {
-      Level& level =
-          levels_.emplace_back(make_level(device, width, c.ch * c.ch_mult[i], c.res_blocks, attends(c, i)));
+      Level& level = levels_.emplace_back(
+          make_level(device, width, c.ch * c.ch_mult[i], c.res_blocks, attends(c, i), dtype));
       width = c.ch * c.ch_mult[i];
-      if (i + 1 < c.ch_mult.size()) level.resample.emplace(device, width, width, 3);
+      if (i + 1 < c.ch_mult.size()) level.resample.emplace(device, width, width, 3, dtype);
     }
-    middle_.emplace(device, width);
+    middle_.emplace(device, width, dtype);
     norm_ = GroupNormLayer(device, width);
-    output_ = ConvLayer(device, width, c.z_channels, 3);
+    output_ = ConvLayer(device, width, c.z_channels, 3, dtype);
   }
 
   Tensor forward(Context& context, const Tensor& images) const {
-    Tensor x = input_(context, images);
+    Tensor x = input_(context, images.to(input_.w.dtype()));
     for (const Level& level : levels_) {
       x = level.forward(context, x);
       if (level.resample) x = downsample(context, *level.resample, x);
     }
-    return output_(context, norm_.with_swish(context, middle_->forward(context, x)));
+    return output_(context, norm_.with_swish(context, middle_->forward(context, x))).to(DType::f32);
   }
 
   void visit(const ParameterVisitor& visitor) {
@@ -148,15 +148,15 @@ class Vqgan::Encoder {
 
 class Vqgan::Decoder {
  public:
-  Decoder(Device& device, const VqganConfig& c) {
+  Decoder(Device& device, const VqganConfig& c, DType dtype) {
     int64_t width = c.ch * c.ch_mult.back();
-    input_ = ConvLayer(device, c.z_channels, width, 3);
-    middle_.emplace(device, width);
+    input_ = ConvLayer(device, c.z_channels, width, 3, dtype);
+    middle_.emplace(device, width, dtype);
     levels_.resize(c.ch_mult.size());
     for (size_t i = c.ch_mult.size(); i-- > 0;) {
-      levels_[i] = make_level(device, width, c.ch * c.ch_mult[i], c.res_blocks + 1, attends(c, i));
+      levels_[i] = make_level(device, width, c.ch * c.ch_mult[i], c.res_blocks + 1, attends(c, i), dtype);
       width = c.ch * c.ch_mult[i];
-      if (i > 0) levels_[i].resample.emplace(device, width, width, 3);
+      if (i > 0) levels_[i].resample.emplace(device, width, width, 3, dtype);
     }
     norm_ = GroupNormLayer(device, width);
     // With wavelets: one low band and three detail bands per channel.
@@ -164,12 +164,12 @@ class Vqgan::Decoder {
   }
 
   Tensor forward(Context& context, const Tensor& z) const {
-    Tensor x = middle_->forward(context, input_(context, z));
+    Tensor x = middle_->forward(context, input_(context, z.to(input_.w.dtype())));
     for (size_t i = levels_.size(); i-- > 0;) {
       x = levels_[i].forward(context, x);
       if (levels_[i].resample) x = (*levels_[i].resample)(context, ops::upsample(context, x));
     }
-    return ops::to_plain(context, output_(context, norm_.with_swish(context, x)));
+    return ops::to_plain(context, output_(context, norm_.with_swish(context, x).to(DType::f32)));
   }
 
   void visit(const ParameterVisitor& visitor) {
@@ -189,10 +189,10 @@ class Vqgan::Decoder {
   ConvLayer output_;
 };
 
-Vqgan::Vqgan(Device& device, const VqganConfig& c)
+Vqgan::Vqgan(Device& device, const VqganConfig& c, DType blocks)
     : config_(c),
-      encoder_(std::make_unique<Encoder>(device, c)),
-      decoder_(std::make_unique<Decoder>(device, c)),
+      encoder_(std::make_unique<Encoder>(device, c, blocks)),
+      decoder_(std::make_unique<Decoder>(device, c, blocks)),
       projection_(device, c.embed_dim, c.codes, 1),
       codebook_(Tensor::zeros(device, {c.codes, c.embed_dim})),
       quant_(device, c.z_channels, c.embed_dim, 1),

@@ -25,7 +25,8 @@ struct VqganConfig {
 /// Parameters have the published names: encoder.*, decoder.*, quantize.*, quant_conv.*, post_quant_conv.*
 class Vqgan : public Dvae {
  public:
-  Vqgan(Device& device, const VqganConfig& config);
+  /// `blocks` as in make_dvae().
+  Vqgan(Device& device, const VqganConfig& config, DType blocks = DType::f32);
   ~Vqgan() override;
 
   Tensor encode(Context& context, const Tensor& images) override;

@@ -31,9 +31,12 @@ void GroupNormLayer::visit(const std::string& prefix, const ParameterVisitor& vi
   visitor(prefix + ".bias", bias);
 }
 
-ResnetBlock::ResnetBlock(Device& device, int64_t in, int64_t out)
-    : norm1_(device, in), norm2_(device, out), conv1_(device, in, out, 3), conv2_(device, out, out, 3) {
-  if (in != out) shortcut_.emplace(device, in, out, 1);
+ResnetBlock::ResnetBlock(Device& device, int64_t in, int64_t out, DType dtype)
+    : norm1_(device, in),
+      norm2_(device, out),
+      conv1_(device, in, out, 3, dtype),
+      conv2_(device, out, out, 3, dtype) {
+  if (in != out) shortcut_.emplace(device, in, out, 1, dtype);
 }
 
 Tensor ResnetBlock::forward(Context& context, const Tensor& x) const {
@@ -51,12 +54,12 @@ void ResnetBlock::visit(const std::string& prefix, const ParameterVisitor& visit
   if (shortcut_) shortcut_->visit(prefix + ".nin_shortcut.weight", prefix + ".nin_shortcut.bias", visitor);
 }
 
-AttentionBlock::AttentionBlock(Device& device, int64_t channels)
+AttentionBlock::AttentionBlock(Device& device, int64_t channels, DType dtype)
     : norm_(device, channels),
-      q_(device, channels, channels, 1),
-      k_(device, channels, channels, 1),
-      v_(device, channels, channels, 1),
-      output_(device, channels, channels, 1) {}
+      q_(device, channels, channels, 1, dtype),
+      k_(device, channels, channels, 1, dtype),
+      v_(device, channels, channels, 1, dtype),
+      output_(device, channels, channels, 1, dtype) {}
 
 Tensor AttentionBlock::forward(Context& context, const Tensor& x) const {
   const int64_t batch = x.dim(0), channels = x.dim(1), pixels = x.dim(2) * x.dim(3);

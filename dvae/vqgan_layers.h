@@ -22,7 +22,7 @@ struct GroupNormLayer {
 /// norm, swish, conv 3x3, norm, swish, conv 3x3, plus x (through a 1x1 convolution where the width changes).
 class ResnetBlock {
  public:
-  ResnetBlock(Device& device, int64_t in, int64_t out);
+  ResnetBlock(Device& device, int64_t in, int64_t out, DType dtype);
   Tensor forward(Context& context, const Tensor& x) const;
   void visit(const std::string& prefix, const ParameterVisitor& visitor);
 
@@ -35,7 +35,7 @@ class ResnetBlock {
 /// Single-head self-attention over all pixels, scaled by 1 / sqrt(C), plus x.
 class AttentionBlock {
  public:
-  AttentionBlock(Device& device, int64_t channels);
+  AttentionBlock(Device& device, int64_t channels, DType dtype);
   Tensor forward(Context& context, const Tensor& x) const;
   void visit(const std::string& prefix, const ParameterVisitor& visitor);
 
@@ -52,8 +52,10 @@ struct MiddleLayers {
   ResnetBlock block1;
   AttentionBlock attention;
   ResnetBlock block2;
-  MiddleLayers(Device& device, int64_t channels)
-      : block1(device, channels, channels), attention(device, channels), block2(device, channels, channels) {}
+  MiddleLayers(Device& device, int64_t channels, DType dtype)
+      : block1(device, channels, channels, dtype),
+        attention(device, channels, dtype),
+        block2(device, channels, channels, dtype) {}
   Tensor forward(Context& context, const Tensor& x) const {
     return block2.forward(context, attention.forward(context, block1.forward(context, x)));
   }

@@ -2,13 +2,15 @@
 
 #include <fmt/format.h>
 
+#include "tools/transformer_model.h"
 #include "weights/load.h"
 
 namespace dalle1::tools {
 
 std::unique_ptr<clip::Clip> open_clip(const CommonOptions& common, Device& device) {
   const weights::Checkpoint checkpoint = open_part(common, "clip");
-  auto clip = std::make_unique<clip::Clip>(clip::clip_config_from_json(checkpoint.config), device);
+  auto clip = std::make_unique<clip::Clip>(clip::clip_config_from_json(checkpoint.config), device,
+                                           matrices_on(device));
   weights::load_parameters(*clip, checkpoint);
   return clip;
 }

@@ -1,13 +1,14 @@
 #include "tools/dvae_model.h"
 
 #include "core/image/resample.h"
+#include "tools/transformer_model.h"
 #include "weights/load.h"
 
 namespace dalle1::tools {
 
 std::unique_ptr<dvae::Dvae> open_dvae(const CommonOptions& common, Device& device) {
   const weights::Checkpoint checkpoint = open_part(common, "dvae");
-  auto model = dvae::make_dvae(checkpoint.config, device);
+  auto model = dvae::make_dvae(checkpoint.config, device, matrices_on(device));
   weights::load_parameters(*model, checkpoint);
   return model;
 }

@@ -71,14 +71,16 @@ const weights::Checkpoint& Studio::checkpoint(const std::string& part) const {
 }
 
 void Studio::build() {
-  transformer_ = std::make_shared<transformer::Transformer>(*device_, config_, matrices_on(*device_));
-  dvae_ = dvae::make_dvae(dvae_checkpoint_.config, *device_);
+  const DType matrices = matrices_on(*device_);
+  transformer_ = std::make_shared<transformer::Transformer>(*device_, config_, matrices);
+  dvae_ = dvae::make_dvae(dvae_checkpoint_.config, *device_, matrices);
   check(dvae_->codes() == config_.image_vocab, ErrorKind::model,
         "the dVAE has {} codes and the transformer draws {}: they do not belong together", dvae_->codes(),
         config_.image_vocab);
   decoder_ = std::make_shared<rerank::DvaeDecoder>(dvae_, *device_, config_.grid);
   if (clip_checkpoint_)
-    clip_ = std::make_shared<clip::Clip>(clip::clip_config_from_json(clip_checkpoint_->config), *device_);
+    clip_ = std::make_shared<clip::Clip>(clip::clip_config_from_json(clip_checkpoint_->config), *device_,
+                                         matrices);
 }
 
 void Studio::load() {

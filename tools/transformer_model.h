@@ -1,4 +1,4 @@
-// The transformer that the options name, on a device.
+// The transformer that the options name, on a device; the type of all models' weights.
 #pragma once
 
 #include "tools/models.h"
@@ -6,7 +6,7 @@
 
 namespace dalle1::tools {
 
-/// How a model that is not trained keeps its matrices: f32 on the CPU, bf16 on a GPU.
+/// How a model that is not trained keeps its matrices and convolutions: f32 on the CPU, bf16 on a GPU.
 DType matrices_on(const Device& device);
 
 /// From --transformer or the model, with its parameters loaded.
