@@ -53,7 +53,8 @@ Tensor gumbel_softmax(Context& context, const Tensor& logits, float temperature,
   Context plain = context.untaped();
   Tensor noise = Tensor::empty(logits.device(), logits.shape());
   logits.kernels().uniform(context.seed, Stream::gumbel, place, static_cast<uint32_t>(context.step), noise);
-  noise = affine(plain, log(plain, noise), -1.0f);  // g = -ln(-ln u)
+  // g = -ln(-ln u). A float's u rounds to 1 once in 2^24 draws; half a step of u keeps -ln u off 0 there.
+  noise = affine(plain, log(plain, noise), -1.0f, 0x1p-25f);
   noise = affine(plain, log(plain, noise), -1.0f);
   return softmax(context, affine(context, add(context, logits, noise), 1.0f / temperature));
 }
