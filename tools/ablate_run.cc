@@ -115,18 +115,15 @@ Sampled sample(const transformer::Transformer& model, const text::Tokenizer& tok
   return result;
 }
 
-// From the logged seconds of a step, without the rows whose time has an evaluation in it.
+// From the median of the logged seconds of a step.
 double training_speed(const std::vector<json>& rows, const Study& study, const StudyRun& run) {
   const auto options = train_options_of(study, run);
   const auto training = training_of(study, run);
   const auto& config = study.variants[run.variant].config;
   const double last_of_first_part = training.full_text_from * static_cast<double>(options.steps);
   std::vector<double> seconds;
-  for (const json& row : rows) {
-    const bool evaluated = row.contains("validation_image_bits");
-    if (!evaluated && row["step"].get<double>() < last_of_first_part)
-      seconds.push_back(row.value("seconds_per_step", 0.0));
-  }
+  for (const json& row : rows)
+    if (row["step"].get<double>() < last_of_first_part) seconds.push_back(row.value("seconds_per_step", 0.0));
   if (seconds.empty()) return 0;
   std::nth_element(seconds.begin(), seconds.begin() + std::ssize(seconds) / 2, seconds.end());
   const double median = seconds[seconds.size() / 2];

@@ -1,7 +1,10 @@
 #include "core/train/loop.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <map>
+#include <utility>
 
 #include "core/train/curves.h"
 
@@ -148,7 +151,7 @@ class Session {
   int non_finite_ = 0;
 };
 
-// Curves of everything that was logged, losses first.
+// The table and the curves of everything that was logged.
 void write_curves(const std::filesystem::path& folder) {
   const auto jsonl = folder / "metrics.jsonl";
   write_metrics_csv(jsonl);
@@ -198,16 +201,19 @@ TrainResult train(Device& device, TrainTask& task, const TrainOptions& options, 
   const auto start = std::chrono::steady_clock::now();
   Session session(device, task, options, run);
   MetricsLog metrics(run.folder / "metrics.jsonl", session.step());
-  auto last_row = start;
+  double training_seconds = 0;  // since the last row: neither measuring nor saving counts
+  int64_t last_row = session.step();
   bool stopped = false;
   while (session.step() < options.steps && !stopped) {
+    const auto begin = std::chrono::steady_clock::now();
     nlohmann::json row = session.advance();
+    training_seconds += seconds_since(begin);
     const int64_t done = session.step();
     const bool last = done == options.steps;
     if (done % options.evaluate_every == 0 || last) row.update(session.evaluate());
     if (done % options.log_every == 0 || done % options.evaluate_every == 0 || last) {
-      row["seconds_per_step"] = seconds_since(last_row) / static_cast<double>(options.log_every);
-      last_row = std::chrono::steady_clock::now();
+      row["seconds_per_step"] = std::exchange(training_seconds, 0.0) / static_cast<double>(done - last_row);
+      last_row = done;
       metrics.write(row);
       if (run.report) run.report(row);
     }

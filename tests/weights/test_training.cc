@@ -6,9 +6,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
+#include <thread>
 
 #include "core/ops/elementwise.h"
 #include "core/ops/linear.h"
@@ -58,7 +60,7 @@ class Network final : public Module {
   Tensor w1_, b1_, gain_, shift_, w2_, w3_;
 };
 
-class Task final : public TrainTask {
+class Task : public TrainTask {
  public:
   explicit Task(Device& device) : device_(device), network_(device) {}
   Module& model() override { return network_; }
@@ -140,6 +142,28 @@ TEST_CASE("stop, resume and run on equals the uninterrupted run bit for bit") {
   CHECK(run(stopped.path(), 20, true).finished);
   const std::string name = "checkpoints/checkpoint-00000020.safetensors";
   CHECK(bytes_of(straight / name) == bytes_of(stopped / name));
+}
+
+TEST_CASE("seconds of a step are right however many steps a row stands for") {
+  class SlowTask final : public Task {
+   public:
+    using Task::Task;
+    Tensor loss(Context& context, int64_t batch, nlohmann::json& log) override {
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      return Task::loss(context, batch, log);
+    }
+  };
+  ScratchDir scratch;
+  const auto device = make_cpu_device(1);
+  SlowTask task(*device);
+  TrainOptions options = small_options(8);
+  options.accumulate = 1;
+  options.log_every = 5;
+  options.evaluate_every = 3;
+  train(*device, task, options, {scratch.path(), false, {}, &kFormat, nullptr, nullptr});
+  const auto rows = read_metrics(scratch / "metrics.jsonl");
+  REQUIRE(rows.size() == 4);  // after 3, 5, 6 and 8 steps
+  for (const auto& row : rows) CHECK(row["seconds_per_step"].get<double>() >= 0.002);
 }
 
 TEST_CASE("a resume with other settings is refused by name") {
