@@ -1,12 +1,20 @@
 #include "core/train/schedule.h"
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <numbers>
+#include <string_view>
 
 #include "core/error.h"
 
 namespace dalle1 {
+namespace {
+
+constexpr std::string_view kFields[] = {"kind", "first", "last", "warmup", "begin", "end"};
+
+}  // namespace
 
 double Schedule::at(int64_t step) const {
   double value = first;
@@ -27,7 +35,10 @@ Schedule schedule_from_json(const nlohmann::json& json, const std::string& field
     return schedule;
   }
   check(json.is_object(), ErrorKind::input,
-        "'{}' must be a number or an object with kind, first, last, begin, end", field);
+        "'{}' must be a number or an object with kind, first, last, warmup, begin, end", field);
+  for (const auto& [key, value] : json.items())
+    check(std::ranges::find(kFields, key) != std::end(kFields), ErrorKind::input,
+          "'{}.{}' is not a known field", field, key);
   try {
     const auto kind = json.value("kind", std::string("constant"));
     check(kind == "constant" || kind == "cosine" || kind == "linear", ErrorKind::input,

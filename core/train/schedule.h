@@ -23,7 +23,8 @@ struct Schedule {
   double at(int64_t step) const;
 };
 
-/// A number (constant) or an object with the fields above. Error(input) naming the field when it is neither.
+/// A number (constant) or an object with the fields above. Error(input) names the field
+/// when it is neither, or a field that is not one of these.
 Schedule schedule_from_json(const nlohmann::json& json, const std::string& field);
 
 }  // namespace dalle1
