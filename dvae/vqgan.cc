@@ -13,14 +13,16 @@
 namespace dalle1::dvae {
 namespace {
 
+// With a bound, so that sizes made of several such numbers do not overflow.
 std::vector<int64_t> list_field(const nlohmann::json& json, const std::string& name,
-                                std::vector<int64_t> fallback) {
+                                std::vector<int64_t> fallback, int64_t largest) {
   if (!json.contains(name)) return fallback;
   const auto& field = json.at(name);
-  const bool valid = field.is_array() && std::all_of(field.begin(), field.end(), [](const auto& value) {
-                       return value.is_number_integer() && value.template get<int64_t>() >= 1;
-                     });
-  check(valid, ErrorKind::model, "dVAE configuration: '{}' must be a list of positive integers, not {}", name,
+  const auto fits = [&](const nlohmann::json& value) {
+    return value.is_number_integer() && value.get<int64_t>() >= 1 && value.get<int64_t>() <= largest;
+  };
+  check(field.is_array() && std::all_of(field.begin(), field.end(), fits), ErrorKind::model,
+        "dVAE configuration: '{}' must be a list of integers from 1 to {}, not {}", name, largest,
         field.dump());
   return field.get<std::vector<int64_t>>();
 }
@@ -75,9 +77,9 @@ VqganConfig VqganConfig::from_json(const nlohmann::json& json) {
   c.in_channels = integer_field(json, "in_channels", c.in_channels, 1, 16);
   c.out_channels = integer_field(json, "out_ch", c.out_channels, 1, 16);
   c.ch = integer_field(json, "ch", c.ch, 1, widest);
-  c.ch_mult = list_field(json, "ch_mult", c.ch_mult);
+  c.ch_mult = list_field(json, "ch_mult", c.ch_mult, 1 << 10);
   c.res_blocks = static_cast<int>(integer_field(json, "num_res_blocks", c.res_blocks, 1, 64));
-  c.attention_resolutions = list_field(json, "attn_resolutions", c.attention_resolutions);
+  c.attention_resolutions = list_field(json, "attn_resolutions", c.attention_resolutions, widest);
   c.embed_dim = integer_field(json, "embed_dim", c.embed_dim, 1, widest);
   c.codes = integer_field(json, "n_embed", c.codes, 1, 1 << 20);
   c.dwt = field_or(json, "dwt", false);
