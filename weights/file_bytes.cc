@@ -1,12 +1,8 @@
 #include "weights/file_bytes.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <bit>
-#include <cerrno>
+
+#include "core/data/mapped_file.h"
 
 namespace dalle1::weights {
 
@@ -20,19 +16,8 @@ std::span<const std::byte> FileBytes::at(uint64_t offset, uint64_t size, std::st
 }
 
 FileBytes map_file(const std::filesystem::path& path) {
-  int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  check(file >= 0, ErrorKind::model, "{}: cannot be opened: {}", path.string(), std::strerror(errno));
-  std::shared_ptr<void> closer(nullptr, [file](void*) { close(file); });
-  struct stat status;
-  check(fstat(file, &status) == 0, ErrorKind::model, "{}: {}", path.string(), std::strerror(errno));
-  check(S_ISREG(status.st_mode), ErrorKind::model, "{}: not a regular file", path.string());
-  auto size = static_cast<size_t>(status.st_size);
-  if (size == 0) return {path.string(), {}, nullptr};
-  void* memory = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0);
-  check(memory != MAP_FAILED, ErrorKind::model, "{}: cannot be mapped: {}", path.string(),
-        std::strerror(errno));
-  std::shared_ptr<const void> owner(memory, [size](const void* p) { munmap(const_cast<void*>(p), size); });
-  return {path.string(), {static_cast<const std::byte*>(memory), size}, std::move(owner)};
+  const auto file = std::make_shared<const MappedFile>(path, ErrorKind::model);
+  return {path.string(), std::as_bytes(file->bytes()), file};
 }
 
 FileBytes bytes_in_memory(std::string name, std::string content) {
