@@ -2,33 +2,24 @@
 //
 // A shape that oneDNN vectorises only in the plain layout (a few odd kernels and paddings, gradients of
 // pictures with three channels) is computed there, through temporary plain copies.
-#include <omp.h>
-
 #include <cstring>
 #include <limits>
 #include <unordered_map>
 
 #include "core/cpu/convolution_cache.h"
+#include "core/cpu/isa.h"
 #include "core/cpu/parallel.h"
+#include "core/cpu/thread_limit.h"
 
 namespace dalle1 {
 namespace {
 
 using cpu::ConvolutionPlan;
 using cpu::ConvolutionShape;
+using cpu::ThreadLimit;
 using dnnl::memory;
 using Cache = CpuKernels::ConvolutionCache;
 using Direction = Cache::Direction;
-
-// oneDNN takes its number of threads from OpenMP, when a primitive is made and when it runs.
-class ThreadScope {
- public:
-  explicit ThreadScope(int threads) : before_(omp_get_max_threads()) { omp_set_num_threads(threads); }
-  ~ThreadScope() { omp_set_num_threads(before_); }
-
- private:
-  int before_;
-};
 
 memory::desc plain_weights(int64_t out, int64_t in, int64_t kernel_height, int64_t kernel_width) {
   return {{out, in, kernel_height, kernel_width}, memory::data_type::f32, memory::format_tag::oihw};
@@ -140,12 +131,11 @@ int64_t CpuKernels::reorder_count() const { return convolutions_->reorders; }
 Layout CpuKernels::preferred_layout(int64_t channels) const {
   // The first convolution of a network reads its few channels from the plain picture.
   if (channels <= 4) return Layout::plain;
-  static const bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
-  return wide ? Layout::blocked16 : Layout::blocked8;
+  return cpu::best_isa() == cpu::Isa::avx512 ? Layout::blocked16 : Layout::blocked8;
 }
 
 void CpuKernels::reorder(const Tensor& x, Tensor& y) {
-  const ThreadScope scope(threads_);
+  const ThreadLimit limit(threads_);
   Cache& cache = *convolutions_;
   memory from = describe(cache, x, x.dim(1)), to = describe(cache, y, y.dim(1));
   dnnl::reorder(from, to).execute(cache.stream, from, to);
@@ -155,7 +145,7 @@ void CpuKernels::reorder(const Tensor& x, Tensor& y) {
 
 void CpuKernels::conv2d(const Tensor& x, const Tensor& w, const Tensor* bias, const Conv2dGeometry& geometry,
                         const Conv2dEpilogue& epilogue, Tensor& y) {
-  const ThreadScope scope(threads_);
+  const ThreadLimit limit(threads_);
   Cache& cache = *convolutions_;
   const ConvolutionShape shape(x, w.dim(2), w.dim(3), y, geometry);
   const bool with_bias = bias != nullptr;
@@ -175,7 +165,7 @@ void CpuKernels::conv2d(const Tensor& x, const Tensor& w, const Tensor* bias, co
 
 void CpuKernels::conv2d_backward_data(const Tensor& dy, const Tensor& w, const Conv2dGeometry& geometry,
                                       Tensor& dx) {
-  const ThreadScope scope(threads_);
+  const ThreadLimit limit(threads_);
   Cache& cache = *convolutions_;
   const auto run = [&](const ConvolutionPlan& plan, const ConvolutionShape& shape, const Tensor& from,
                        const Tensor& to) {
@@ -193,10 +183,10 @@ void CpuKernels::conv2d_backward_data(const Tensor& dy, const Tensor& w, const C
   if (dx.layout() != Layout::plain) reorder(dx_plain, dx);
 }
 
-// oneDNN adds the pictures' parts thread by thread, so here alone bits may depend on the number of threads.
+// oneDNN adds the pictures' parts thread by thread, so bits may depend on the number of threads.
 void CpuKernels::conv2d_backward_weights(const Tensor& x, const Tensor& dy, const Conv2dGeometry& geometry,
                                          Tensor& dw, Tensor* dbias) {
-  const ThreadScope scope(threads_);
+  const ThreadLimit limit(threads_);
   Cache& cache = *convolutions_;
   ConvolutionShape shape(x, dw.dim(2), dw.dim(3), dy, geometry);
   const Cache::Fused fused{.bias = dbias != nullptr};

@@ -1,11 +1,11 @@
-// Products of training, by oneDNN. Its summation order depends on the shape: see linear.cc for inference.
-#include <omp.h>
-
+// Products of training, by oneDNN. Its summation order depends on the shape and, with `a` transposed
+// (gradients of weights), on the number of threads: see linear.cc for inference.
 #include <dnnl.hpp>
 #include <map>
 #include <mutex>
 
 #include "core/cpu/cpu_kernels.h"
+#include "core/cpu/thread_limit.h"
 
 namespace dalle1 {
 namespace {
@@ -25,18 +25,6 @@ memory::desc describe(int64_t batch, int64_t rows, int64_t columns, bool transpo
   if (batch == 1) return {{rows, columns}, memory::data_type::f32, row_column};
   return {{batch, rows, columns}, memory::data_type::f32, {rows * columns, row_column[0], row_column[1]}};
 }
-
-/// oneDNN asks OpenMP for its default number of threads, at creation and at execution.
-class ThreadLimit {
- public:
-  explicit ThreadLimit(int threads) : before_(omp_get_max_threads()) { omp_set_num_threads(threads); }
-  ~ThreadLimit() { omp_set_num_threads(before_); }
-  ThreadLimit(const ThreadLimit&) = delete;
-  ThreadLimit& operator=(const ThreadLimit&) = delete;
-
- private:
-  int before_;
-};
 
 int64_t leading(const Tensor& x) {
   int64_t batch = 1;
@@ -100,7 +88,7 @@ void CpuKernels::matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool
   shape.transpose_b = transpose_b;
   shape.accumulate = accumulate;
   if (y.numel() == 0) return;
-  const ThreadLimit limit(threads_);
+  const cpu::ThreadLimit limit(threads_);
   const auto& [description, primitive] = matmuls_->entry(shape);
   primitive.execute(matmuls_->stream,
                     {{DNNL_ARG_SRC, memory(description.src_desc(), matmuls_->engine, a.raw())},

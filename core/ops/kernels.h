@@ -3,7 +3,8 @@
 //
 // Rules for every kernel: inputs are checked and outputs allocated by the op; outputs are fully written
 // unless the comment says "adds"; tensors are plain and f32 unless said otherwise (CUDA kernels also take
-// bf16 activations); results do not depend on the number of threads.
+// bf16 activations); results do not depend on the number of threads, but for the two sums of training that
+// oneDNN divides among its threads: matmul and conv2d_backward_weights.
 #pragma once
 
 #include <cstdint>
@@ -118,8 +119,7 @@ class Kernels {
  public:
   virtual ~Kernels() = default;
 
-  // --- elementwise; same layout everywhere, any layout
-  // -------------------------------------------------------------
+  // --- elementwise; same layout everywhere, any layout -----------------------------------------------------
   virtual void unary(Unary op, const Tensor& x, Tensor& y) = 0;
   /// dx = dy * op'(x).
   virtual void unary_backward(Unary op, const Tensor& x, const Tensor& dy, Tensor& dx) = 0;
@@ -135,8 +135,7 @@ class Kernels {
   /// Copies with rounding between f32, f16, bf16.
   virtual void cast(const Tensor& x, Tensor& y) = 0;
 
-  // --- movement and reduction
-  // --------------------------------------------------------------------------------------
+  // --- movement and reduction ------------------------------------------------------------------------------
   /// y[offset_y + i . strides_y] = x[offset_x + i . strides_x] for every index i below extents (up to 6 axes;
   /// strides in elements; any dtype). With `accumulate`, adds (f32).
   struct StridedCopy {
@@ -156,8 +155,7 @@ class Kernels {
   /// Changes the layout of a [B, C, H, W] tensor; padding channels are zero.
   virtual void reorder(const Tensor& x, Tensor& y) = 0;
 
-  // --- products
-  // ----------------------------------------------------------------------------------------------------
+  // --- products --------------------------------------------------------------------------------------------
   /// y [R, N] = x [R, K] w^T + bias, w [N, K] f32 (bf16 on CUDA), bias [N] or null. On the CPU each output is
   /// one chain of fused multiply-adds over k, so a row's bits do not depend on R or on threads. Inference.
   virtual void linear(const Tensor& x, const Tensor& w, const Tensor* bias, Tensor& y) = 0;
@@ -165,12 +163,11 @@ class Kernels {
   virtual void linear_fused(const Tensor& x, const Tensor& w, const Tensor* bias,
                             const LinearEpilogue& epilogue, Tensor& y);
   /// y = op(a) op(b), batched over all leading axes: a [.., M, K], b [.., K, N] before transposition.
-  /// Training; fastest summation order. With `accumulate`, adds.
+  /// Training: the fastest order of summation, which depends on the threads. With `accumulate`, adds.
   virtual void matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b, bool accumulate,
                       Tensor& y) = 0;
 
-  // --- pictures: [B, C, H, W], plain or blocked
-  // --------------------------------------------------------------------
+  // --- pictures: [B, C, H, W], plain or blocked ------------------------------------------------------------
   /// Layout in which convolutions with this many channels run fastest.
   virtual Layout preferred_layout(int64_t channels) const = 0;
   /// w [O, C, kh, kw] plain, bias [O] or null.
@@ -178,7 +175,7 @@ class Kernels {
                       const Conv2dEpilogue& epilogue, Tensor& y) = 0;
   virtual void conv2d_backward_data(const Tensor& dy, const Tensor& w, const Conv2dGeometry& geometry,
                                     Tensor& dx) = 0;
-  /// dbias may be null.
+  /// dbias may be null. On the CPU bits may depend on the threads.
   virtual void conv2d_backward_weights(const Tensor& x, const Tensor& dy, const Conv2dGeometry& geometry,
                                        Tensor& dw, Tensor* dbias) = 0;
   /// 2x2 windows of stride 2; odd borders are dropped. The first maximum takes the gradient.
@@ -191,8 +188,7 @@ class Kernels {
   virtual void upsample(const Tensor& x, Tensor& y) = 0;
   virtual void upsample_backward(const Tensor& dy, Tensor& dx) = 0;
 
-  // --- norms
-  // -------------------------------------------------------------------------------------------------------
+  // --- norms -----------------------------------------------------------------------------------------------
   /// Over the last axis: x, y [R, C]; w, b [C]; mean, rstd [R].
   virtual void layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, float epsilon, Tensor& y,
                           Tensor& mean, Tensor& rstd) = 0;
@@ -204,8 +200,7 @@ class Kernels {
   virtual void group_norm_backward(const Tensor& x, const Tensor& w, const Tensor& mean, const Tensor& rstd,
                                    const Tensor& dy, Tensor& dx, Tensor& dw, Tensor& db) = 0;
 
-  // --- softmax, loss, embedding
-  // ------------------------------------------------------------------------------------
+  // --- softmax, loss, embedding ----------------------------------------------------------------------------
   /// Over the last axis: [R, V].
   virtual void softmax(const Tensor& x, Tensor& y) = 0;
   virtual void softmax_backward(const Tensor& y, const Tensor& dy, Tensor& dx) = 0;
@@ -221,13 +216,11 @@ class Kernels {
   /// dtable[ids[r]] += dy[r], in order of r.
   virtual void embedding_backward(const Tensor& ids, const Tensor& dy, Tensor& dtable) = 0;
 
-  // --- random
-  // ------------------------------------------------------------------------------------------------------
-  /// y[i] uniform in (0, 1): word i % 4 of random_block(seed, stream, index, step, i / 4).
+  // --- random ----------------------------------------------------------------------------------------------
+  /// y[i] uniform in (0, 1], see unit_interval: word i % 4 of random_block(seed, stream, index, step, i / 4).
   virtual void uniform(uint64_t seed, Stream stream, uint32_t index, uint32_t step, Tensor& y) = 0;
 
-  // --- attention
-  // ---------------------------------------------------------------------------------------------------
+  // --- attention -------------------------------------------------------------------------------------------
   /// Whole sequences: q [B, Tq, H, D], k, v [B, Tk, H, D], y like q, logsumexp [B, H, Tq].
   /// Time and memory follow the pattern's ones; no Tq x Tk buffer.
   virtual void attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionPattern& pattern,
@@ -248,8 +241,7 @@ class Kernels {
   virtual void attend_step(const Tensor& qkv, const CachedAttention& cache, int64_t slot, float scale,
                            Tensor& y);
 
-  // --- repeated steps
-  // -----------------------------------------------------------------------------------------------
+  // --- repeated steps --------------------------------------------------------------------------------------
   /// Whether repeated() records what it does first and replays it. Then what changes from one run to the next
   /// must lie in device memory.
   virtual bool records() const { return false; }
@@ -260,8 +252,7 @@ class Kernels {
   /// differ from `logits` with guidance.
   virtual void choose(const Tensor& logits, const Tensor& own, const CellChoice& choice);
 
-  // --- sampling and optimisation
-  // -----------------------------------------------------------------------------------
+  // --- sampling and optimisation ---------------------------------------------------------------------------
   /// tokens[n] drawn from logits [N, V] with random_block(seed, Stream::sampling, candidates[n], position,
   /// 0); log_probs[n] = log softmax(logits[n])[token] at temperature 1 and without cuts. Error(model) on a
   /// NaN.

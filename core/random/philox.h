@@ -44,7 +44,7 @@ constexpr PhiloxBlock philox4x32(PhiloxBlock counter, uint64_t seed) {
   return counter;
 }
 
-/// Uniform in (0, 1): never 0, never 1, 24 bits.
+/// Uniform in (0, 1], 24 bits: never 0; the largest rounds to 1, once in 2^24 draws.
 constexpr float unit_interval(uint32_t bits) { return (static_cast<float>(bits >> 8) + 0.5f) * 0x1p-24f; }
 
 /// Four random words for (stream, index, position, draw).
