@@ -39,12 +39,10 @@ Layout output_layout(const Tensor& x, int64_t channels) {
 
 Tensor scaled(const Tensor& x, float scale) {
   if (scale == 1.0f) return x;
-  Tensor y = Tensor::empty(x.device(), x.shape(), x.dtype(), x.layout());
+  Tensor y = empty_like(x);
   x.kernels().affine(x, scale, 0.0f, y);
   return y;
 }
-
-Tensor empty_like(const Tensor& x) { return Tensor::empty(x.device(), x.shape(), x.dtype(), x.layout()); }
 
 /// What the backward of y = residual + gain * conv(x) keeps.
 struct SavedConv {

@@ -1,23 +1,17 @@
 #include "core/ops/elementwise.h"
 
 #include "core/grad/tape.h"
+#include "core/ops/layout.h"
 #include "core/ops/reduce.h"
 
 namespace dalle1::ops {
 namespace {
 
-Tensor like(const Tensor& x) { return Tensor::empty(x.device(), x.shape(), x.dtype(), x.layout()); }
-
 Tensor apply(Binary op, const Tensor& a, const Tensor& b) {
   Kernels& kernels = a.kernels();
   if (a.shape() == b.shape()) {
-    Tensor other = b;
-    if (a.layout() != b.layout()) {
-      other = like(a);
-      kernels.reorder(b, other);
-    }
-    Tensor y = like(a);
-    kernels.binary(op, a, other, y);
+    Tensor y = empty_like(a);
+    kernels.binary(op, a, in_layout(b, a.layout()), y);
     return y;
   }
   Tensor y = Tensor::empty(a.device(), broadcast(a.shape(), b.shape(), "binary op"), a.dtype());
@@ -28,7 +22,7 @@ Tensor apply(Binary op, const Tensor& a, const Tensor& b) {
 }
 
 Tensor scaled(const Tensor& x, float scale) {
-  Tensor y = like(x);
+  Tensor y = empty_like(x);
   x.kernels().affine(x, scale, 0.0f, y);
   return y;
 }
@@ -36,17 +30,12 @@ Tensor scaled(const Tensor& x, float scale) {
 }  // namespace
 
 Tensor unary(Context& context, Unary op, const Tensor& x) {
-  Tensor y = like(x);
+  Tensor y = empty_like(x);
   x.kernels().unary(op, x, y);
   if (context.tape) {
     context.tape->record({x}, y, [op, x](const Tensor& dy) {
-      Tensor gradient = dy;
-      if (dy.layout() != x.layout()) {
-        gradient = like(x);
-        x.kernels().reorder(dy, gradient);
-      }
-      Tensor dx = like(x);
-      x.kernels().unary_backward(op, x, gradient, dx);
+      Tensor dx = empty_like(x);
+      x.kernels().unary_backward(op, x, in_layout(dy, x.layout()), dx);
       return std::vector<Tensor>{dx};
     });
   }
@@ -113,7 +102,7 @@ Tensor maximum(Context& context, const Tensor& a, const Tensor& b) {
   Tensor y = apply(Binary::max, a, b);
   if (context.tape) {
     context.tape->record({a, b}, y, [a, b](const Tensor& dy) {
-      Tensor mask = like(a);
+      Tensor mask = empty_like(a);
       a.kernels().greater_equal(a, b, mask);
       Tensor da = apply(Binary::mul, dy, mask);
       return std::vector<Tensor>{da, apply(Binary::sub, dy, da)};
@@ -123,7 +112,7 @@ Tensor maximum(Context& context, const Tensor& a, const Tensor& b) {
 }
 
 Tensor affine(Context& context, const Tensor& x, float scale, float shift) {
-  Tensor y = like(x);
+  Tensor y = empty_like(x);
   x.kernels().affine(x, scale, shift, y);
   if (context.tape) {
     context.tape->record({x}, y,

@@ -12,13 +12,13 @@ Tensor group_norm(Context& context, const Tensor& x, const Tensor& w, const Tens
             x.dim(1) % groups == 0,
         ErrorKind::internal, "group_norm: x {} with weight {}, bias {} and {} groups", x.shape().str(),
         w.shape().str(), b.shape().str(), groups);
-  Tensor y = Tensor::empty(x.device(), x.shape(), x.dtype(), x.layout());
+  Tensor y = empty_like(x);
   Tensor mean = Tensor::empty(x.device(), {x.dim(0), groups}),
          rstd = Tensor::empty(x.device(), {x.dim(0), groups});
   x.kernels().group_norm(x, w, b, groups, epsilon, y, mean, rstd);
   if (context.tape) {
     context.tape->record({x, w, b}, y, [x, w, mean, rstd](const Tensor& dy) {
-      Tensor dx = Tensor::empty(x.device(), x.shape(), x.dtype(), x.layout());
+      Tensor dx = empty_like(x);
       Tensor dw = Tensor::empty(x.device(), w.shape()), db = Tensor::empty(x.device(), w.shape());
       x.kernels().group_norm_backward(x, w, mean, rstd, in_layout(dy, x.layout()), dx, dw, db);
       return std::vector<Tensor>{dx, dw, db};

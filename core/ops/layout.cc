@@ -12,6 +12,8 @@ Tensor in_layout(const Tensor& x, Layout layout) {
   return y;
 }
 
+Tensor empty_like(const Tensor& x) { return Tensor::empty(x.device(), x.shape(), x.dtype(), x.layout()); }
+
 Tensor to_layout(Context& context, const Tensor& x, Layout layout) {
   if (x.layout() == layout) return x;
   Tensor y = in_layout(x, layout);

@@ -7,7 +7,9 @@ namespace dalle1::ops {
 
 /// x [B, C, H, W] in another layout; x itself when it is already in it.
 Tensor to_layout(Context& context, const Tensor& x, Layout layout);
-/// The same, not recorded: for gradients.
+/// The same, not recorded.
 Tensor in_layout(const Tensor& x, Layout layout);
+/// Uninitialised, with the shape, type and layout of x.
+Tensor empty_like(const Tensor& x);
 
 }  // namespace dalle1::ops

@@ -2,6 +2,7 @@
 
 #include "core/grad/tape.h"
 #include "core/ops/kernels.h"
+#include "core/ops/layout.h"
 
 namespace dalle1::ops {
 namespace {
@@ -129,14 +130,6 @@ Tensor concat(Context& context, const std::vector<Tensor>& inputs, int axis) {
   return y;
 }
 
-Tensor to_plain(Context& context, const Tensor& x) {
-  if (x.layout() == Layout::plain) return x;
-  Tensor y = Tensor::empty(x.device(), x.shape(), x.dtype());
-  x.kernels().reorder(x, y);
-  if (context.tape) {
-    context.tape->record({x}, y, [](const Tensor& dy) { return std::vector<Tensor>{dy}; });
-  }
-  return y;
-}
+Tensor to_plain(Context& context, const Tensor& x) { return to_layout(context, x, Layout::plain); }
 
 }  // namespace dalle1::ops

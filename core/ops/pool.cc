@@ -21,7 +21,7 @@ Tensor max_pool(Context& context, const Tensor& x) {
   x.kernels().max_pool(x, y);
   if (context.tape) {
     context.tape->record({x}, y, [x](const Tensor& dy) {
-      Tensor dx = Tensor::empty(x.device(), x.shape(), x.dtype(), x.layout());
+      Tensor dx = empty_like(x);
       x.kernels().max_pool_backward(x, in_layout(dy, x.layout()), dx);
       return std::vector<Tensor>{dx};
     });
