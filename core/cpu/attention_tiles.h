@@ -19,8 +19,6 @@ constexpr int tile_lanes = tile / lane_count;
 constexpr int strip_tiles = 12;
 constexpr int strip = strip_tiles * tile;
 
-constexpr int64_t padded(int64_t size) { return (size + lane_count - 1) / lane_count * lane_count; }
-
 /// Hands out consecutive parts of the scratch memory.
 class Scratch {
  public:
@@ -148,7 +146,7 @@ void absorb_strip(OnlineSoftmax& state, float* scores, int width, float* sums, i
 
 int64_t forward_scratch(int32_t key_tiles, int32_t size) {
   const int64_t width = padded(size);
-  return key_tiles * tile * (width + padded(size)) + 2 * tile * width + tile * strip;
+  return key_tiles * tile * 2 * width + 2 * tile * width + tile * strip;
 }
 
 void forward_query_tile(const AttentionTiles& plan, const AttentionHead& head, int32_t query_tile,
@@ -223,7 +221,7 @@ struct BackwardQueries {
 
 int64_t backward_scratch(int32_t key_tiles, int32_t size) {
   const int64_t width = padded(size);
-  return key_tiles * tile * (3 * width + 2 * padded(size)) + 4 * tile * width + 2 * tile * tile;
+  return key_tiles * tile * 5 * width + 4 * tile * width + 2 * tile * tile;
 }
 
 /// weights = exp(scores - logsumexp), slopes = weights * (slopes - delta), hidden places 0.

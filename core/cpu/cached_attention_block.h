@@ -14,8 +14,6 @@
 namespace dalle1::cpu {
 namespace {
 
-constexpr int64_t padded_size(int64_t size) { return (size + lane_count - 1) / lane_count * lane_count; }
-
 struct CachedScratch {
   float* queries;     ///< [count, padded D], scaled
   float* transposed;  ///< [D, width]
@@ -25,13 +23,13 @@ struct CachedScratch {
 };
 
 int64_t cached_scratch(int32_t visible, int32_t size) {
-  return candidate_block * (2 * padded_size(size) + size + int64_t{visible});
+  return candidate_block * (2 * padded(size) + size + int64_t{visible});
 }
 
 CachedScratch divide_scratch(const CachedAttentionBlock& block, float* memory) {
-  const int64_t rows = candidate_block * padded_size(block.size);
+  const int64_t rows = candidate_block * padded(block.size);
   CachedScratch s;
-  s.width = padded_size(block.count);
+  s.width = padded(block.count);
   s.queries = memory;
   s.sums = s.queries + rows;
   s.transposed = s.sums + rows;
@@ -40,7 +38,7 @@ CachedScratch divide_scratch(const CachedAttentionBlock& block, float* memory) {
 }
 
 void load_queries(const CachedAttentionBlock& block, const CachedScratch& s) {
-  const int64_t row = padded_size(block.size);
+  const int64_t row = padded(block.size);
   for (int64_t n = 0; n < s.width; ++n)
     for (int64_t d = 0; d < block.size; ++d) {
       const float value = n < block.count ? block.q[n * block.row_stride + d] * block.scale : 0.0f;
@@ -95,7 +93,7 @@ void score_private(const CachedAttentionBlock& block, const CachedScratch& s) {
   for (int64_t i = block.count; i < s.width; ++i)  // lanes without a candidate
     for (int64_t j = 0; j < block.slot_count; ++j) scores[j * s.width + i] = 0.0f;
   for (int64_t n = 0; n < block.count; ++n) {
-    const float* query = s.queries + n * padded_size(block.size);
+    const float* query = s.queries + n * padded(block.size);
     const float* keys = block.keys + n * block.store_stride;
     for (int64_t j = 0; j < block.slot_count; ++j)
       scores[j * s.width + n] =
@@ -142,7 +140,7 @@ void add_prefix_values(const CachedAttentionBlock& block, const CachedScratch& s
                                   block.prefix_values + int64_t{range.begin} * block.size,
                                   block.size,
                                   s.sums,
-                                  padded_size(block.size),
+                                  padded(block.size),
                                   rows};
     multiply_any<true>(product, block.count, whole);
     if (whole < block.size) add_tail(product, block.count, whole, static_cast<int>(block.size - whole));
@@ -178,7 +176,7 @@ void add_private_values(const CachedAttentionBlock& block, const CachedScratch& 
   for (int64_t n = 0; n < block.count; ++n) {
     const float* weights = s.scores + block.prefix_rows * s.width + n;
     const float* values = block.values + n * block.store_stride;
-    float* sums = s.sums + n * padded_size(block.size);
+    float* sums = s.sums + n * padded(block.size);
     int64_t d = 0;
     for (; d + step <= block.size; d += step)
       add_columns<4>(block, weights, s.width, values, d, lane_count, sums);
@@ -193,7 +191,7 @@ void add_private_values(const CachedAttentionBlock& block, const CachedScratch& 
 void write_outputs(const CachedAttentionBlock& block, const CachedScratch& s, const float* totals) {
   for (int64_t n = 0; n < block.count; ++n) {
     const Lanes total = broadcast(totals[n]);
-    const float* sums = s.sums + n * padded_size(block.size);
+    const float* sums = s.sums + n * padded(block.size);
     float* y = block.y + n * block.row_stride;
     int64_t d = 0;
     for (; d + lane_count <= block.size; d += lane_count) store(y + d, load(sums + d) / total);

@@ -7,7 +7,6 @@
 
 #include <atomic>
 #include <dnnl.hpp>
-#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>

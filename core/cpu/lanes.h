@@ -14,6 +14,9 @@ namespace {
 
 constexpr int lane_count = 16;
 
+/// `size` floats as whole Lanes.
+constexpr int64_t padded(int64_t size) { return (size + lane_count - 1) / lane_count * lane_count; }
+
 #if defined(__AVX512F__)
 
 struct Lanes {

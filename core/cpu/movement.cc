@@ -48,7 +48,7 @@ void strided(int threads, const Kernels::StridedCopy& copy, const T* x, T* y) {
                     });
 }
 
-// Sums in 16 lanes, so that the compiler may use vectors and the order is fixed.
+// Sums in 8 lanes, so that the compiler may use vectors and the order is fixed.
 double sum_lanes(const float* x, int64_t n, bool squares) {
   double lanes[8] = {};
   int64_t i = 0;

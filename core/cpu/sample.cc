@@ -2,6 +2,7 @@
 // candidate's token is the same alone or among 512.
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <vector>
