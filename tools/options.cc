@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <fstream>
 
 #include "core/error.h"
@@ -52,7 +53,7 @@ void add_common_options(CLI::App& app, CommonOptions& common) {
       ->group(group);
   app.add_option("--threads", common.threads, "Processor threads; as many as the machine has by default")
       ->envname("DALLE1_THREADS")
-      ->check(CLI::Range(1, 4096))
+      ->check(CLI::Range(1, 1024))
       ->group(group);
   app.add_option("--progress", common.progress, "auto, plain, json or none")
       ->envname("DALLE1_PROGRESS")

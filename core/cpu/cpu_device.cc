@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -133,9 +134,11 @@ std::shared_ptr<Device> make_device(std::string_view name, int threads) {
   if (name == "cpu") return make_cpu_device(threads);
   if (name == "auto") return cuda_device_count() > 0 ? make_cuda_device(0) : make_cpu_device(threads);
   if (name == "cuda") return make_cuda_device(0);
-  if (name.substr(0, 5) == "cuda:" && name.size() > 5 &&
-      name.find_first_not_of("0123456789", 5) == name.npos && name.size() < 9) {
-    return make_cuda_device(std::atoi(name.substr(5).data()));
+  if (name.starts_with("cuda:")) {
+    int index = -1;
+    const char* const end = name.data() + name.size();
+    const auto [stop, error] = std::from_chars(name.data() + 5, end, index);
+    if (error == std::errc() && stop == end && index >= 0) return make_cuda_device(index);
   }
   fail(ErrorKind::usage, "unknown device '{}'; use auto, cpu, cuda or cuda:N", name);
 }

@@ -55,6 +55,8 @@ TEST_CASE("typing errors are one line with a suggestion and exit code 2") {
   check({"sample", "--prompt", "x", "--scorer", "beauty"}, "there is no scorer 'beauty'");
   check({"complete", "--image", "x.png", "--prompt", "x"}, "one of --keep-rows, --region and --mask");
   check({"--device", "cpu", "sample"}, "the command comes first");
+  check({"doctor", "--device", "cuda:0x"}, "unknown device 'cuda:0x'");
+  check({"doctor", "--device", "cuda:"}, "unknown device 'cuda:'");
   check({"train"}, "'dalle1 train --help'");
   check({}, "no command");
 }
@@ -76,6 +78,7 @@ TEST_CASE("doctor tests this machine, as text and as JSON") {
   const auto report = nlohmann::json::parse(result.out);
   CHECK(report["wait_policy"] == "passive");
   CHECK(report["devices"][0]["threads"].get<int>() >= 1);
+  REQUIRE_FALSE(report["self_test"].empty());
   for (const auto& check : report["self_test"]) CHECK_MESSAGE(check["passed"].get<bool>(), check.dump());
   CHECK(run_program({"doctor"}).exit_code == 0);
 }
