@@ -18,9 +18,14 @@ std::filesystem::path folder_of(const std::filesystem::path& path) {
   return path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
 }
 
+// mkstemp ignores the umask and makes files private. Only setting the umask tells it: done once, so that no
+// two threads do it at the same time.
 mode_t default_mode() {
-  mode_t mask = umask(0);  // the only way to read it; mkstemp ignores it and makes files private
-  umask(mask);
+  static const mode_t mask = [] {
+    const mode_t before = umask(0);
+    umask(before);
+    return before;
+  }();
   return 0666 & ~mask;
 }
 
