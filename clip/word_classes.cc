@@ -51,12 +51,6 @@ void mend(std::vector<std::string>& words) {
 
 }  // namespace
 
-std::string mend_articles(std::string_view caption) {
-  auto words = split(caption);
-  mend(words);
-  return joined(words);
-}
-
 WordClasses::WordClasses(const nlohmann::json& classes) {
   check(classes.is_object(), ErrorKind::input, "'train.word_classes' must be an object of lists");
   for (const auto& [name, list] : classes.items()) {

@@ -66,9 +66,6 @@ class WordClasses {
   size_t longest_ = 0;                               // words of the longest phrase
 };
 
-/// "a" and "an" put right for the words that follow them.
-std::string mend_articles(std::string_view caption);
-
 /// The different words of a caption, without the ignored ones ("a", "picture", ...), as sorted hashes.
 class ContentWords {
  public:

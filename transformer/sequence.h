@@ -59,8 +59,6 @@ class PrefillSequence final : public WholeSequence {
 /// grid in column and dense ones. Everything follows from the pattern's sees().
 class SlotPlan {
  public:
-  static constexpr int32_t kNone = -1;
-
   /// Positions [begin, end) are decoded one by one; those before are the shared prefix. `retain_all` gives
   /// every position a slot of its own (the reference against which the window is tested).
   SlotPlan(const AttentionPattern& pattern, int32_t begin, int32_t end, bool retain_all = false);

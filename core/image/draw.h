@@ -19,8 +19,8 @@ void draw_frame(Image& canvas, int x, int y, int width, int height, int thicknes
 /// Puts a picture of any kind with its corner at (x, y); RGBA is blended over what is there.
 void paste(Image& canvas, const Image& picture, int x, int y);
 
-/// Rows of the font above the baseline and in all, before `scale`.
-inline constexpr int kFontAscent = 7, kFontHeight = 9;
+/// Rows of the font, before `scale`.
+inline constexpr int kFontHeight = 9;
 
 /// One line of text with its top left corner at (x, y), every font pixel `scale` pixels wide. The font has
 /// ASCII; any other character of the UTF-8 text is drawn as an empty box.

@@ -40,11 +40,6 @@ Image crop(const Image& image, int x, int y, int width, int height) {
   return part;
 }
 
-Image crop_centre_square(const Image& image) {
-  const int side = std::min(image.width, image.height);
-  return crop(image, (image.width - side) / 2, (image.height - side) / 2, side, side);
-}
-
 Image flip_horizontal(const Image& image) {
   Image flipped = image;
   for (int y = 0; y < image.height; ++y) {

@@ -51,8 +51,6 @@ Image to_rgb(const Image& image);
 
 /// The part [x, x + width) x [y, y + height); it must lie inside the picture: Error(usage).
 Image crop(const Image& image, int x, int y, int width, int height);
-/// The largest centred square; an odd rest goes to the right and the bottom.
-Image crop_centre_square(const Image& image);
 Image flip_horizontal(const Image& image);
 
 }  // namespace dalle1

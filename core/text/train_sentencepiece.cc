@@ -3,10 +3,8 @@
 #include <sentencepiece_trainer.h>
 
 #include <exception>
-#include <fstream>
 #include <unordered_map>
 
-#include "core/data/atomic_file.h"
 #include "core/error.h"
 #include "core/text/unicode.h"
 #include "core/text/utf8.h"
@@ -92,19 +90,6 @@ std::string train_sentencepiece(const NextCaption& next, const SentencePieceTrai
          training.vocab_size, reason);
   }
   return model;
-}
-
-void train_sentencepiece_file(const std::filesystem::path& captions, const SentencePieceTraining& training,
-                              const std::filesystem::path& out) {
-  std::ifstream file(captions);
-  check(file.is_open(), ErrorKind::input, "cannot read captions from {}", captions.string());
-  const NextCaption next = [&]() -> std::optional<std::string> {
-    std::string line;
-    if (!std::getline(file, line)) return std::nullopt;
-    if (line.ends_with('\r')) line.pop_back();
-    return line;
-  };
-  write_file_atomically(out, train_sentencepiece(next, training));
 }
 
 }  // namespace dalle1::text

@@ -1,7 +1,6 @@
 // Training of a sentencepiece BPE model on captions.
 #pragma once
 
-#include <filesystem>
 #include <functional>
 #include <optional>
 #include <string>
@@ -22,9 +21,5 @@ using NextCaption = std::function<std::optional<std::string>()>;
 /// in memory; blank ones are skipped. Throws Error(input) with the number of a caption that is not UTF-8, and
 /// Error(input) if the captions do not yield that many pieces.
 std::string train_sentencepiece(const NextCaption& next, const SentencePieceTraining& training);
-
-/// As above, over the lines of a UTF-8 text file; written to `out` at once or not at all.
-void train_sentencepiece_file(const std::filesystem::path& captions, const SentencePieceTraining& training,
-                              const std::filesystem::path& out);
 
 }  // namespace dalle1::text

@@ -2,13 +2,11 @@
 #include <sentencepiece_processor.h>
 
 #include <chrono>
-#include <fstream>
 #include <set>
 
 #include "core/error.h"
 #include "core/text/sentencepiece_tokenizer.h"
 #include "core/text/train_sentencepiece.h"
-#include "tests/support/golden.h"
 
 using namespace dalle1;
 using namespace dalle1::text;
@@ -186,14 +184,6 @@ TEST_CASE("sentencepiece: training is deterministic and its problems are plain e
   const auto digits = parse(train({.vocab_size = 320, .split_digits = true}));
   CHECK(digits->encode("12").size() == digits->encode("1").size() + 1);
   CHECK(digits->encode("10")[0] == digits->encode("12")[0]);
-
-  const test::ScratchDir scratch;
-  std::ofstream lines(scratch / "captions.txt");
-  for (const std::string& caption : captions()) lines << caption << "\r\n";
-  lines.close();
-  train_sentencepiece_file(scratch / "captions.txt", {.vocab_size = 320}, scratch / "text.model");
-  CHECK(open_tokenizer(scratch / "text.model")->encode("a red circle") ==
-        parse(model())->encode("a red circle"));
 }
 
 TEST_CASE("sentencepiece: other kinds of model and damaged files are refused, never followed") {
