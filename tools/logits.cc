@@ -82,10 +82,12 @@ Tensor cached_logits(Context& context, const Transformer& model, std::span<const
   const auto sequence = std::make_shared<CachedSequence>(
       model.device(), plan_slots(patterns, before, before + static_cast<int32_t>(image.size())),
       std::vector<std::span<const LayerPrefix>>{layers}, 1);
+  const Tensor places = model.places(context, config.cells());
   for (int32_t cell = 0; cell < static_cast<int32_t>(image.size()); ++cell) {
     sequence->seek(before + cell);
     const Tensor token = Tensor::from(model.device(), {1}, image.subspan(static_cast<size_t>(cell), 1));
-    const Tensor hidden = model.trunk(context, model.embed_cell(context, token, cell), sequence);
+    const Tensor hidden =
+        model.trunk(context, model.embed_at(context, token, places.rows(cell, cell + 1)), sequence);
     rows.push_back(model.logits(context, hidden));
   }
   return ops::concat(context, rows, 0);

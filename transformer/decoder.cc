@@ -127,7 +127,7 @@ Decoder::Lockstep Decoder::begin(Context& context, std::span<const uint32_t> can
   choice.tokens = Tensor::from(device, {cells, count}, std::vector<int64_t>(cells * count, kFree));
   choice.log_probs = Tensor::zeros(device, {cells, count});
   choice.newest = Tensor::empty(device, {groups * count}, DType::i64);
-  state.places = model_.places(context);
+  state.places = model_.places(context, cells);
   std::vector<std::span<const LayerPrefix>> prefixes;
   for (const Prefix& prefix : prefixes_) prefixes.push_back(prefix.layers());
   state.sequence =

@@ -27,10 +27,6 @@ void visit_pair(const std::string& name, Pair& pair, const ParameterVisitor& vis
   visitor(name + ".bias", pair.bias);
 }
 
-bool ends_with(const std::string& text, std::string_view end) {
-  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
-}
-
 Tensor apply(Context& context, const Tensor& x, const LinearParameters& parameters) {
   return ops::linear(context, x, parameters.weight, parameters.bias);
 }
@@ -123,7 +119,8 @@ void Transformer::initialise(uint64_t seed) {
   visit([&](const std::string& name, Tensor& parameter) {
     RandomStream draws(seed, Stream::initialisation, index++);
     if (parameter.rank() < 2) return;  // norms and biases
-    const bool branch_end = ends_with(name, "attention.output.weight") || ends_with(name, "mlp.down.weight");
+    const bool branch_end = name.ends_with("attention.output.weight") || name.ends_with("mlp.down.weight");
+    check(parameter.dtype() == DType::f32, ErrorKind::internal, "{}: initialise() wants f32", name);
     std::vector<float> values(parameter.numel());
     for (float& value : values) value = (branch_end ? residual : deviation) * draws.normal();
     parameter.device().copy_from_host(parameter.raw(), values.data(), parameter.bytes());
@@ -161,37 +158,18 @@ Tensor Transformer::embed(Context& context, const Tensor& text, const Tensor& im
   const int64_t cells = image.dim(1);
   check(image.rank() == 2 && cells <= config_.cells(), ErrorKind::internal, "image ids {} for a grid of {}",
         image.shape().str(), config_.grid);
+  const Tensor picture = embed_at(context, image, places(context, cells));
+  return ops::concat(context, {words, picture}, 1);
+}
+
+Tensor Transformer::places(Context& context, int64_t cells) const {
   std::vector<int64_t> rows(cells), columns(cells);
   for (int64_t cell = 0; cell < cells; ++cell) {
     rows[cell] = cell / config_.grid;
     columns[cell] = cell % config_.grid;
   }
-  Device& device = image.device();
-  const Tensor place =
-      ops::add(context, ops::embedding(context, Tensor::from(device, {cells}, rows), image_row_),
-               ops::embedding(context, Tensor::from(device, {cells}, columns), image_column_));
-  const Tensor picture = ops::add(context, ops::embedding(context, image, image_embedding_), place);
-  return ops::concat(context, {words, picture}, 1);
-}
-
-Tensor Transformer::embed_cell(Context& context, const Tensor& tokens, int32_t cell) const {
-  const int64_t row = cell / config_.grid, column = cell % config_.grid;
-  const Tensor place =
-      ops::add(context, image_row_.rows(row, row + 1), image_column_.rows(column, column + 1));
-  return ops::add(context, ops::embedding(context, tokens, image_embedding_), place);
-}
-
-Tensor Transformer::places(Context& context) const {
-  std::vector<int64_t> rows(config_.cells()), columns(config_.cells());
-  for (int32_t cell = 0; cell < config_.cells(); ++cell) {
-    rows[cell] = cell / config_.grid;
-    columns[cell] = cell % config_.grid;
-  }
-  const auto upload = [&](const std::vector<int64_t>& ids) {
-    return Tensor::from(device(), {config_.cells()}, ids);
-  };
-  return ops::add(context, ops::embedding(context, upload(rows), image_row_),
-                  ops::embedding(context, upload(columns), image_column_));
+  return ops::add(context, ops::embedding(context, Tensor::from(device(), {cells}, rows), image_row_),
+                  ops::embedding(context, Tensor::from(device(), {cells}, columns), image_column_));
 }
 
 Tensor Transformer::embed_at(Context& context, const Tensor& tokens, const Tensor& place) const {
@@ -213,10 +191,6 @@ Tensor Transformer::trunk(Context& context, Tensor x, const std::shared_ptr<Sequ
 
 Tensor Transformer::logits(Context& context, const Tensor& hidden) const {
   return full_logits(context, hidden, head_);
-}
-
-Tensor Transformer::text_logits(Context& context, const Tensor& hidden) const {
-  return full_logits(context, hidden, text_head(context));
 }
 
 Tensor Transformer::image_logits(Context& context, const Tensor& hidden) const {

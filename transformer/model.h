@@ -48,7 +48,8 @@ class Transformer final : public Module {
   /// Products run fastest on a GPU with matrices in bf16; training wants f32.
   Transformer(Device& device, const TransformerConfig& config, DType matrices = DType::f32);
 
-  /// Normal draws of deviation 1 / (2 sqrt(width)), less in the last product of each residual branch.
+  /// Normal draws of deviation 1 / (2 sqrt(width)), less in the last product of each residual branch. For f32
+  /// matrices.
   void initialise(uint64_t seed);
   void visit(const ParameterVisitor& visitor) override;
   const TransformerConfig& config() const { return config_; }
@@ -58,12 +59,11 @@ class Transformer final : public Module {
   /// (undefined: none) as [B, prefix(S) + n, C]. Padding is in the ids already. With a prepended start the
   /// caller leaves out the last image token.
   Tensor embed(Context& context, const Tensor& text, const Tensor& image) const;
-  /// Embeddings of one image token at grid cell `cell` of N candidates: i64 [N] to [N, C].
-  Tensor embed_cell(Context& context, const Tensor& tokens, int32_t cell) const;
 
-  /// The embeddings of the grid's places, [G * G, C]: row and column.
-  Tensor places(Context& context) const;
-  /// Embeddings of one image token of each of N candidates at the place [1, C] of `places`.
+  /// The embeddings of the grid's first cells, [cells, C]: those of their rows and columns.
+  Tensor places(Context& context, int64_t cells) const;
+  /// Embeddings of image tokens, i64, at `place` of places(): [N] at one place [1, C] as [N, C], or [B, n] at
+  /// the places [n, C] as [B, n, C].
   Tensor embed_at(Context& context, const Tensor& tokens, const Tensor& place) const;
 
   /// Through all blocks and the final norm. `checkpoint_blocks` keeps only each block's input for the
@@ -71,9 +71,8 @@ class Transformer final : public Module {
   Tensor trunk(Context& context, Tensor x, const std::shared_ptr<Sequence>& sequence,
                bool checkpoint_blocks = false) const;
 
-  /// Logits of hidden states [.., C] over all classes, the text's or the image's.
+  /// Logits of hidden states [.., C] over all classes, or the image's.
   Tensor logits(Context& context, const Tensor& hidden) const;
-  Tensor text_logits(Context& context, const Tensor& hidden) const;
   Tensor image_logits(Context& context, const Tensor& hidden) const;
   /// The rows of the head for text or image classes, differentiable: weight [classes, C], bias [classes].
   LinearParameters text_head(Context& context) const;
