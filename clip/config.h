@@ -12,8 +12,8 @@ namespace dalle1::clip {
 struct ClipConfig {
   int64_t embed_dim = 512;
   int64_t image_resolution = 224;
-  std::vector<int64_t> vision_layers{
-      12};  ///< One number: a Vision Transformer. Four: the modified ResNet's stages.
+  /// One number: a Vision Transformer. Four: the modified ResNet's stages.
+  std::vector<int64_t> vision_layers{12};
   int64_t vision_width = 768;
   int64_t vision_patch_size = 32;  ///< 0 for the ResNet.
   int64_t context_length = 77;
@@ -32,7 +32,7 @@ struct ClipConfig {
   nlohmann::json to_json() const;
 };
 
-/// Error(model) names a missing, unknown or impossible field.
+/// Absent fields keep their defaults. Error(model) names an unknown or impossible one.
 ClipConfig clip_config_from_json(const nlohmann::json& json);
 
 }  // namespace dalle1::clip

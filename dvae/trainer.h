@@ -29,7 +29,7 @@ struct DvaeTraining {
   int64_t evaluate_pictures = 48;
   int64_t sheet_pictures = 8;
 
-  /// `steps` of the whole run: unused codes are revived during its first four fifths.
+  /// `options` has the steps of the whole run: unused codes are revived during its first four fifths.
   static DvaeTraining from_json(const nlohmann::json& train, const TrainOptions& options);
   static std::vector<std::string> field_names();
 };

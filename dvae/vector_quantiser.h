@@ -9,8 +9,8 @@ struct VqOptions {
   int64_t dimensions = 16;   ///< Of a code.
   float decay = 0.98f;       ///< Of the running counts and sums.
   float commitment = 0.25f;  ///< Weight of the loss that draws the encoder to its codes.
-  int64_t continuous_steps =
-      100;                   ///< Steps without quantisation at the start; then k-means makes the codebook.
+  /// Steps without quantisation at the start; then k-means makes the codebook.
+  int64_t continuous_steps = 100;
   int64_t revive_until = 0;  ///< Step from which unused codes are left alone; 0: never revived.
 };
 

@@ -1,5 +1,5 @@
 // What the pipeline needs of the models: candidates as tokens, and tokens as pictures. The models' own
-// classes are adapted to these in model_source.h and dvae_decoder.h; tests use fakes.
+// classes are adapted to these in transformer_source.h and dvae_decoder.h; tests use fakes.
 #pragma once
 
 #include <cstdint>

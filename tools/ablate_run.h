@@ -28,16 +28,16 @@ struct LossPoint {
 /// Where the held-out image bits go.
 struct ImageParts {
   std::vector<double> rows;  ///< Bits per token of each row of the grid.
-  double flat = 0,
-         edge = 0;        ///< Of cells with the token of the cell to the left or above, and of the others.
+  /// Of cells with the token of the cell to the left or above, and of the others.
+  double flat = 0, edge = 0;
   double flat_share = 0;  ///< Of all cells.
 };
 
 /// A finished run.
 struct RunRecord {
   StudyRun run;
-  std::optional<int64_t>
-      diverged;                  ///< Steps after which the loss was no number; then only the curve is there.
+  /// Steps after which the loss was no number; then only the curve is there.
+  std::optional<int64_t> diverged;
   std::vector<LossPoint> curve;  ///< Held-out samples, bits per token; the last is the final one.
   ImageParts parts;
   double training_tokens_per_second = 0;      ///< Median over the logged steps.

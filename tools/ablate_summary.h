@@ -12,8 +12,8 @@ namespace dalle1::tools {
 /// A difference of final held-out bits per token from the base variant, below 0 where the variant is better.
 struct Comparison {
   PairedDifference difference;
-  double adjusted_p =
-      1;  ///< Holm's, over all comparisons of the study: image and text of every other variant.
+  /// Holm's, over all comparisons of the study: image and text of every other variant.
+  double adjusted_p = 1;
   /// The difference is told apart from 0 at 5% after the correction.
   bool larger_than_spread() const { return adjusted_p < 0.05; }
 };

@@ -41,8 +41,8 @@ struct KindReport {
   std::string kind;
   bool held_out = false;
   Share first, best, oracle;  ///< Candidate 0, rank 0, any.
-  Share control_first, control_best,
-      control_oracle;  ///< The same against captions that are not the prompt's.
+  /// The same against captions that are not the prompt's.
+  Share control_first, control_best, control_oracle;
 };
 
 struct CurvePoint {

@@ -36,8 +36,8 @@ class Prefix {
 
 struct DecodeRequest {
   std::vector<int64_t> text;  ///< text_length ids (see fill_text_slots).
-  std::vector<int64_t>
-      unconditional;            ///< The same of the unconditional or negative prompt; needed with guidance.
+  /// The same of the unconditional or negative prompt; needed with guidance.
+  std::vector<int64_t> unconditional;
   std::vector<int64_t> forced;  ///< A token per grid cell, -1 where it is sampled; empty: all are sampled.
   SamplingOptions sampling;
   /// Forced first cells go into the prefill. Off, they are decoded one by one: the reference for tests.

@@ -3,9 +3,9 @@
 //   row, column, dense      as in the paper
 //   conv[:KERNEL[:WRAP]]    a window of its own size; absent parts are the schedule's
 //   table:FILE              a square PNG (bright = sees) or integer .npy over text_length + grid * grid
-//   positions random:SEED:ENTRY       the control: each image position sees the text, itself and as many
-//   earlier image
-//                           positions, drawn at random, as under ENTRY (which is none of the last two)
+//                           positions
+//   random:SEED:ENTRY       the control: each image position sees the text, itself and as many earlier
+//                           image positions, drawn at random, as under ENTRY (none of the last two)
 #pragma once
 
 #include <filesystem>

@@ -1,15 +1,13 @@
 // How a token is chosen from logits.
 //
 // Rules, in this order:
-//   guidance     logits = u + s (c - u), c from the prompt and u from the unconditional (or negative) prompt;
-//   s = 1 is
-//                off and needs no u.
+//   guidance     logits = u + s (c - u), c from the prompt and u from the unconditional (or negative)
+//                prompt; s = 1 is off and needs no u.
 //   greedy       temperature 0: the largest logit, the lowest token among equals.
 //   top-k        keeps every logit that is at least the k-th largest; ties with it stay. 0 is off.
 //   temperature  probabilities are softmax(logits / temperature).
-//   top-p        in order of falling probability (the lower token first among equals), drops those before
-//   which the sum
-//                already exceeds p; the token that crosses p stays. 1 is off.
+//   top-p        in order of falling probability (the lower token first among equals), drops those
+//                before which the sum already exceeds p; the token that crosses p stays. 1 is off.
 // One uniform number a token: Philox keyed by the seed, with counter (candidate, grid cell). So a token
 // depends on nothing but its own logits, seed, candidate and cell.
 #pragma once

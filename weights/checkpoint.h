@@ -40,8 +40,8 @@ struct Checkpoint {
   std::vector<RawTensor> tensors;  ///< In file order; names are unique and are those of the native format.
 
   const RawTensor* find(std::string_view name) const;
-  int64_t parameter_count()
-      const;  ///< Elements of all tensors; `.scale` companions of i8 tensors do not count.
+  /// Elements of all tensors; `.scale` companions of i8 tensors do not count.
+  int64_t parameter_count() const;
   uint64_t byte_count() const;
 };
 

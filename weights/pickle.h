@@ -54,8 +54,8 @@ class Pickle {
   int64_t integer(Id id) const { return nodes_[id].integer; }
   double real(Id id) const { return nodes_[id].real; }
   std::string_view text(Id id) const;  ///< Of text and bytes and big integers. Text is valid UTF-8.
-  std::span<const Id> items(
-      Id id) const;  ///< Of list, tuple, set, dict; of an object, entries set or appended.
+  /// Of list, tuple, set, dict; of an object, entries set or appended.
+  std::span<const Id> items(Id id) const;
 
   std::string_view module(Id global) const { return text(nodes_[global].pair.first); }
   std::string_view name(Id global) const { return text(nodes_[global].pair.second); }

@@ -17,8 +17,8 @@ struct StateFile {
   std::string container;   ///< "safetensors", "PyTorch zip", "TorchScript", "PyTorch legacy".
   std::string root_class;  ///< "dall_e.encoder.Encoder" where a whole module was pickled; empty for a dict.
   std::map<std::string, std::string> metadata;  ///< Of safetensors.
-  std::map<std::string, nlohmann::json>
-      attributes;                  ///< Numbers, texts and short lists beside the tensors, by path.
+  /// Numbers, texts and short lists beside the tensors, by path.
+  std::map<std::string, nlohmann::json> attributes;
   std::vector<RawTensor> tensors;  ///< Names are paths of attributes joined by dots, unique.
 
   bool has(std::string_view tensor) const;

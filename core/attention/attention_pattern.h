@@ -74,7 +74,7 @@ struct AttentionPattern {
 
 /// Throws Error(input) when the pattern is not usable: bad sizes, an even kernel, a table of the wrong
 /// length, a query that sees the future (unless full), does not see itself, or is an image query that misses
-/// text (ru-dalle v2's wrap excepted where named).
+/// text.
 void validate(const AttentionPattern& pattern);
 
 /// Bits as [length, length] of 0 and 1. For reference attention, pictures and tests only.

@@ -8,9 +8,8 @@
 //              grid * grid tokens in raster order packed at ceil(log2(codes)) bits, lowest bit first, padded
 //              to a byte; the caption in UTF-8
 //   index      (records + 1) u64: where each record begins, and where the last one ends
-//   trailer    u64 records, u64 where the index begins, u32 CRC-32 of the index, u32 CRC-32 of everything
-//   before the
-//              records, "DALLE1TE"
+//   trailer    u64 records, u64 where the index begins, u32 CRC-32 of the index,
+//              u32 CRC-32 of everything before the records, "DALLE1TE"
 //
 // Everything is written front to back; a file that was cut lacks the trailer.
 #pragma once

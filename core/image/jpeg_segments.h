@@ -15,7 +15,7 @@ struct JpegHeader {
 bool is_jpeg(std::span<const uint8_t> bytes);
 
 /// Walks all segments up to the end marker (ITU-T T.81, annex B). Error(input) naming `name` and the byte for
-/// a segment that does not fit, a Huffman or quantisation table that cannot be, no frame or two, a kind of
+/// a segment that does not fit, a Huffman table that cannot be, no frame or two, a kind of
 /// JPEG other than baseline, extended and progressive Huffman with 8 bits, or an end before the end marker.
 JpegHeader check_jpeg(std::span<const uint8_t> bytes, std::string_view name);
 

@@ -9,8 +9,8 @@ namespace dalle1 {
 
 struct PlotSeries {
   std::string name = "";  ///< in the legend; empty: not listed
-  std::vector<double> x,
-      y;  ///< of equal length; a value that is not finite, or not positive on a log axis, breaks the line
+  /// Of equal length. A value that is not finite, or not positive on a log axis, breaks the line.
+  std::vector<double> x, y;
 };
 
 struct Plot {

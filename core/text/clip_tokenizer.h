@@ -2,8 +2,7 @@
 //
 // The file has a title line, then one "left right" pair a line by falling priority, over 256 printable
 // stand-ins for the bytes; a word's last symbol carries "</w>". Ids: the 256 byte symbols, the same with
-// "</w>", the merges, then
-// <|startoftext|> and <|endoftext|>. Only the first 48,894 merges of the file count.
+// "</w>", the merges, then <|startoftext|> and <|endoftext|>. Only the first 48,894 merges of the file count.
 #pragma once
 
 #include <memory>

@@ -43,8 +43,8 @@ class Tokenizer {
 
  protected:
   virtual std::vector<int32_t> encode_with(std::string_view utf8, BpeDropout* dropout) const = 0;
-  void check_ids(
-      std::span<const int32_t> ids) const;  ///< Throws Error(input) unless each is in the vocabulary.
+  /// Throws Error(input) unless each is in the vocabulary.
+  void check_ids(std::span<const int32_t> ids) const;
 };
 
 /// Recognises the kind by the content: a sentencepiece model, YTTM's bpe.model, CLIP's merges as text or

@@ -56,8 +56,8 @@ TrainOptions train_options_from_json(const nlohmann::json& json, const std::vect
 struct TrainRun {
   std::filesystem::path folder;  ///< checkpoints/, metrics.jsonl, metrics.csv, curves.svg, model/
   bool resume = false;
-  nlohmann::json
-      settings;  ///< What decides the result; a resume with other settings is refused (Error(usage)).
+  /// What decides the result; a resume with other settings is refused (Error(usage)).
+  nlohmann::json settings;
   const StateFormat* format = nullptr;
   std::function<bool()> stop_requested;                   ///< Polled once a step.
   std::function<void(const nlohmann::json& row)> report;  ///< Every logged row.

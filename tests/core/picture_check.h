@@ -45,8 +45,8 @@ struct PictureCase {
   std::vector<Shape> shapes;  ///< Of the inputs.
   std::function<Tensor(Context&, const std::vector<Tensor>&)> op;
   std::function<Values(const std::vector<Values>&)> reference;
-  bool blocked =
-      false;  ///< Rank-4 inputs are given in the device's blocked layout; the last `weights` are not.
+  /// Rank-4 inputs are given in the device's blocked layout; the last `weights` are not.
+  bool blocked = false;
   int weights = 0;
 };
 
