@@ -35,10 +35,6 @@ def dvae_stats(w, config, codes):
     return conv(w, "decoder.blocks.output.conv", F.relu(x))
 
 
-def dvae_pictures(stats):
-    return ((torch.sigmoid(stats[:, :3]) - 0.1) / 0.8).clamp(0, 1)
-
-
 def conv(w, name, x):
     kernel = w[name + ".w"]
     return F.conv2d(x, kernel, w[name + ".b"], padding=(kernel.shape[2] - 1) // 2)

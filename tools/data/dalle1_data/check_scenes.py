@@ -112,14 +112,14 @@ def frozen(spec):
 
 
 def check_animal(image, spec):
-    pixels, background = _pixels_and_background(image, spec, PALE)
+    pixels, background = _pixels_and_background(image, spec)
     hypotheses = _animal_hypotheses(spec["animal"], frozen(spec), background)
     pixels = aligned(pixels, hypotheses.drawing)
     require_explained(pixels, hypotheses.drawing, f"such a {spec['animal']}")
     require_best(pixels, hypotheses)
 
 
-def _pixels_and_background(image, spec, names):
+def _pixels_and_background(image, spec):
     pixels = prepared(image)
     check_background(pixels, spec["background"])
     return pixels, spec["background"] or background_name(background_of(pixels))
@@ -145,7 +145,7 @@ def _animal_hypotheses(animal, garments, background):
 
 
 def check_clock(image, spec):
-    pixels, background = _pixels_and_background(image, spec, BACKGROUNDS)
+    pixels, background = _pixels_and_background(image, spec)
     hours = [spec["hour"]] if spec["hour"] else range(1, 13)
     drawings = {hour: _draw_clock(spec["colour"], spec["frame"], hour, background) for hour in hours}
     pixels = aligned(pixels, drawings[hours[0]])

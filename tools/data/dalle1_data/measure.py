@@ -39,7 +39,7 @@ def measure(kind, count, start=0):
             for what, caption in wrong_captions(kind, record["spec"], index):
                 verdict = check(picture, caption)
                 tally.add(f"near miss, {name}: {what}", verdict["right"], (index, record["caption"], caption))
-            crowded = with_intruder(picture, record["spec"], kind, index)
+            crowded = with_intruder(picture, kind, index)
             if crowded:
                 verdict = check(crowded, record["caption"])
                 tally.add(f"near miss, {name}: a thing too many", verdict["right"], (index, record["caption"], ""))
@@ -53,7 +53,7 @@ def wrong_captions(kind, spec, index):
             yield what, plain(other)
 
 
-def with_intruder(picture, spec, kind, index):
+def with_intruder(picture, kind, index):
     """The picture with a small shape more, in a corner that is free; None where there is none."""
     rng = Rng(SEED, "intruder", kind, index)
     corners = [(x, y) for x in (30, 226) for y in (30, 226)]
