@@ -91,9 +91,10 @@ class Drawing {
   }
 
   std::unique_ptr<rerank::CandidateSource> source_of(const std::string& prompt) const {
-    if (!given_) return studio_->source(options_, prompt);
+    const auto options = as_planned(options_, plan_);
+    if (!given_) return studio_->source(options, prompt);
     std::vector<std::unique_ptr<rerank::CandidateSource>> sources;
-    for (const auto& forced : fitted_.forced) sources.push_back(studio_->source(options_, prompt, forced));
+    for (const auto& forced : fitted_.forced) sources.push_back(studio_->source(options, prompt, forced));
     if (sources.size() == 1) return std::move(sources.front());
     return std::make_unique<rerank::AlternatingSource>(std::move(sources));
   }

@@ -16,6 +16,7 @@
 #include "core/ops/linear.h"
 #include "tools/progress.h"
 #include "tools/studio.h"
+#include "tools/transformer_model.h"
 #include "transformer/estimate.h"
 
 namespace dalle1::tools {
@@ -56,8 +57,9 @@ Speed measure_speed(Device& device, int64_t rows, int64_t width, int64_t vocabul
   rows = std::min(rows, most_rows);
   width = std::min(width, most_width);
   Context context(device);
-  const auto x = Tensor::full(device, {rows, width}, 0.5f),
-             w = Tensor::full(device, {4 * width, width}, 0.25f),
+  const DType type = matrices_on(device);
+  const auto x = Tensor::full(device, {rows, width}, 0.5f).to(type),
+             w = Tensor::full(device, {4 * width, width}, 0.25f).to(type),
              logits = Tensor::full(device, {rows, vocabulary}, 0.0f);
   Speed speed;
   speed.flops = 8.0 * static_cast<double>(rows * width * width) /
@@ -168,6 +170,20 @@ double sampled_share(std::span<const rerank::Redraw> redraws) {
 
 }  // namespace
 
+WaveChoice choose_wave(int wanted, bool may_reduce, std::span<const std::string> kv_dtypes,
+                       const std::function<bool(const WaveChoice&)>& fits) {
+  for (int wave = wanted;; wave /= 2) {
+    for (const auto& kv_dtype : kv_dtypes)
+      if (fits({wave, kv_dtype})) return {wave, kv_dtype};
+    if (!may_reduce || wave == 1) return {wave, kv_dtypes.back()};
+  }
+}
+
+DrawOptions as_planned(DrawOptions options, const DrawingPlan& plan) {
+  options.kv_dtype = plan.kv_dtype;
+  return options;
+}
+
 DrawingPlan plan_drawing(const Studio& studio, const DrawOptions& options, int prompts,
                          std::span<const rerank::Redraw> redraws) {
   const auto& config = studio.config();
@@ -182,14 +198,18 @@ DrawingPlan plan_drawing(const Studio& studio, const DrawOptions& options, int p
       options.batch > 0 ? std::min(options.batch, plan.candidates) : automatic_wave(plan.candidates, most);
   const auto speed = measure_apart(device, plan.wave, config);
   plan.program = resident_bytes();
-  const auto fits = [&](int wave) {
-    plan.wave = wave;
-    plan.device = rehearse(studio, options, redraws, plan.candidates, wave);
+  const auto fits = [&](const WaveChoice& choice) {
+    plan.wave = choice.wave;
+    plan.kv_dtype = choice.kv_dtype;
+    plan.device = rehearse(studio, as_planned(options, plan), redraws, plan.candidates, plan.wave);
     plan.pictures = std::max(host_bytes(plan, options, studio),
                              loading_bytes(studio) - plan.device.total() + plan.device.weights);
     return plan.memory() - (plan.on_gpu ? 0 : plan.program) <= plan.available;
   };
-  while (!fits(plan.wave) && options.batch == 0 && plan.wave > 1) plan.wave /= 2;
+  using Names = std::vector<std::string>;
+  Names kv_dtypes = {options.kv_dtype};
+  if (options.kv_dtype == "auto") kv_dtypes = plan.on_gpu ? Names{"bf16", "fp8"} : Names{"f32"};
+  choose_wave(plan.wave, options.batch == 0, kv_dtypes, fits);
 
   transformer::EstimateOptions of_prompt;
   of_prompt.groups = options.guidance != 1.0 ? 2 : 1;
@@ -216,17 +236,18 @@ void check_memory(const DrawingPlan& plan, const Studio& studio) {
 
 std::string describe(const DrawingPlan& plan) {
   return fmt::format(
-      "estimate: {} of memory ({} of weights, {} of keys and values), about {} for {} candidates in waves of "
-      "{} "
+      "estimate: {} of memory ({} of weights, {} of keys and values{}), about {} for {} candidates in waves "
+      "of {} "
       "(sampling {}, decoding {}, scoring {})",
       bytes_text(plan.memory()), bytes_text(plan.device.weights), bytes_text(plan.device.cache),
-      duration_text(plan.seconds()), plan.candidates * plan.prompts, plan.wave,
-      duration_text(plan.sample_seconds), duration_text(plan.decode_seconds),
-      duration_text(plan.score_seconds));
+      plan.on_gpu ? " in " + plan.kv_dtype : "", duration_text(plan.seconds()),
+      plan.candidates * plan.prompts, plan.wave, duration_text(plan.sample_seconds),
+      duration_text(plan.decode_seconds), duration_text(plan.score_seconds));
 }
 
 rerank::Json to_json(const DrawingPlan& plan) {
   return {{"wave", plan.wave},
+          {"kv_dtype", plan.kv_dtype},
           {"candidates", plan.candidates},
           {"prompts", plan.prompts},
           {"memory_bytes",

@@ -1,6 +1,7 @@
 // What a drawing run will take: computed and printed before work starts.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string>
 
@@ -13,8 +14,21 @@ namespace dalle1::tools {
 
 class Studio;
 
+/// Candidates decoded together, and how their keys and values are kept (as --kv-dtype).
+struct WaveChoice {
+  int wave = 1;
+  std::string kv_dtype;
+};
+
+/// The wanted wave, with the first of `kv_dtypes` (one at least, the best first) with which it fits. If it
+/// fits with none and may be reduced, half of it is wanted, and so on down to 1. The last choice tried where
+/// nothing fits.
+WaveChoice choose_wave(int wanted, bool may_reduce, std::span<const std::string> kv_dtypes,
+                       const std::function<bool(const WaveChoice&)>& fits);
+
 struct DrawingPlan {
-  int wave = 0;  ///< Candidates decoded together.
+  int wave = 0;          ///< Candidates decoded together.
+  std::string kv_dtype;  ///< How their keys and values are kept.
   int candidates = 0, prompts = 1;
 
   // Bytes.
@@ -31,11 +45,15 @@ struct DrawingPlan {
   double seconds() const { return sample_seconds + decode_seconds + score_seconds; }
 };
 
-/// Chooses the wave (--batch, else up to 64 on a CPU and 256 on a GPU, less where memory says so) and
-/// estimates. Memory comes from a rehearsal that computes nothing, times from operation counts and a
-/// measurement of this machine of a fraction of a second. `redraws` as in rehearse().
+/// Chooses the wave (--batch, else up to 64 on a CPU and 256 on a GPU, less where memory says so) and, on a
+/// GPU without --kv-dtype, bf16 keys and values, or fp8 where the wave fits only so; estimates. Memory comes
+/// from a rehearsal that computes nothing, times from operation counts and a measurement of this machine of a
+/// fraction of a second. `redraws` as in rehearse().
 DrawingPlan plan_drawing(const Studio& studio, const DrawOptions& options, int prompts,
                          std::span<const rerank::Redraw> redraws = {});
+
+/// `options` with what the plan chose where they left it open.
+DrawOptions as_planned(DrawOptions options, const DrawingPlan& plan);
 
 /// Error(memory) with the numbers when the plan does not fit.
 void check_memory(const DrawingPlan& plan, const Studio& studio);

@@ -145,7 +145,7 @@ class Evaluation {
   // Draws one prompt, checks all of its pictures and records the verdict.
   void judge(const EvalPrompt& prompt, ProgressPrinter& printer) {
     const auto pipeline = pipeline_options(prompt);
-    const auto source = studio_->source(options_.draw, prompt.prompt);
+    const auto source = studio_->source(as_planned(options_.draw, plan_), prompt.prompt);
     const auto scorer = studio_->scorer(prompt.prompt, options_.draw.truncate);
     const auto result = rerank::run_pipeline(*source, studio_->decoder(), *scorer, pipeline,
                                              [](const auto&) { return !GracefulStop::requested(); });

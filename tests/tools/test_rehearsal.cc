@@ -3,6 +3,7 @@
 
 #include "tests/tools/tiny_model.h"
 #include "tools/counting_device.h"
+#include "tools/estimate.h"
 #include "tools/rehearsal.h"
 #include "tools/studio.h"
 
@@ -87,4 +88,38 @@ TEST_CASE("a run on a GPU is gone through, too, also one that keeps a part of a 
   const std::vector<rerank::Redraw> redraws = {rerank::keep_top_rows(8, 2), rerank::keep_top_rows(8, 6)};
   CHECK(rehearse(on_gpu, options, std::span(redraws).first(1), 16, 8).total() > 0);
   CHECK(rehearse(studio, options, redraws, 16, 7).total() > 0);
+}
+
+TEST_CASE("keys and values are bf16 unless the wave fits only in fp8; what does not fit is halved") {
+  const std::vector<std::string> either = {"bf16", "fp8"};
+  const auto choice_for = [&](int memory, bool may_reduce, const std::vector<std::string>& kv_dtypes) {
+    const auto choice = choose_wave(256, may_reduce, kv_dtypes, [&](const WaveChoice& tried) {
+      return tried.wave * (tried.kv_dtype == "fp8" ? 1 : 2) <= memory;
+    });
+    return std::pair(choice.wave, choice.kv_dtype);
+  };
+  using Choice = std::pair<int, std::string>;
+  CHECK(choice_for(512, true, either) == Choice(256, "bf16"));
+  CHECK(choice_for(511, true, either) == Choice(256, "fp8"));
+  CHECK(choice_for(511, false, either) == Choice(256, "fp8"));
+  CHECK(choice_for(256, true, either) == Choice(256, "fp8"));
+  CHECK(choice_for(255, true, either) == Choice(128, "fp8"));
+  CHECK(choice_for(255, false, either) == Choice(256, "fp8"));  // and is refused
+  CHECK(choice_for(511, true, {"bf16"}) == Choice(128, "bf16"));
+  CHECK(choice_for(0, true, either) == Choice(1, "fp8"));
+}
+
+TEST_CASE("a GPU's cache weighs half as much in fp8") {
+  const auto studio = studio_on_cpu();
+  const auto on_gpu = studio.on(std::make_shared<FakeGpu>());
+  DrawOptions options;
+  const auto with = [&](const std::string& kv_dtype) {
+    options.kv_dtype = kv_dtype;
+    return rehearse(on_gpu, options, {}, 32, 32);
+  };
+  const auto wide = with("bf16"), narrow = with("fp8");
+  CHECK(with("auto").total() == wide.total());
+  CHECK(narrow.weights == wide.weights);
+  CHECK(narrow.cache == doctest::Approx(wide.cache / 2).epsilon(0.01));
+  CHECK(narrow.total() < wide.total());
 }
