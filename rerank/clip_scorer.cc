@@ -24,10 +24,14 @@ std::vector<double> ClipScorer::score(const ScoringInput& input) {
   std::vector<double> scores;
   for (size_t begin = 0; begin < input.pictures.size(); begin += static_cast<size_t>(at_once_)) {
     const size_t size = std::min(static_cast<size_t>(at_once_), input.pictures.size() - begin);
-    const auto pixels = clip::preprocess(device_, clip_->config(), input.pictures.subspan(begin, size));
-    for (const float cosine : clip::cosines(clip_->encode_images(context, pixels), text_).to_floats()) {
-      scores.push_back(cosine);
-      scores.push_back(scale * cosine);
+    const auto part = input.pictures.subspan(begin, size);
+    std::vector<Image> pictures(part.begin(), part.end());
+    if (!device_.is_cpu()) pictures.resize(static_cast<size_t>(at_once_), part.back());
+    const auto pixels = clip::preprocess(device_, clip_->config(), pictures);
+    const auto cosines = clip::cosines(clip_->encode_images(context, pixels), text_).to_floats();
+    for (size_t i = 0; i < size; ++i) {
+      scores.push_back(cosines[i]);
+      scores.push_back(scale * cosines[i]);
     }
   }
   return scores;

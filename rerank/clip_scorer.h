@@ -14,7 +14,8 @@ namespace dalle1::rerank {
 class ClipScorer : public Scorer {
  public:
   /// Encodes the prompt, once. Error(input) when it does not fit CLIP's text length, unless `truncate`. At
-  /// most `at_once` pictures are encoded together, which bounds memory.
+  /// most `at_once` pictures are encoded together, which bounds memory; on a GPU always as many, since bits
+  /// go by the shape of the work.
   ClipScorer(std::shared_ptr<clip::Clip> clip, Device& device, const text::Tokenizer& tokenizer,
              const std::string& prompt, bool truncate, int at_once = 16);
 

@@ -1,6 +1,7 @@
 #include "rerank/dvae_decoder.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "core/error.h"
 #include "core/ops/kernels.h"
@@ -20,13 +21,16 @@ std::vector<Image> DvaeDecoder::decode(std::span<const int32_t> tokens, int coun
   for (int begin = 0; begin < count; begin += at_once_) {
     const int size = std::min(at_once_, count - begin);
     const auto part = tokens.subspan(static_cast<size_t>(begin) * cells, static_cast<size_t>(size) * cells);
-    const std::vector<int64_t> indices(part.begin(), part.end());
-    const auto codes = Tensor::from(device_, Shape{size, grid_, grid_}, std::span<const int64_t>(indices));
+    const int rows = device_.is_cpu() ? size : at_once_;
+    std::vector<int64_t> indices(part.begin(), part.end());
+    while (indices.size() < cells * static_cast<size_t>(rows))
+      indices.push_back(indices[indices.size() - cells]);
+    const auto codes = Tensor::from(device_, Shape{rows, grid_, grid_}, std::span<const int64_t>(indices));
     const auto stats = dvae_->decode_stats(context, codes);
     check(device_.kernels().all_finite(stats), ErrorKind::model,
           "the dVAE's output is not finite: its weights are broken");
-    for (auto& picture : dvae::images_of_tensor(dvae_->image_of(context, stats)))
-      pictures.push_back(std::move(picture));
+    auto decoded = dvae::images_of_tensor(dvae_->image_of(context, stats));
+    std::move(decoded.begin(), decoded.begin() + size, std::back_inserter(pictures));
   }
   return pictures;
 }

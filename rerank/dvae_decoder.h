@@ -10,7 +10,8 @@ namespace dalle1::rerank {
 
 class DvaeDecoder : public PictureDecoder {
  public:
-  /// `grid`: codes along one side. At most `at_once` pictures are decoded together, which bounds memory.
+  /// `grid`: codes along one side. At most `at_once` pictures are decoded together, which bounds memory; on a
+  /// GPU always as many, since bits go by the shape of the work.
   DvaeDecoder(std::shared_ptr<dvae::Dvae> dvae, Device& device, int grid, int at_once = 4);
 
   int picture_size() const override { return grid_ * static_cast<int>(dvae_->upsampling()); }

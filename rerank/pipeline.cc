@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <numeric>
 
 #include "core/error.h"
 #include "core/image/sheet.h"
@@ -30,6 +31,22 @@ class StageTimer {
   double& seconds_;
   double begin_;
 };
+
+// What a wave has of some of its candidates; both ascend.
+Wave part_of(const Wave& wave, std::span<const uint32_t> candidates) {
+  Wave part;
+  part.candidates.assign(candidates.begin(), candidates.end());
+  size_t i = 0;
+  for (const uint32_t candidate : candidates) {
+    while (wave.candidates[i] != candidate) ++i;
+    const auto tokens = wave.tokens_of(i);
+    part.tokens.insert(part.tokens.end(), tokens.begin(), tokens.end());
+    part.log_likelihood.push_back(wave.log_likelihood[i]);
+    part.forced_log_likelihood.push_back(wave.forced_log_likelihood[i]);
+    part.sampled_cells.push_back(wave.sampled_cells[i]);
+  }
+  return part;
+}
 
 // One colour, give or take one level: what a model draws that has nothing to say.
 bool is_constant(const Image& picture) {
@@ -119,11 +136,11 @@ class Pipeline {
       StageTimer timer(seconds_.prefill);
       source_.prefill();
     }
-    for (size_t begin = 0; begin < pending.size() && !cancelled_;
-         begin += static_cast<size_t>(options_.wave)) {
-      const size_t size = std::min(static_cast<size_t>(options_.wave), pending.size() - begin);
-      const auto wave = sample_wave(std::span(pending).subspan(begin, size));
+    for (std::span<const uint32_t> rest = pending; !rest.empty() && !cancelled_;) {
+      const auto next = rest.first(next_wave(rest));
+      const auto wave = sample_wave(next);
       if (!wave) return;
+      rest = rest.subspan(next.size());
       auto rows = rows_of(*wave);
       folder_.save_wave(rows);
       auto pictures = score(rows);
@@ -133,13 +150,31 @@ class Pipeline {
     }
   }
 
+  // How many of the pending candidates, which ascend, come next.
+  size_t next_wave(std::span<const uint32_t> pending) const {
+    const auto wave = static_cast<uint32_t>(options_.wave);
+    if (!options_.whole_waves) return std::min<size_t>(wave, pending.size());
+    const auto other = std::find_if(pending.begin(), pending.end(),
+                                    [&](uint32_t c) { return c / wave != pending[0] / wave; });
+    return static_cast<size_t>(other - pending.begin());
+  }
+
+  // The candidates that are sampled for these.
+  std::vector<uint32_t> together_with(std::span<const uint32_t> candidates) const {
+    if (!options_.whole_waves) return {candidates.begin(), candidates.end()};
+    const auto wave = static_cast<uint32_t>(options_.wave);
+    std::vector<uint32_t> all(wave);
+    std::iota(all.begin(), all.end(), candidates[0] / wave * wave);
+    return all;
+  }
+
   std::optional<Wave> sample_wave(std::span<const uint32_t> candidates) {
     const auto before = state_.tokens_done;
     const auto each = static_cast<int64_t>(candidates.size());
     auto wave = [&] {
       StageTimer timer(seconds_.sample);
       const double begin = now(), earlier = seconds_.sample;
-      return source_.sample(candidates, [&](int cells_done) {
+      return source_.sample(together_with(candidates), [&](int cells_done) {
         state_.tokens_done = before + each * cells_done;
         const double sampling = earlier + now() - begin;
         state_.tokens_per_second = sampling > 0 ? static_cast<double>(state_.tokens_done) / sampling : 0;
@@ -155,7 +190,7 @@ class Pipeline {
             ErrorKind::model,
             "the likelihood of candidate {} is not a number: the model's weights are broken",
             wave->candidates[i]);
-    return wave;
+    return part_of(*wave, candidates);
   }
 
   // Until a wave has been decoded and scored, what that takes is not known and counts as nothing; once it is

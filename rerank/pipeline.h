@@ -42,7 +42,10 @@ struct PipelineOptions {
   std::vector<uint32_t> candidates;  ///< Indices, ascending and distinct; at least one.
   int keep = 32;                     ///< At least 1.
   int wave = 64;                     ///< Candidates decoded together.
-  bool metadata = true;              ///< Texts in the PNG files.
+  /// On a GPU bits go by the shape of the work, so the wave [n * wave, (n + 1) * wave) is sampled whole for
+  /// any of its candidates; of the others nothing is kept. Off, waves are made of what is wanted alone.
+  bool whole_waves = false;
+  bool metadata = true;  ///< Texts in the PNG files.
   RunInfo info;
   Json options = Json::object();  ///< What would change the result, for --resume (see RunFolder).
   Json record = Json::object();   ///< More for run.json: device, estimates, ...

@@ -94,6 +94,11 @@ void prepare_folder(const fs::path& folder, Existing existing) {
   }
 }
 
+Json options_of_run(const fs::path& folder) {
+  const auto path = folder / "run.json";
+  return fs::exists(path) ? read_run(path)["options"] : Json::object();
+}
+
 RunFolder::RunFolder(fs::path folder, Existing existing, const Json& options)
     : path_(std::move(folder)), options_(options) {
   prepare_folder(path_, existing);

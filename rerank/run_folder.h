@@ -25,6 +25,10 @@ void check_folder(const std::filesystem::path& folder, Existing existing);
 /// or written.
 void prepare_folder(const std::filesystem::path& folder, Existing existing);
 
+/// The options of the run in the folder, as run.json has them; {} where there is none. Error(input) when
+/// run.json is not the record of a run.
+Json options_of_run(const std::filesystem::path& folder);
+
 class RunFolder {
  public:
   /// `options` is everything that would change the result, as a flat object {"--temperature": 0.9, ...}; on

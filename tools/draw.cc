@@ -41,7 +41,7 @@ class Drawing {
 
   int run() {
     const std::vector<rerank::Redraw> everything;
-    plan_ = plan_drawing(*studio_, options_, static_cast<int>(prompts_.size() - failed_.size()),
+    plan_ = plan_drawing(*studio_, as_begun(), static_cast<int>(prompts_.size() - failed_.size()),
                          given_ ? given_->redraws : everything);
     if (options_.dry_run) return print_plan();
     tell(common_, {{"event", "estimate"}, {"estimate", to_json(plan_)}}, describe(plan_));
@@ -72,6 +72,29 @@ class Drawing {
   }
 
   void note(const std::string& text) const { tell(common_, {{"event", "note"}, {"text", text}}, text); }
+
+  fs::path folder_of(size_t prompt) const {
+    return options_.prompts.empty() ? folder_ : folder_ / fmt::format("prompt-{:04}", prompt);
+  }
+
+  // A run on a GPU goes on with what it chose by the memory that was free when it began: the wave's size and
+  // the cache's type decide about bits.
+  DrawOptions as_begun() const {
+    DrawOptions options = options_;
+    if (!options.resume) return options;
+    size_t first = 0;
+    while (failed_.count(first)) ++first;
+    const auto begun = rerank::options_of_run(folder_of(first));
+    const bool on_gpu = begun.contains("--batch");
+    check(begun.empty() || on_gpu != studio_->device().is_cpu(), ErrorKind::usage,
+          "{}: the run began on a {}, whose candidates are not quite the same: resume it there or use "
+          "--overwrite",
+          folder_.string(), on_gpu ? "GPU" : "CPU");
+    if (!on_gpu) return options;
+    if (options.batch == 0) options.batch = begun["--batch"];
+    if (options.kv_dtype == "auto") options.kv_dtype = begun["--kv-dtype"];
+    return options;
+  }
 
   int print_plan() const {
     if (common_.json)
@@ -107,6 +130,7 @@ class Drawing {
     pipeline.candidates = options_.candidate_indices();
     pipeline.keep = options_.keep;
     pipeline.wave = plan_.wave;
+    pipeline.whole_waves = plan_.on_gpu;
     pipeline.metadata = !options_.no_metadata;
     pipeline.info = {prompt,
                      options_.negative,
@@ -124,6 +148,10 @@ class Drawing {
     pipeline.options = {{"--prompt", prompt}};
     pipeline.options.update(options_.result_options());
     pipeline.options["--transformer (sha256)"] = studio_->transformer_sha256();
+    if (plan_.on_gpu) {
+      pipeline.options["--batch"] = plan_.wave;
+      pipeline.options["--kv-dtype"] = plan_.kv_dtype;
+    }
     if (given_) {
       pipeline.options.update(given_->options);
       for (const auto& [name, value] : given_->options.items())
@@ -146,7 +174,7 @@ class Drawing {
 
   void draw_prompt(size_t index) {
     const auto& prompt = prompts_[index];
-    const auto folder = options_.prompts.empty() ? folder_ : folder_ / fmt::format("prompt-{:04}", index);
+    const auto folder = folder_of(index);
     const auto source = source_of(prompt);
     const auto forced = fitted_.forced.empty() ? std::vector<int32_t>() : fitted_.forced.front();
     const auto scorer = studio_->scorer(prompt, options_.truncate, forced);

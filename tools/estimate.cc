@@ -129,8 +129,14 @@ double score_flops(const weights::Checkpoint& checkpoint) {
   return 2 * weights * tokens;
 }
 
-// Candidates in a wave, by itself.
-int automatic_wave(int candidates, int most) {
+// Candidates in a wave, by itself. A GPU samples whole waves, so the last one is to be nearly full, too.
+int automatic_gpu_wave(int candidates) {
+  const int waves = (candidates + kGpuWave - 1) / kGpuWave;
+  return (candidates + waves - 1) / waves;
+}
+
+int automatic_cpu_wave(int candidates) {
+  constexpr int most = kCpuWave;
   // Waves of one size leave memory of one size behind; a wave much smaller than it could be wastes time.
   for (int wave = std::min(most, candidates); wave > most / 2; --wave)
     if (candidates % wave == 0) return wave;
@@ -193,15 +199,17 @@ DrawingPlan plan_drawing(const Studio& studio, const DrawOptions& options, int p
   plan.candidates = static_cast<int>(options.candidate_indices().size());
   plan.prompts = prompts;
   plan.available = static_cast<double>(device.available_memory());
-  const int most = device.is_cpu() ? kCpuWave : kGpuWave;
-  plan.wave =
-      options.batch > 0 ? std::min(options.batch, plan.candidates) : automatic_wave(plan.candidates, most);
+  // With --only a GPU decodes as many at once as without, for the same bits.
+  const int all = plan.on_gpu ? std::max(options.candidates, plan.candidates) : plan.candidates;
+  const int automatic = plan.on_gpu ? automatic_gpu_wave(all) : automatic_cpu_wave(all);
+  plan.wave = options.batch > 0 ? std::min(options.batch, all) : automatic;
   const auto speed = measure_apart(device, plan.wave, config);
   plan.program = resident_bytes();
   const auto fits = [&](const WaveChoice& choice) {
     plan.wave = choice.wave;
     plan.kv_dtype = choice.kv_dtype;
-    plan.device = rehearse(studio, as_planned(options, plan), redraws, plan.candidates, plan.wave);
+    plan.device = rehearse(studio, as_planned(options, plan), redraws,
+                           plan.on_gpu ? plan.wave : plan.candidates, plan.wave);
     plan.pictures = std::max(host_bytes(plan, options, studio),
                              loading_bytes(studio) - plan.device.total() + plan.device.weights);
     return plan.memory() - (plan.on_gpu ? 0 : plan.program) <= plan.available;
@@ -217,7 +225,9 @@ DrawingPlan plan_drawing(const Studio& studio, const DrawOptions& options, int p
   const double pictures = static_cast<double>(plan.candidates) * prompts;
   const double share = sampled_share(redraws),
                logits = static_cast<double>(config.cells()) * config.image_vocab;
-  plan.sample_seconds = share * pictures * (sampling.image_flops / speed.flops + logits / speed.logits) +
+  const int waves = (plan.candidates + plan.wave - 1) / plan.wave;
+  const double sampled = plan.on_gpu ? static_cast<double>(waves * plan.wave) * prompts : pictures;
+  plan.sample_seconds = share * sampled * (sampling.image_flops / speed.flops + logits / speed.logits) +
                         prompts * sampling.prefill_flops / speed.flops;
   plan.decode_seconds = pictures * decode_flops(studio.checkpoint("dvae"), config.grid) / speed.flops;
   if (studio.has_clip()) plan.score_seconds = pictures * score_flops(studio.checkpoint("clip")) / speed.flops;

@@ -42,17 +42,21 @@ void multiply(const EmulatedProduct& p, const EmulatedMatrix& la, const void* a,
   const int64_t k = static_cast<int64_t>(p.transpose_a ? la.rows : la.columns);
   const bool biased = p.epilogue & CUBLASLT_EPILOGUE_BIAS, activated = p.epilogue & CUBLASLT_EPILOGUE_GELU;
   const auto bias_type = p.bias_type < 0 ? ld.type : static_cast<cudaDataType_t>(p.bias_type);
+  // As on a GPU, the order of a sum goes by the shape of the product.
+  constexpr int kMostParts = 4;
+  const int parts = 1 + static_cast<int>(ld.columns % kMostParts);
   for (int64_t batch = 0; batch < ld.batch; ++batch)
     for (int64_t column = 0; column < static_cast<int64_t>(ld.columns); ++column)
       for (int64_t row = 0; row < static_cast<int64_t>(ld.rows); ++row) {
-        float sum = 0;
+        float sums[kMostParts] = {};
         for (int64_t i = 0; i < k; ++i) {
           const int64_t at =
               batch * la.stride + (p.transpose_a ? row * la.leading + i : i * la.leading + row);
           const int64_t bt =
               batch * lb.stride + (p.transpose_b ? i * lb.leading + column : column * lb.leading + i);
-          sum += read(a, la.type, at) * read(b, lb.type, bt);
+          sums[i % parts] += read(a, la.type, at) * read(b, lb.type, bt);
         }
+        float sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
         if (beta != 0) sum += beta * read(c, lc.type, batch * lc.stride + column * lc.leading + row);
         if (biased) sum += read(p.bias, bias_type, row);
         write(d, ld.type, batch * ld.stride + column * ld.leading + row, activated ? gelu(sum) : sum);

@@ -23,6 +23,7 @@ class FakeSource : public rerank::CandidateSource {
                                      const rerank::StepCallback& step) override {
     rerank::Wave wave;
     wave.candidates.assign(candidates.begin(), candidates.end());
+    waves.push_back(wave.candidates);
     for (int cell = 1; cell <= kFakeCells; ++cell)
       if (!step(cell)) return std::nullopt;
     for (const uint32_t candidate : candidates) {
@@ -39,6 +40,7 @@ class FakeSource : public rerank::CandidateSource {
 
   int prefills = 0;
   std::multiset<uint32_t> sampled;
+  std::vector<std::vector<uint32_t>> waves;  ///< As they were asked for.
 
  private:
   uint64_t seed_;

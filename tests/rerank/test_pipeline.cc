@@ -4,6 +4,7 @@
 #include <iterator>
 #include <map>
 #include <numeric>
+#include <set>
 
 #include "core/data/atomic_file.h"
 #include "core/error.h"
@@ -68,6 +69,45 @@ Error error_of(const PipelineOptions& options, int constant_below = 0) {
 }
 
 }  // namespace
+
+TEST_CASE("whole waves: a candidate is sampled among the same others in any run") {
+  ScratchDir scratch;
+  const auto waves_of = [](const PipelineOptions& options, const ProgressCallback& progress = {}) {
+    test::FakeSource source(5);
+    test::FakeDecoder decoder;
+    test::FakeScorer scorer;
+    run_pipeline(source, decoder, scorer, options, progress);
+    return source.waves;
+  };
+  const auto whole = [](int number) {  // of 7
+    std::vector<uint32_t> wave(7);
+    std::iota(wave.begin(), wave.end(), 7 * number);
+    return wave;
+  };
+  run(options_for(scratch / "as asked"));
+  auto options = options_for(scratch / "whole");
+  options.whole_waves = true;
+  const auto all = waves_of(options);
+  REQUIRE(all.size() == 6);
+  for (int number = 0; number < 6; ++number) CHECK(all[static_cast<size_t>(number)] == whole(number));
+  CHECK(products(scratch / "whole") == products(scratch / "as asked"));
+
+  options = options_for(scratch / "some");
+  options.whole_waves = true;
+  options.candidates = {3, 17, 18, 30};
+  CHECK(waves_of(options) == std::vector{whole(0), whole(2), whole(4)});
+  std::set<uint32_t> kept;
+  for (const auto& row : read_results(scratch / "some" / "results.jsonl")) kept.insert(row.candidate);
+  CHECK(kept == std::set<uint32_t>{3, 17, 18, 30});
+
+  options = options_for(scratch / "cut");
+  options.whole_waves = true;
+  const auto before = waves_of(options, [](const PipelineProgress& p) { return p.candidates_done < 14; });
+  CHECK(before == std::vector{whole(0), whole(1)});
+  options.existing = Existing::resume;
+  CHECK(waves_of(options) == std::vector{whole(2), whole(3), whole(4), whole(5)});
+  CHECK(products(scratch / "cut") == products(scratch / "whole"));
+}
 
 TEST_CASE("waves of 1, 7, 32 and all give the same files, and memory follows the wave") {
   ScratchDir scratch;

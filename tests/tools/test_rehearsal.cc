@@ -1,6 +1,7 @@
 // The device that only counts: what runs on it needs what it needs on the device that it stands for.
 #include <doctest/doctest.h>
 
+#include "tests/support/fake_gpu.h"
 #include "tests/tools/tiny_model.h"
 #include "tools/counting_device.h"
 #include "tools/estimate.h"
@@ -11,30 +12,6 @@ using namespace dalle1;
 using namespace dalle1::tools;
 
 namespace {
-
-// The CPU under the name of a GPU: code then takes the GPU's ways, such as matrices in bf16.
-class FakeGpu final : public Device {
- public:
-  DeviceKind kind() const override { return DeviceKind::cuda; }
-  std::string describe() const override { return "a GPU by name"; }
-  Kernels& kernels() override { return cpu_->kernels(); }
-  void* allocate(size_t bytes) override { return cpu_->allocate(bytes); }
-  void release(void* pointer, size_t bytes) override { cpu_->release(pointer, bytes); }
-  size_t available_memory() const override { return cpu_->available_memory(); }
-  MemoryUse memory_use() const override { return cpu_->memory_use(); }
-  void reset_peak() override { cpu_->reset_peak(); }
-  void copy_from_host(void* to, const void* from, size_t bytes) override {
-    cpu_->copy_from_host(to, from, bytes);
-  }
-  void copy_to_host(void* to, const void* from, size_t bytes) override {
-    cpu_->copy_to_host(to, from, bytes);
-  }
-  void copy(void* to, const void* from, size_t bytes) override { cpu_->copy(to, from, bytes); }
-  void fill_zero(void* to, size_t bytes) override { cpu_->fill_zero(to, bytes); }
-
- private:
-  std::shared_ptr<Device> cpu_ = make_cpu_device(1);
-};
 
 Studio studio_on_cpu() {
   CommonOptions common;
@@ -80,7 +57,7 @@ TEST_CASE("memory grows with the wave and with guidance, not with the candidates
 
 TEST_CASE("a run on a GPU is gone through, too, also one that keeps a part of a picture") {
   const auto studio = studio_on_cpu();
-  const auto on_gpu = studio.on(std::make_shared<FakeGpu>());
+  const auto on_gpu = studio.on(std::make_shared<test::FakeGpu>());
   const DrawOptions options;
   const auto cpu = rehearse(studio, options, {}, 16, 8), gpu = rehearse(on_gpu, options, {}, 16, 8);
   CHECK(gpu.weights < cpu.weights);  // matrices in bf16
@@ -111,7 +88,7 @@ TEST_CASE("keys and values are bf16 unless the wave fits only in fp8; what does 
 
 TEST_CASE("a GPU's cache weighs half as much in fp8") {
   const auto studio = studio_on_cpu();
-  const auto on_gpu = studio.on(std::make_shared<FakeGpu>());
+  const auto on_gpu = studio.on(std::make_shared<test::FakeGpu>());
   DrawOptions options;
   const auto with = [&](const std::string& kv_dtype) {
     options.kv_dtype = kv_dtype;
