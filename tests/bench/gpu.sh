@@ -19,7 +19,7 @@ if [ "${1:-}" != pack ] && [ -f "$BUILD" ]; then
   tar -xzf "$BUILD" -C "$unpacked" || exit 1
   BUILD=$unpacked
 fi
-export PATH="$PATH:/usr/local/cuda/bin"
+export PATH="$PATH:/usr/local/cuda/bin" DALLE1_GOLDEN="$PWD/tests/golden"  # of packed tests
 program=$BUILD/tools/dalle1 tests=$BUILD/tests/dalle1_tests
 # CUDA's libraries may have come as Python packages.
 for folder in "$BUILD/lib" $(python3 -c 'import nvidia, glob; print(*glob.glob(list(nvidia.__path__)[0] + "/*/lib"))' \
@@ -55,7 +55,7 @@ piece_machine() {
 }
 
 piece_build() {
-  run configure 120 cmake --preset cuda -B "$BUILD" -DDALLE1_TEST_FOLDERS="core;transformer"
+  run configure 120 cmake --preset cuda -B "$BUILD" -DDALLE1_TEST_FOLDERS="core;transformer;dvae;clip;rerank"
   run build "$LIMIT" cmake --build "$BUILD" --target dalle1 dalle1_tests -j "$(nproc)"
 }
 

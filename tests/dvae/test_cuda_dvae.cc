@@ -86,7 +86,7 @@ TEST_CASE("CUDA: dVAEs encode and decode as on the CPU") {
   }
   const auto cuda = make_cuda_device(0);
   const Image picture = to_rgb(read_image(golden("openai_dvae/legacy_img48.png")));
-  const auto shipped = std::filesystem::path(DALLE1_SOURCE_DIR) / "weights/default/dvae.safetensors";
+  const auto shipped = golden("../../weights/default/dvae.safetensors");
   check_dvae(*cuda, weights::open_checkpoint({shipped}, nullptr, "dvae"), picture, 1e-2);
   check_dvae(*cuda,
              weights::open_checkpoint(
