@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "core/text/markup.h"
 #include "tools/ablate_page.h"
 #include "tools/ablate_plot.h"
 #include "tools/ablate_report.h"
@@ -73,10 +74,11 @@ std::string parts_table(const ReportInputs& inputs) {
       return compared ? fmt::format("{:+.4f}", own - other) : std::string();
     };
     const BandSeries series = named(inputs, i);
-    table.row({fmt::format("<span class=\"key {}\"></span>{}", series.colour, escape_html(series.name)),
-               fmt::format("{:.4f}", summary.flat_bits), difference(summary.flat_bits, base.flat_bits),
-               fmt::format("{:.4f}", summary.edge_bits), difference(summary.edge_bits, base.edge_bits)},
-              compared ? "" : "base");
+    table.row(
+        {fmt::format("<span class=\"key {}\"></span>{}", series.colour, text::escape_markup(series.name)),
+         fmt::format("{:.4f}", summary.flat_bits), difference(summary.flat_bits, base.flat_bits),
+         fmt::format("{:.4f}", summary.edge_bits), difference(summary.edge_bits, base.edge_bits)},
+        compared ? "" : "base");
   }
   return table.html();
 }
@@ -96,8 +98,8 @@ std::string ablation_curves(const ReportInputs& inputs) {
   double flat_share = 0;
   for (size_t i : order) {
     const BandSeries series = named(inputs, i);
-    legend +=
-        fmt::format("<span><span class=\"key {}\"></span>{}</span>", series.colour, escape_html(series.name));
+    legend += fmt::format("<span><span class=\"key {}\"></span>{}</span>", series.colour,
+                          text::escape_markup(series.name));
     if (inputs.summaries[i].runs.empty()) continue;
     flat_share = inputs.summaries[i].runs.front()->parts.flat_share;
     image.series.push_back(losses(inputs, i, &LossPoint::image_bits));

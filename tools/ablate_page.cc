@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "core/image/png.h"
+#include "core/text/markup.h"
 
 namespace dalle1::tools {
 namespace {
@@ -82,29 +83,6 @@ std::string base64(const std::vector<uint8_t>& bytes) {
 
 }  // namespace
 
-std::string escape_html(const std::string& text) {
-  std::string escaped;
-  for (char c : text) {
-    switch (c) {
-      case '&':
-        escaped += "&amp;";
-        break;
-      case '<':
-        escaped += "&lt;";
-        break;
-      case '>':
-        escaped += "&gt;";
-        break;
-      case '"':
-        escaped += "&quot;";
-        break;
-      default:
-        escaped += c;
-    }
-  }
-  return escaped;
-}
-
 std::string page_style() {
   std::string text = kStyle;
   for (int i = 0; i < 10; ++i) text += fmt::format(".c{0} {{ --c: var(--c{0}); }} ", i);
@@ -114,7 +92,7 @@ std::string page_style() {
 std::string picture_html(const Image& image, const char* css_class, const std::string& words) {
   return fmt::format(
       "<img class=\"{}\" width=\"{}\" height=\"{}\" alt=\"{}\" src=\"data:image/png;base64,{}\">", css_class,
-      image.width, image.height, escape_html(words), base64(encode_png(image)));
+      image.width, image.height, text::escape_markup(words), base64(encode_png(image)));
 }
 
 void HtmlTable::row(const std::vector<std::string>& cells, const char* css_class) {
@@ -122,7 +100,7 @@ void HtmlTable::row(const std::vector<std::string>& cells, const char* css_class
         cells.size(), columns_.size());
   rows_ += fmt::format("<tr class=\"{}\"><th scope=\"row\">{}</th>", css_class, cells.front());
   for (size_t i = 1; i < cells.size(); ++i) {
-    rows_ += fmt::format("<td data-label=\"{}\"{}>{}</td>", escape_html(columns_[i].label),
+    rows_ += fmt::format("<td data-label=\"{}\"{}>{}</td>", text::escape_markup(columns_[i].label),
                          columns_[i].words ? " class=\"words\"" : "", cells[i]);
   }
   rows_ += "</tr>\n";
@@ -132,7 +110,7 @@ std::string HtmlTable::html() const {
   std::string html = "<div class=\"panel scroll\"><table><thead><tr>";
   for (const Column& column : columns_)
     html += fmt::format("<th scope=\"col\"{}>{}</th>", column.words ? " class=\"words\"" : "",
-                        column.head.empty() ? escape_html(column.label) : column.head);
+                        column.head.empty() ? text::escape_markup(column.label) : column.head);
   return html + "</tr></thead><tbody>\n" + rows_ + "</tbody></table></div>\n";
 }
 

@@ -9,8 +9,6 @@
 
 namespace dalle1::tools {
 
-std::string escape_html(const std::string& text);
-
 /// <style>: light and dark, wide and narrow. The classes c0 to c9 and c-base set the colour --c.
 std::string page_style();
 

@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "core/image/plot.h"
-#include "tools/ablate_page.h"
+#include "core/text/markup.h"
 
 namespace dalle1::tools {
 namespace {
@@ -76,7 +76,7 @@ std::string band(const Frame& frame, const BandSeries& one) {
 
 std::string line(const Frame& frame, const BandSeries& one) {
   return fmt::format("<polyline class=\"{}\" points=\"{}\"><title>{}</title></polyline>", one.colour,
-                     points(frame, one.x, one.middle), escape_html(one.name));
+                     points(frame, one.x, one.middle), text::escape_markup(one.name));
 }
 
 }  // namespace
@@ -86,7 +86,7 @@ std::string band_plot(const BandPlot& plot) {
   std::string svg = fmt::format(
       "<svg class=\"plot\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">"
       "<text class=\"title\" x=\"{}\" y=\"24\">{}</text>",
-      kWidth, kHeight, escape_html(plot.title), kLeft, escape_html(plot.title));
+      kWidth, kHeight, text::escape_markup(plot.title), kLeft, text::escape_markup(plot.title));
   svg += axes(frame);
   if (plot.zero) {
     svg += fmt::format("<line class=\"zero\" x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>", kLeft,
@@ -95,11 +95,11 @@ std::string band_plot(const BandPlot& plot) {
   for (const BandSeries& one : plot.series) svg += band(frame, one);
   for (const BandSeries& one : plot.series) svg += line(frame, one);
   svg += fmt::format("<text x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
-                     (kLeft + kWidth - kRight) / 2, kHeight - 10, escape_html(plot.x_label));
+                     (kLeft + kWidth - kRight) / 2, kHeight - 10, text::escape_markup(plot.x_label));
   const double middle = (kTop + kHeight - kBottom) / 2;
   svg += fmt::format(
       "<text x=\"18\" y=\"{0:.1f}\" text-anchor=\"middle\" transform=\"rotate(-90 18 {0:.1f})\">{1}</text>",
-      middle, escape_html(plot.y_label));
+      middle, text::escape_markup(plot.y_label));
   return svg + "</svg>\n";
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/text/markup.h"
 #include "tools/ablate_masks.h"
 #include "tools/ablate_page.h"
 #include "tools/ablate_plot.h"
@@ -16,7 +17,7 @@ constexpr int kMaskSide = 264;
 
 std::string key(const Study& study, size_t variant) {
   return fmt::format("<span class=\"key {}\"></span>{}", colour_of(study, variant),
-                     escape_html(study.variants[variant].name));
+                     text::escape_markup(study.variants[variant].name));
 }
 
 std::string verdict(const Comparison& comparison, const VariantSummary& summary, const Study& study) {
@@ -58,7 +59,7 @@ std::string introduction(const ReportInputs& inputs) {
   return fmt::format(
              "<header><h1>Attention patterns</h1>\n<p class=\"note\">{}: {} of one "
              "transformer</p></header>\n",
-             escape_html(study.name), plural(study.variants.size(), "variant")) +
+             text::escape_markup(study.name), plural(study.variants.size(), "variant")) +
          "<dl class=\"facts panel\">\n" +
          fact("Transformer",
               fmt::format("{} layers of {}, {}, {:.2f}M parameters", config.layers, config.width,
@@ -69,9 +70,9 @@ std::string introduction(const ReportInputs& inputs) {
                                       training.batch * options.accumulate, grouped(study.tokens_of_run()))) +
          fact("Runs", fmt::format("{}: {}, learning rates {}", study.runs().size(),
                                   plural(study.seeds.size(), "seed"), rates)) +
-         fact("Data", fmt::format("{}: {} samples, {} of them held out", escape_html(inputs.data),
+         fact("Data", fmt::format("{}: {} samples, {} of them held out", text::escape_markup(inputs.data),
                                   grouped(static_cast<int64_t>(inputs.data_samples)), training.validation)) +
-         fact("Device", escape_html(inputs.device)) + "</dl>\n";
+         fact("Device", text::escape_markup(inputs.device)) + "</dl>\n";
 }
 
 // "A (-0.0123), B (-0.0042)" of the variants that `wanted` picks.
@@ -163,7 +164,7 @@ std::string difference_table(const ReportInputs& inputs, bool is_image, double r
     table.row({key(study, i), rate, bits, d.pairs > 0 ? fmt::format("{:+.4f}", d.mean) : "",
                interval ? fmt::format("{:+.4f} to {:+.4f}", d.low, d.high) : "",
                d.pairs > 0 ? interval_bar({d.low, d.mean, d.high}, reach, css) : "",
-               interval ? escape_html(p_text(one.adjusted_p)) : "",
+               interval ? text::escape_markup(p_text(one.adjusted_p)) : "",
                *css == 0 ? words
                          : fmt::format("<span class=\"{}\">{}</span>", *css == 'b' ? "good" : "bad", words)});
   }
@@ -299,7 +300,8 @@ std::string masks(const ReportInputs& inputs) {
       html += fmt::format(
           "<figure><div class=\"mask\" style=\"--text: {:.2f}%\">{}</div><figcaption>{}</figcaption>"
           "</figure>\n",
-          text, picture_html(enlarged_picture_of(use.pattern, kMaskSide), "", words), escape_html(words));
+          text, picture_html(enlarged_picture_of(use.pattern, kMaskSide), "", words),
+          text::escape_markup(words));
     }
     html += "</div></div>\n";
   }
@@ -316,7 +318,8 @@ std::string samples(const ReportInputs& inputs) {
       "each prompt, none left out, drawn with the same random numbers (temperature {}, top-p {}).</p>\n",
       options.candidates, options.temperature, options.top_p);
   for (size_t prompt = 0; prompt < options.prompts.size(); ++prompt) {
-    html += fmt::format("<h3>{}</h3>\n<div class=\"samples\">\n", escape_html(options.prompts[prompt]));
+    html +=
+        fmt::format("<h3>{}</h3>\n<div class=\"samples\">\n", text::escape_markup(options.prompts[prompt]));
     for (size_t i = 0; i < inputs.pictures.size(); ++i) {
       html += fmt::format("<div><p>{}</p><div class=\"row\">", key(study, i));
       if (inputs.pictures[i].empty()) html += "diverged with every seed";
@@ -344,7 +347,7 @@ std::string ablation_report(const ReportInputs& inputs) {
          "'unsafe-inline'\">\n<meta name=\"viewport\" content=\"width=device-width, "
          "initial-scale=1\">\n<link rel=\"icon\" "
          "href=\"data:,\">\n<title>Attention patterns: " +
-         escape_html(inputs.study.name) + "</title>\n" + page_style() + "</head>\n<body>\n" +
+         text::escape_markup(inputs.study.name) + "</title>\n" + page_style() + "</head>\n<body>\n" +
          introduction(inputs) + findings(inputs) + differences(inputs) + ablation_curves(inputs) +
          costs(inputs) + masks(inputs) + rates(inputs) + diverged_runs(inputs) + samples(inputs) +
          "</body>\n</html>\n";

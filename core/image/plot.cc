@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "core/error.h"
+#include "core/text/markup.h"
 
 namespace dalle1 {
 namespace {
@@ -14,32 +15,6 @@ namespace {
 constexpr std::array kColours = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#333333"};
 constexpr const char* kFont = "font-family='Helvetica,Arial,sans-serif'";
 constexpr int kLeft = 64, kRight = 20, kBottom = 46, kTitle = 30, kLegendLine = 18;
-
-std::string escaped(const std::string& text) {
-  std::string out;
-  for (char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '\'':
-        out += "&#39;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        if (static_cast<unsigned char>(c) >= 0x20) out += c;  // XML has no control characters
-    }
-  }
-  return out;
-}
 
 /// One axis: values to [0, 1].
 struct Axis {
@@ -138,7 +113,7 @@ std::string text_at(double x, double y, const char* anchor, int size, const std:
                     const char* more = "") {
   return fmt::format(
       "<text x='{:.1f}' y='{:.1f}' text-anchor='{}' font-size='{}' {} fill='#333' {}>{}</text>\n", x, y,
-      anchor, size, kFont, more, escaped(text));
+      anchor, size, kFont, more, text::escape_markup(text));
 }
 
 void draw_axes(std::string& svg, const Plot& plot, const Frame& frame) {
