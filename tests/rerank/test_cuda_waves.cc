@@ -73,7 +73,10 @@ TEST_CASE("CUDA: candidates of --only and --resume have the bits of the whole ru
   options.candidates = {4, 17, 29};
   const auto only = draw(*cuda, model, options);
   REQUIRE(only.size() == 3);
-  for (const auto& [candidate, drawn] : only) CHECK(drawn == all.at(candidate));
+  for (const auto& [candidate, drawn] : only) {
+    CHECK(drawn.tokens == all.at(candidate).tokens);
+    CHECK(drawn.log_likelihood == all.at(candidate).log_likelihood);
+  }
 
   options = options_for(scratch / "cut");
   const auto stop = [](const PipelineProgress& p) { return p.candidates_done < 11; };
