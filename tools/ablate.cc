@@ -1,6 +1,5 @@
 // dalle1 ablate: attention patterns compared by training.
 #include <filesystem>
-#include <fstream>
 
 #include "core/data/atomic_file.h"
 #include "rerank/dvae_decoder.h"
@@ -8,6 +7,7 @@
 #include "tools/dvae_model.h"
 #include "tools/interrupt.h"
 #include "tools/models.h"
+#include "tools/output_folder.h"
 #include "tools/training.h"
 #include "weights/sha256.h"
 
@@ -36,33 +36,27 @@ void check_data(const Study& study, const TokenShards& shards, const text::Token
         "{} has {} samples; the study holds {} out, at most half", data, shards.size(), held_out);
 }
 
-void prepare_folder(const AblateOptions& options) {
-  std::error_code error;
-  const fs::path folder = options.out;
-  const bool has_content = fs::exists(folder, error) && !fs::is_empty(folder, error);
-  check(!has_content || options.resume, ErrorKind::usage,
-        "{} is not empty; go on with --resume, or choose another --out", options.out);
-  fs::create_directories(folder / "runs", error);
-  check(!error, ErrorKind::output, "{}: {}", options.out, error.message());
-}
-
-// Empty when a signal stopped the study.
+// Error(interrupted) when a signal stopped the study.
 std::vector<RunRecord> run_all(const Study& study, const AblationInputs& inputs, const fs::path& folder,
                                const CommonOptions& common) {
   const GracefulStop stop;
   const auto runs = study.runs();
   std::vector<RunRecord> records;
+  const auto check_signal = [&](bool stopped) {
+    check(!stopped, ErrorKind::interrupted, "interrupted: {} of {} runs are done; --resume goes on",
+          records.size(), runs.size());
+  };
   for (const StudyRun& run : runs) {
     const fs::path where = folder / study.folder_of(run);
     auto record = read_run(study, run, inputs, where);
     if (!record) {
       if (common.progress_mode() == ProgressMode::plain || common.progress_mode() == ProgressMode::automatic)
         fmt::print(stderr, "run {} of {}: {}\n", records.size() + 1, runs.size(), where.filename().string());
-      if (!perform_run(study, run, inputs, where, common)) return {};
+      check_signal(!perform_run(study, run, inputs, where, common));
       record = read_run(study, run, inputs, where);
     }
     records.push_back(std::move(*record));
-    if (GracefulStop::requested() && records.size() < runs.size()) return {};
+    check_signal(GracefulStop::requested() && records.size() < runs.size());
   }
   return records;
 }
@@ -94,7 +88,7 @@ int ablate(const AblateOptions& options, const CommonOptions& common) {
     check(dvae->codes() == shards.info().codes, ErrorKind::input, "the dVAE has {} codes and the study {}",
           dvae->codes(), shards.info().codes);
   }
-  prepare_folder(options);
+  make_output_folder(options.out, options.resume, "go on with --resume, or choose another --out");
 
   const nlohmann::json identity = {{"samples", shards.size()},
                                    {"dvae_sha256", shards.info().dvae_sha256},
@@ -102,11 +96,6 @@ int ablate(const AblateOptions& options, const CommonOptions& common) {
   const AblationInputs inputs = {*device, shards, *tokenizer, identity, options.tensorboard};
   const fs::path folder = options.out;
   const auto records = run_all(study, inputs, folder / "runs", common);
-  if (records.empty()) {
-    fmt::print(stderr, "stopped; the same command with --resume goes on\n");
-    return 128 + GracefulStop::signal_number();
-  }
-
   const auto summaries = summarise(study, records);
   ReportInputs report = {
       study,

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <filesystem>
 #include <new>
 
 #include "tools/command.h"
@@ -206,6 +207,11 @@ int run_program(int argc, char** argv) {
   } catch (const Error& error) {
     const bool interrupted = error.kind() == ErrorKind::interrupted && GracefulStop::requested();
     return report(interrupted ? 128 + GracefulStop::signal_number() : error.exit_code(), error.what());
+  } catch (const std::filesystem::filesystem_error& error) {
+    // Readers of inputs have errors of their own: what is left is a folder or file that cannot be made, moved
+    // or removed.
+    return report(static_cast<int>(ErrorKind::output),
+                  fmt::format("{}: {}", error.path1().string(), error.code().message()));
   } catch (const std::bad_alloc&) {
     return report(static_cast<int>(ErrorKind::memory), "the system has no more memory to give");
   } catch (const std::exception& error) {

@@ -15,6 +15,7 @@
 #include "tools/command.h"
 #include "tools/interrupt.h"
 #include "tools/models.h"
+#include "tools/output_folder.h"
 #include "weights/load.h"
 #include "weights/sha256.h"
 
@@ -71,13 +72,8 @@ class ShardFolder {
   /// Makes the folder, clears it or takes up its progress.
   ShardFolder(const ShardOptions& options, TokenShardInfo info, nlohmann::json settings)
       : folder_(options.out), info_(std::move(info)), settings_(std::move(settings)) {
-    std::error_code error;
-    const bool used = fs::exists(folder_, error) && !fs::is_empty(folder_, error);
-    check(!used || options.resume || options.overwrite, ErrorKind::usage,
-          "{} is not empty; go on with --resume, begin anew with --overwrite, or choose another --out",
-          options.out);
-    fs::create_directories(folder_, error);
-    check(!error, ErrorKind::output, "{}: {}", options.out, error.message());
+    make_output_folder(folder_, options.resume || options.overwrite,
+                       "go on with --resume, begin anew with --overwrite, or choose another --out");
     if (options.overwrite) clear();
     if (options.resume) restore();
   }
@@ -199,7 +195,9 @@ class Sharder {
     encode_pending();
     folder_->finish(index * views);
     report();
-    return GracefulStop::requested() ? 128 + GracefulStop::signal_number() : 0;
+    check(index >= reader.size(), ErrorKind::interrupted,
+          "interrupted: {} of {} pictures are in whole shards; --resume goes on", index, reader.size());
+    return 0;
   }
 
  private:
@@ -257,26 +255,31 @@ class Sharder {
 }  // namespace
 
 Command shard_command() {
-  return {
-      "shard", "Turn pictures with captions into token shards for training the transformer",
-      "dalle1 shard --data pictures --dvae dvae.safetensors --out shards",
-      [](CLI::App& app, CommonOptions& common) {
-        auto options = std::make_shared<ShardOptions>();
-        add_model_options(app, common);
-        app.add_option("--data", options->data, "A folder of pictures, a captions.jsonl or tar shards")
-            ->required();
-        app.add_option("--out", options->out, "Folder to write")->required();
-        app.add_option("--grid", options->grid, "Tokens along one side")->check(CLI::Range(1, 128));
-        app.add_option("--views", options->views, "Crops of each picture; the first is the whole picture")
-            ->check(CLI::Range(1, 1000));
-        app.add_option("--batch", options->batch, "Pictures encoded together")->check(CLI::Range(1, 4096));
-        app.add_option("--seed", options->seed, "Of the crops");
-        app.add_option("--max-bad", options->max_bad, "Share of pictures that may be broken")
-            ->check(CLI::Range(0.0, 1.0));
-        app.add_flag("--resume", options->resume, "Go on after the last whole shard in --out, or start");
-        app.add_flag("--overwrite", options->overwrite, "Remove the shards that are in --out first");
-        return [options, &common] { return Sharder(*options, common).run(); };
-      }};
+  return {"shard", "Turn pictures with captions into token shards for training the transformer",
+          "dalle1 shard --data pictures --dvae dvae.safetensors --out shards",
+          [](CLI::App& app, CommonOptions& common) {
+            auto options = std::make_shared<ShardOptions>();
+            add_model_options(app, common);
+            app.add_option("--data", options->data, "A folder of pictures, a captions.jsonl or tar shards")
+                ->required();
+            app.add_option("--out", options->out, "Folder to write")->required();
+            app.add_option("--grid", options->grid, "Tokens along one side")
+                ->check(CLI::Range(1, 128))
+                ->capture_default_str();
+            app.add_option("--views", options->views, "Crops of each picture; the first is the whole picture")
+                ->check(CLI::Range(1, 1000))
+                ->capture_default_str();
+            app.add_option("--batch", options->batch, "Pictures encoded together")
+                ->check(CLI::Range(1, 4096))
+                ->capture_default_str();
+            app.add_option("--seed", options->seed, "Of the crops")->capture_default_str();
+            app.add_option("--max-bad", options->max_bad, "Share of pictures that may be broken")
+                ->check(CLI::Range(0.0, 1.0))
+                ->capture_default_str();
+            app.add_flag("--resume", options->resume, "Go on after the last whole shard in --out, or start");
+            app.add_flag("--overwrite", options->overwrite, "Remove the shards that are in --out first");
+            return [options, &common] { return Sharder(*options, common).run(); };
+          }};
 }
 
 }  // namespace dalle1::tools

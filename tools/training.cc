@@ -7,6 +7,7 @@
 
 #include "tools/event_file.h"
 #include "tools/interrupt.h"
+#include "tools/output_folder.h"
 #include "weights/training_state.h"
 
 namespace dalle1::tools {
@@ -66,12 +67,7 @@ TrainingFile read_training_file(const fs::path& path) {
 TrainRun make_train_run(const TrainingOptions& options, const CommonOptions& common,
                         nlohmann::json settings) {
   const fs::path folder = options.out;
-  std::error_code error;
-  const bool has_content = fs::exists(folder, error) && !fs::is_empty(folder, error);
-  check(!has_content || options.resume, ErrorKind::usage,
-        "{} is not empty; go on with --resume, or choose another --out", options.out);
-  fs::create_directories(folder, error);
-  check(!error, ErrorKind::output, "{}: {}", options.out, error.message());
+  make_output_folder(folder, options.resume, "go on with --resume, or choose another --out");
   TrainRun run;
   run.folder = folder;
   run.resume = options.resume;
@@ -102,7 +98,9 @@ int run_training(Device& device, TrainTask& task, const TrainOptions& train_opti
   } else {
     fmt::print("{}\n", (run.folder / "model").string());
   }
-  return GracefulStop::requested() ? 128 + GracefulStop::signal_number() : 0;
+  check(result.finished || !GracefulStop::requested(), ErrorKind::interrupted,
+        "interrupted after {} of {} steps; --resume goes on", result.steps, train_options.steps);
+  return 0;
 }
 
 }  // namespace dalle1::tools

@@ -32,11 +32,11 @@ struct TrainingFile {
 TrainingFile read_training_file(const std::filesystem::path& path);
 
 /// The run that these options ask for: its folder is made, or refused (Error(usage)) when it has something in
-/// it and
-/// --resume is not given. `settings` decides the result of the training (see TrainRun).
+/// it and --resume is not given. `settings` decides the result of the training (see TrainRun).
 TrainRun make_train_run(const TrainingOptions& options, const CommonOptions& common, nlohmann::json settings);
 
-/// Trains, tells how it ended and returns the exit code: 0, or 128 + the signal's number when one stopped it.
+/// Trains, tells how it ended and returns the exit code: 0. Error(interrupted) when a signal stopped it; its
+/// checkpoint and model are written then, too.
 int run_training(Device& device, TrainTask& task, const TrainOptions& train_options, const TrainRun& run,
                  const CommonOptions& common);
 

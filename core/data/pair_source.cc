@@ -166,20 +166,21 @@ std::unique_ptr<PairSource> open_captions_jsonl(const fs::path& file) {
 }
 
 std::unique_ptr<PairSource> open_pairs(const std::string& where) {
-  if (fs::is_directory(where)) {
-    if (fs::exists(fs::path(where) / "captions.jsonl"))
+  std::error_code unreadable;  // then opening it says why
+  if (fs::is_directory(where, unreadable)) {
+    if (fs::exists(fs::path(where) / "captions.jsonl", unreadable))
       return open_captions_jsonl(fs::path(where) / "captions.jsonl");
     const std::vector<fs::path> shards = tar_files_in(where);
     return shards.empty() ? open_picture_folder(where) : open_tar_shards(shards);
   }
   if (where.ends_with(".jsonl")) return open_captions_jsonl(where);
-  if (!fs::exists(where) && where.find('{') != std::string::npos) {
+  if (!fs::exists(where, unreadable) && where.find('{') != std::string::npos) {
     const std::vector<std::string> names = expand_braces(where);
     return open_tar_shards({names.begin(), names.end()});
   }
   check(where.ends_with(".tar"), ErrorKind::input,
         "{}: {}; data is a folder of pictures, a captions.jsonl or .tar shards", where,
-        fs::exists(where) ? "not a kind of data" : "no such file or folder");
+        fs::exists(where, unreadable) ? "not a kind of data" : "no such file or folder");
   return open_tar_shards({where});
 }
 

@@ -229,11 +229,14 @@ TokenRecord TokenShard::read(uint64_t index) const {
 TokenShards::TokenShards(const std::filesystem::path& where, bool check_records) {
   namespace fs = std::filesystem;
   std::vector<fs::path> files;
-  if (fs::is_directory(where)) {
-    for (const auto& entry : fs::directory_iterator(where)) {
-      const bool hidden = entry.path().filename().string().starts_with('.');  // a writer's temporary file
-      if (!hidden && entry.path().extension() == ".tokens") files.push_back(entry.path());
+  std::error_code error;
+  if (fs::is_directory(where, error)) {
+    fs::directory_iterator entry(where, error);
+    for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
+      const bool hidden = entry->path().filename().string().starts_with('.');  // a writer's temporary file
+      if (!hidden && entry->path().extension() == ".tokens") files.push_back(entry->path());
     }
+    check(!error, ErrorKind::input, "{}: cannot be listed: {}", where.string(), error.message());
     std::sort(files.begin(), files.end());
   } else {
     files.push_back(where);

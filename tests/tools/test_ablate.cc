@@ -149,7 +149,9 @@ TEST_CASE("identical variants have identical curves, and a stopped study goes on
       const auto seen = read_metrics(setting.scratch / "halves" / "runs" / run / "metrics.jsonl");
       if (!sent && seen.size() >= rows_seen) sent = kill(process, signal) == 0;
     };
-    return run_program(setting.command(tiny_study(), "halves"), options).exit_code;
+    const auto result = run_program(setting.command(tiny_study(), "halves"), options);
+    if (signal == SIGTERM) CHECK(result.error_line().starts_with("dalle1: error: interrupted: "));
+    return result.exit_code;
   };
   CHECK(ended_by(SIGTERM, "rows-again-lr0.002-1", 1) == 128 + SIGTERM);
   CHECK(fs::exists(setting.scratch / "halves" / "runs" / "rows-lr0.002-1" / "result.json"));

@@ -68,6 +68,7 @@ void succeeds(const std::vector<std::string>& arguments, const test::ProgramOpti
   CAPTURE(arguments[0]);
   CAPTURE(result.err);
   REQUIRE(result.exit_code == code);
+  CHECK(result.error_lines() == (code == 0 ? 0 : 1));
 }
 
 // Pictures, tokenizer and shards in a scratch folder.
