@@ -44,13 +44,14 @@ std::optional<bool> Checker::shows(const std::filesystem::path& picture, const s
   for (size_t done = 0; done < line.size();) {
     const auto written = send(socket_, line.data() + done, line.size() - done, MSG_NOSIGNAL);
     if (written < 0 && errno == EINTR) continue;
-    check(written > 0, ErrorKind::internal, "the checker {} has ended: {}", name_, std::strerror(errno));
+    check(written > 0, ErrorKind::input, "the checker {} has ended: {}", name_, std::strerror(errno));
     done += static_cast<size_t>(written);
   }
   const auto reply = read_line();
   const auto answer = nlohmann::json::parse(reply, nullptr, false);
-  check(answer.is_object() && answer.contains("right") && !answer.contains("error"), ErrorKind::internal,
-        "the checker {} answered: {}", name_, reply);
+  const bool answered = answer.is_object() && answer.contains("right") && !answer.contains("error") &&
+                        (answer["right"].is_null() || answer["right"].is_boolean());
+  check(answered, ErrorKind::input, "the checker {} answered: {}", name_, reply);
   if (answer["right"].is_null()) return std::nullopt;
   return answer["right"].get<bool>();
 }
@@ -65,7 +66,7 @@ std::string Checker::read_line() {
     char block[4096];
     const auto got = read(socket_, block, sizeof block);
     if (got < 0 && errno == EINTR) continue;
-    check(got > 0, ErrorKind::internal, "the checker {} ended without an answer", name_);
+    check(got > 0, ErrorKind::input, "the checker {} ended without an answer", name_);
     buffer_.append(block, static_cast<size_t>(got));
   }
 }

@@ -17,7 +17,7 @@ class Checker {
   Checker(const Checker&) = delete;
   Checker& operator=(const Checker&) = delete;
 
-  /// Whether the picture shows the caption; nothing where such captions cannot be checked. Error(internal)
+  /// Whether the picture shows the caption; nothing where such captions cannot be checked. Error(input)
   /// when the program breaks the protocol: {"image", "caption"} in, {"right": true, false or null} out,
   /// "error" where it failed.
   std::optional<bool> shows(const std::filesystem::path& picture, const std::string& caption);

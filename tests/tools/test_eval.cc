@@ -211,7 +211,7 @@ TEST_CASE("eval draws, asks the checker, resumes, and reports") {
                "4",
                "--overwrite"};
   const auto broken = test::run_program(arguments);
-  CHECK(broken.exit_code == 1);
+  CHECK(broken.exit_code == 3);
   CHECK_MESSAGE(broken.error_line().find("the checker /bin/false") != std::string::npos, broken.err);
 }
 
