@@ -92,8 +92,8 @@ Command attention_command() {
             add_model_options(app, common);
             app.add_option("--prompt", options->prompt, "The caption")->required();
             app.add_option("--image", options->image, "The picture")->required();
-            app.add_option("--layer", options->layer, "From 0");
-            app.add_option("--head", options->head, "From 0");
+            app.add_option("--layer", options->layer, "From 0")->capture_default_str();
+            app.add_option("--head", options->head, "From 0")->capture_default_str();
             app.add_option("--at", options->at,
                            "Row and column of the grid cell that looks; by default the middle")
                 ->delimiter(',')

@@ -106,8 +106,11 @@ Command bench_clip_command() {
             auto options = std::make_shared<BenchOptions>();
             add_list_option(app, "--config", common.config, "PRESET or FILE; clip-vit-b-32 by default");
             app.add_option("--batch", options->batch, "Pictures, and texts, encoded together")
-                ->check(CLI::Range(1, 4096));
-            app.add_option("--seconds", options->seconds, "How long to measure")->check(CLI::PositiveNumber);
+                ->check(CLI::Range(1, 4096))
+                ->capture_default_str();
+            app.add_option("--seconds", options->seconds, "How long to measure")
+                ->check(CLI::PositiveNumber)
+                ->capture_default_str();
             return [options, &common] { return bench_clip(*options, common); };
           }};
 }

@@ -179,9 +179,11 @@ Command bench_decode_command() {
             auto options = std::make_shared<DecodeBench>();
             add_bench_shape(app, options->shape);
             app.add_option("--candidates", options->candidates, "Pictures decoded together")
-                ->check(CLI::Range(1, 4096));
+                ->check(CLI::Range(1, 4096))
+                ->capture_default_str();
             app.add_option("--cells", options->cells, "Stop after so many cells of the grid; 0: all")
-                ->check(CLI::Range(0, 1 << 14));
+                ->check(CLI::Range(0, 1 << 14))
+                ->capture_default_str();
             app.add_option("--kv-dtype", options->kv_dtype, "Keys and values on a GPU: auto, f32, bf16, fp8")
                 ->capture_default_str();
             return [options, &common] { return bench_decode(*options, common); };

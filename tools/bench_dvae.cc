@@ -116,9 +116,15 @@ Command bench_dvae_command() {
           "dalle1 bench dvae --config openai-dvae --size 256", [](CLI::App& app, CommonOptions& common) {
             auto options = std::make_shared<DvaeBench>();
             add_list_option(app, "--config", common.config, "PRESET or FILE; openai-dvae by default");
-            app.add_option("--size", options->size, "Side of the pictures")->check(CLI::Range(64, 4096));
-            app.add_option("--batch", options->batch, "Pictures at a time")->check(CLI::Range(1, 1024));
-            app.add_option("--seconds", options->seconds, "How long to measure")->check(CLI::PositiveNumber);
+            app.add_option("--size", options->size, "Side of the pictures")
+                ->check(CLI::Range(64, 4096))
+                ->capture_default_str();
+            app.add_option("--batch", options->batch, "Pictures at a time")
+                ->check(CLI::Range(1, 1024))
+                ->capture_default_str();
+            app.add_option("--seconds", options->seconds, "How long to measure")
+                ->check(CLI::PositiveNumber)
+                ->capture_default_str();
             return [options, &common] { return bench_dvae(*options, common); };
           }};
 }

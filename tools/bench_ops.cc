@@ -233,14 +233,16 @@ int bench_ops(const Settings& settings, const CommonOptions& common) {
 }  // namespace
 
 Command bench_ops_command() {
-  return {
-      "bench ops", "Speed of the kernels beside this machine's peak", "dalle1 bench ops --threads 2",
-      [](CLI::App& app, CommonOptions& common) {
-        auto settings = std::make_shared<Settings>();
-        add_list_option(app, "--only", settings->only, "Sections: linear, matmul, conv, attention, cached");
-        app.add_option("--seconds", settings->seconds, "Time for each figure")->check(CLI::Range(0.01, 60.0));
-        return [settings, &common] { return bench_ops(*settings, common); };
-      }};
+  return {"bench ops", "Speed of the kernels beside this machine's peak", "dalle1 bench ops --threads 2",
+          [](CLI::App& app, CommonOptions& common) {
+            auto settings = std::make_shared<Settings>();
+            add_list_option(app, "--only", settings->only,
+                            "Sections: linear, matmul, conv, attention, cached");
+            app.add_option("--seconds", settings->seconds, "Time for each figure")
+                ->check(CLI::Range(0.01, 60.0))
+                ->capture_default_str();
+            return [settings, &common] { return bench_ops(*settings, common); };
+          }};
 }
 
 }  // namespace dalle1::tools

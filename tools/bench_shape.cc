@@ -24,13 +24,13 @@ transformer::TransformerConfig BenchShape::config() const {
 
 void add_bench_shape(CLI::App& app, BenchShape& shape) {
   app.add_option("--config", shape.file, "A preset or JSON file, in place of the following");
-  app.add_option("--layers", shape.layers, "Layers");
-  app.add_option("--width", shape.width, "Channels");
-  app.add_option("--heads", shape.heads, "Attention heads");
-  app.add_option("--text", shape.text, "Text slots");
-  app.add_option("--grid", shape.grid, "Image tokens along one side");
-  app.add_option("--vocab", shape.vocab, "Image codes");
-  app.add_option("--schedule", shape.schedule, "paper, dense, row, column or conv");
+  app.add_option("--layers", shape.layers, "Layers")->capture_default_str();
+  app.add_option("--width", shape.width, "Channels")->capture_default_str();
+  app.add_option("--heads", shape.heads, "Attention heads")->capture_default_str();
+  app.add_option("--text", shape.text, "Text slots")->capture_default_str();
+  app.add_option("--grid", shape.grid, "Image tokens along one side")->capture_default_str();
+  app.add_option("--vocab", shape.vocab, "Image codes")->capture_default_str();
+  app.add_option("--schedule", shape.schedule, "paper, dense, row, column or conv")->capture_default_str();
 }
 
 int64_t streamed_weights(const transformer::TransformerConfig& config) {

@@ -140,17 +140,20 @@ int bench_train(const TrainBench& options, const CommonOptions& common) {
 }  // namespace
 
 Command bench_train_command() {
-  return {
-      "bench train", "Measure training: each attention pattern against dense, and a whole step",
-      "dalle1 bench train --layers 12 --width 512 --heads 8 --text 256 --batch 1",
-      [](CLI::App& app, CommonOptions& common) {
-        auto options = std::make_shared<TrainBench>();
-        options->shape.text = 256;
-        add_bench_shape(app, options->shape);
-        app.add_option("--batch", options->batch, "Samples of a step")->check(CLI::Range(1, 4096));
-        app.add_option("--seconds", options->seconds, "Time for each figure")->check(CLI::Range(0.01, 600.0));
-        return [options, &common] { return bench_train(*options, common); };
-      }};
+  return {"bench train", "Measure training: each attention pattern against dense, and a whole step",
+          "dalle1 bench train --layers 12 --width 512 --heads 8 --text 256 --batch 1",
+          [](CLI::App& app, CommonOptions& common) {
+            auto options = std::make_shared<TrainBench>();
+            options->shape.text = 256;
+            add_bench_shape(app, options->shape);
+            app.add_option("--batch", options->batch, "Samples of a step")
+                ->check(CLI::Range(1, 4096))
+                ->capture_default_str();
+            app.add_option("--seconds", options->seconds, "Time for each figure")
+                ->check(CLI::Range(0.01, 600.0))
+                ->capture_default_str();
+            return [options, &common] { return bench_train(*options, common); };
+          }};
 }
 
 }  // namespace dalle1::tools

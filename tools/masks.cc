@@ -96,24 +96,31 @@ int masks(const MaskOptions& options, const CommonOptions& common) {
 }  // namespace
 
 Command masks_command() {
-  return {"masks", "Draw an attention pattern: white where a query (down) sees a key (across)",
-          "dalle1 masks --pattern row --text 6 --grid 4 --out row.png",
-          [](CLI::App& app, CommonOptions& common) {
-            auto options = std::make_shared<MaskOptions>();
-            app.add_option(
-                "--pattern", options->pattern,
-                "row, column, conv[:KERNEL[:WRAP]], dense, random:SEED:PATTERN, or a PNG or .npy file");
-            app.add_option("--study", options->study, "A study: all variants' layers in one sheet");
-            app.add_option("--wrap", options->wrap, "What a convolution does at the borders of the grid")
-                ->check(CLI::IsMember({"none", "raster", "rudalle-v2"}));
-            app.add_option("--text", options->text, "Text positions")->check(CLI::Range(0, 4096));
-            app.add_option("--grid", options->grid, "Side of the image grid")->check(CLI::Range(1, 128));
-            app.add_option("--kernel", options->kernel, "Side of the convolution's window, odd")
-                ->check(CLI::Range(1, 255));
-            app.add_option("--out", options->out, "PNG to write");
-            app.add_option("--npy", options->npy, "The same as uint8 [T, T] of 0 and 1");
-            return [options, &common] { return masks(*options, common); };
-          }};
+  return {
+      "masks", "Draw an attention pattern: white where a query (down) sees a key (across)",
+      "dalle1 masks --pattern row --text 6 --grid 4 --out row.png", [](CLI::App& app, CommonOptions& common) {
+        auto options = std::make_shared<MaskOptions>();
+        app.add_option("--pattern", options->pattern,
+                       "row, column, conv[:KERNEL[:WRAP]], dense, random:SEED:PATTERN, or a PNG or .npy file")
+            ->capture_default_str();
+        app.add_option("--study", options->study, "A study: all variants' layers in one sheet");
+        app.add_option("--wrap", options->wrap,
+                       "What a convolution sees beyond the grid: none, raster or rudalle-v2")
+            ->check(CLI::IsMember({"none", "raster", "rudalle-v2"}))
+            ->capture_default_str();
+        app.add_option("--text", options->text, "Text positions")
+            ->check(CLI::Range(0, 4096))
+            ->capture_default_str();
+        app.add_option("--grid", options->grid, "Side of the image grid")
+            ->check(CLI::Range(1, 128))
+            ->capture_default_str();
+        app.add_option("--kernel", options->kernel, "Side of the convolution's window, odd")
+            ->check(CLI::Range(1, 255))
+            ->capture_default_str();
+        app.add_option("--out", options->out, "PNG to write");
+        app.add_option("--npy", options->npy, "The same as uint8 [T, T] of 0 and 1");
+        return [options, &common] { return masks(*options, common); };
+      }};
 }
 
 }  // namespace dalle1::tools

@@ -233,7 +233,7 @@ Study read_study(const fs::path& path) {
 }
 
 TrainOptions train_options_of(const Study& study, const StudyRun& run) {
-  return train_options_from_json(study.train_of(run), transformer::TransformerTraining::fields());
+  return train_options_from_json(study.train_of(run), transformer::TransformerTraining::field_names());
 }
 
 transformer::TransformerTraining training_of(const Study& study, const StudyRun& run) {

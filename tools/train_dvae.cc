@@ -77,7 +77,8 @@ Command train_dvae_command() {
             app.add_option("--held-out", options->held_out,
                            "Pictures for measuring; otherwise the last ones of --data are set aside");
             app.add_option("--max-bad", options->max_bad, "Share of pictures that may be broken")
-                ->check(CLI::Range(0.0, 1.0));
+                ->check(CLI::Range(0.0, 1.0))
+                ->capture_default_str();
             return [options, &common] { return train_dvae(*options, common); };
           }};
 }

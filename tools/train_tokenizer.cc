@@ -89,7 +89,9 @@ Command train_tokenizer_command() {
             app.add_option("--data", options->data,
                            "captions.jsonl, a folder that has one, or a text file with a caption a line")
                 ->required();
-            app.add_option("--vocab", options->vocab, "Tokens in all")->check(CLI::Range(16, 1 << 20));
+            app.add_option("--vocab", options->vocab, "Tokens in all")
+                ->check(CLI::Range(16, 1 << 20))
+                ->capture_default_str();
             app.add_option("--out", options->out, "The file to write")->required();
             return [options, &common] { return train_tokenizer(*options, common); };
           }};

@@ -44,7 +44,7 @@ int train_transformer(const TransformerOptions& options, const CommonOptions& co
   const TrainingFile file = read_training_file(options.config);
   const auto config = transformer::config_from_json(file.architecture);
   const auto train_options = [&] {
-    TrainOptions read = train_options_from_json(file.train, transformer::TransformerTraining::fields());
+    TrainOptions read = train_options_from_json(file.train, transformer::TransformerTraining::field_names());
     read.max_minutes = options.max_minutes;
     return read;
   }();
@@ -97,7 +97,8 @@ Command train_transformer_command() {
         add_list_option(app, "--tokenizer", common.tokenizer,
                         "The captions' tokenizer (see train tokenizer)");
         app.add_option("--max-bad", options->max_bad, "Share of samples that may be damaged")
-            ->check(CLI::Range(0.0, 1.0));
+            ->check(CLI::Range(0.0, 1.0))
+            ->capture_default_str();
         return [options, &common] { return train_transformer(*options, common); };
       }};
 }

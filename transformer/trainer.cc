@@ -23,7 +23,7 @@ uint64_t training_size(uint64_t size, int64_t validation) {
 
 }  // namespace
 
-const std::vector<std::string>& TransformerTraining::fields() {
+const std::vector<std::string>& TransformerTraining::field_names() {
   static const std::vector<std::string> names = {
       "batch",        "text_slots",        "full_text_from", "text_dropout", "bpe_dropout",
       "text_padding", "checkpoint_blocks", "compute",        "validation"};

@@ -18,8 +18,8 @@ struct TransformerTraining {
   int64_t batch = 16;            ///< Samples of a micro-batch.
   int32_t text_slots = 0;        ///< Text slots of the first part of the training; 0: all.
   double full_text_from = 0.85;  ///< Share of the steps after which all text slots are used.
-  float text_dropout =
-      0.1f;  ///< Captions replaced by padding, so that guidance has its unconditional prompt.
+  /// Captions replaced by padding, so that guidance has its unconditional prompt.
+  float text_dropout = 0.1f;
   float bpe_dropout = 0.1f;
   bool text_padding = false;  ///< See LossOptions.
   bool checkpoint_blocks = false;
@@ -28,7 +28,7 @@ struct TransformerTraining {
   std::string compute;
   int64_t validation = 64;  ///< Samples held out, evenly spaced over the data; 0: none.
 
-  static const std::vector<std::string>& fields();
+  static const std::vector<std::string>& field_names();
 };
 
 /// Reads the fields above and leaves the others to train_options_from_json. Error(input) naming a bad one.
@@ -39,8 +39,8 @@ class TransformerTask final : public TrainTask {
  public:
   using Export = std::function<void(const std::filesystem::path& folder)>;
 
-  /// All but the options are kept by the caller. `steps`: of the whole training (for full_text_from); `seed`
-  /// orders the data.
+  /// The caller keeps `model` and `tokenizer`. Of `options`: the steps of the whole training (for
+  /// full_text_from), the micro-batches of a step, and the seed, which orders the data.
   TransformerTask(Transformer& model, TokenSamples data, const text::Tokenizer& tokenizer,
                   const TransformerTraining& training, const TrainOptions& options, Export export_model);
 
