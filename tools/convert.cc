@@ -23,7 +23,7 @@ struct Inputs {
   std::vector<fs::path> checkpoints;
   std::map<std::string, weights::TokenizerFile> tokenizers;  // by "tokenizer" and "clip_tokenizer"
   std::string name, licence = "as its source";
-  nlohmann::json provenance = nlohmann::json::object();
+  nlohmann::json provenance = nlohmann::json::object(), sampling = nlohmann::json::object();
 };
 
 void add_tokenizer(Inputs& inputs, const std::string& key, const weights::TokenizerFile& file) {
@@ -51,6 +51,7 @@ Inputs sort_inputs(const ConvertOptions& options) {
       const auto model = weights::read_model_dir(path, true);
       inputs.name = model.name;
       inputs.licence = model.licence;
+      inputs.sampling.update(model.sampling);
       inputs.provenance = model.document.value("provenance", nlohmann::json::object());
       if (model.tokenizer) add_tokenizer(inputs, "tokenizer", *model.tokenizer);
       if (model.clip_tokenizer) add_tokenizer(inputs, "clip_tokenizer", *model.clip_tokenizer);
@@ -90,6 +91,7 @@ int convert(const ConvertOptions& options, const CommonOptions& common) {
   weights::ModelDirWriter writer(options.out, name,
                                  options.licence.empty() ? inputs.licence : options.licence);
   writer.set_provenance(inputs.provenance);
+  writer.set_sampling(inputs.sampling);
   nlohmann::ordered_json written = {{"out", options.out}, {"parts", nlohmann::ordered_json::object()}};
   for (const auto& [key, part] : parts) {
     writer.add(part, dtype);

@@ -35,6 +35,9 @@ class Drawing {
                   : fs::path(options.out);
     if (!options.dry_run) rerank::check_folder(folder_, options.existing());
     studio_.emplace(common, options.scorer);
+    advice_ = take_advice(options_, studio_->sampling_advice());
+    check(options_.negative.empty() || options_.guidance != 1.0, ErrorKind::usage,
+          "--negative does nothing without --guidance: add for instance --guidance 3");
     if (prepare) given_ = prepare(*studio_);
     check_prompts();
   }
@@ -45,6 +48,7 @@ class Drawing {
                          given_ ? given_->redraws : everything);
     if (options_.dry_run) return print_plan();
     tell(common_, {{"event", "estimate"}, {"estimate", to_json(plan_)}}, describe(plan_));
+    if (!advice_.empty()) note("as the model advises: " + advice_);
     check_memory(plan_, *studio_);
     studio_->load();
     if (given_) fit_given();
@@ -247,7 +251,8 @@ class Drawing {
     return 0;
   }
 
-  const DrawOptions& options_;
+  DrawOptions options_;  // with the model's advice
+  std::string advice_;   // what of it was taken
   const CommonOptions& common_;
   GracefulStop stop_;
   std::vector<std::string> prompts_;

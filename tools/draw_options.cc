@@ -7,11 +7,74 @@
 #include <fstream>
 #include <limits>
 #include <numeric>
+#include <string_view>
 
 #include "core/error.h"
 #include "core/text/utf8.h"
 
 namespace dalle1::tools {
+namespace {
+
+// A sampling option: its names in a model's advice and on the command line, its range, where its value goes.
+struct SamplingOption {
+  const char* key;
+  const char* name;
+  double lowest, highest;
+  void (*set)(DrawOptions&, double);
+};
+
+constexpr SamplingOption temperature_option = {
+    "temperature", "temperature", 0, 100,
+    [](DrawOptions& options, double value) { options.temperature = value; }};
+constexpr SamplingOption top_k_option = {
+    "top_k", "top-k", 0, 1 << 24,
+    [](DrawOptions& options, double value) { options.top_k = static_cast<int>(value); }};
+constexpr SamplingOption top_p_option = {"top_p", "top-p", 0, 1,
+                                         [](DrawOptions& options, double value) { options.top_p = value; }};
+constexpr SamplingOption guidance_option = {
+    "guidance", "guidance", 0, 100, [](DrawOptions& options, double value) { options.guidance = value; }};
+
+const SamplingOption* sampling_option(std::string_view key) {
+  for (const auto* option : {&temperature_option, &top_k_option, &top_p_option, &guidance_option})
+    if (option->key == key) return option;
+  return nullptr;
+}
+
+template <typename T>
+void add_sampling_option(CLI::App& app, const SamplingOption& option, DrawOptions& options, T& value,
+                         const std::string& help) {
+  app.add_option(std::string("--") + option.name, value,
+                 fmt::format("{} (default: the model's advice, else {})", help, value))
+      ->check(CLI::Range(static_cast<T>(option.lowest), static_cast<T>(option.highest)))
+      ->each([&options, &option](const std::string&) { options.chosen.insert(option.key); });
+}
+
+}  // namespace
+
+void add_sampling_options(CLI::App& app, DrawOptions& options) {
+  add_sampling_option(app, temperature_option, options, options.temperature, "Below 1: safer; 0: greedy");
+  add_sampling_option(app, top_k_option, options, options.top_k, "Only the k most likely tokens; 0: all");
+  add_sampling_option(app, top_p_option, options, options.top_p,
+                      "Only the most likely tokens that hold this probability; 1: all");
+  add_sampling_option(app, guidance_option, options, options.guidance,
+                      "Classifier-free guidance u + s (c - u); 1: off; else doubles the cost");
+}
+
+std::string take_advice(DrawOptions& options, const rerank::Json& advice) {
+  std::string taken;
+  for (const auto& [key, value] : advice.items()) {
+    const auto* option = sampling_option(key);
+    check(option, ErrorKind::model, "model.json: 'sampling' has an unknown member '{}'", key);
+    check(value.is_number() && value >= option->lowest && value <= option->highest, ErrorKind::model,
+          "model.json: 'sampling.{}' is {}; it must be a number from {} to {}", key, value.dump(),
+          option->lowest, option->highest);
+    if (options.chosen.count(key) > 0) continue;
+    option->set(options, value.get<double>());
+    taken += fmt::format("{}--{} {}", taken.empty() ? "" : " ", option->name, value.dump());
+  }
+  check(options.top_p > 0, ErrorKind::model, "model.json: 'sampling.top_p' must be above 0");
+  return taken;
+}
 
 rerank::Existing DrawOptions::existing() const {
   if (resume) return rerank::Existing::resume;
@@ -58,19 +121,7 @@ void add_draw_options(CLI::App& app, DrawOptions& options) {
       ->check(CLI::Range(1, 1000000))
       ->capture_default_str();
   app.add_option("--seed", options.seed, "Another seed, other pictures")->capture_default_str();
-  app.add_option("--temperature", options.temperature, "Below 1: safer; 0: greedy")
-      ->check(CLI::Range(0.0, 100.0))
-      ->capture_default_str();
-  app.add_option("--top-k", options.top_k, "Only the k most likely tokens; 0: all")
-      ->check(CLI::Range(0, 1 << 24))
-      ->capture_default_str();
-  app.add_option("--top-p", options.top_p, "Only the most likely tokens that hold this probability; 1: all")
-      ->check(CLI::Range(0.0, 1.0))
-      ->capture_default_str();
-  app.add_option("--guidance", options.guidance,
-                 "Classifier-free guidance u + s (c - u); 1: off; doubles the cost")
-      ->check(CLI::Range(0.0, 100.0))
-      ->capture_default_str();
+  add_sampling_options(app, options);
   app.add_option("--negative", options.negative, "What guidance leads away from; needs --guidance");
   app.add_option("--scorer", options.scorer,
                  "clip, likelihood, likelihood-ratio, or a sum: clip=1,likelihood=0.05 (default: clip)");
@@ -102,8 +153,6 @@ void check_draw_options(const DrawOptions& options) {
   check(std::isfinite(options.guidance), ErrorKind::usage, "--guidance must be a number");
   check(options.top_p > 0, ErrorKind::usage, "--top-p must be a number above 0 and at most 1");
   if (!options.scorer.empty()) rerank::parse_scorer(options.scorer);
-  check(options.negative.empty() || options.guidance != 1.0, ErrorKind::usage,
-        "--negative does nothing without --guidance: add for instance --guidance 3");
 }
 
 std::vector<std::string> read_prompts(const DrawOptions& options) {

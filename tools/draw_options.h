@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,7 @@ struct DrawOptions {
   std::string scorer;             ///< Empty: clip, which must then be there.
   int batch = 0;                  ///< Candidates decoded together; 0: automatic.
   std::string kv_dtype = "auto";  ///< See transformer::CacheType.
+  std::set<std::string> chosen;   ///< Of temperature, top_k, top_p, guidance: those that the user gave.
   std::vector<uint32_t> only;
   bool truncate = false, no_metadata = false, dry_run = false, resume = false, overwrite = false;
   std::string out;  ///< Empty: dalle1-out/SLUG-SEED.
@@ -41,6 +43,11 @@ struct DrawOptions {
 
 /// All of them, with their ranges. --prompt and --prompts exclude each other, so do --resume and --overwrite.
 void add_draw_options(CLI::App& app, DrawOptions& options);
+/// --temperature, --top-k, --top-p and --guidance alone.
+void add_sampling_options(CLI::App& app, DrawOptions& options);
+/// Takes those that the user left open from the model's advice (weights::ModelDir::sampling) and says which,
+/// as on a command line. Error(model) where it is about something else or out of range.
+std::string take_advice(DrawOptions& options, const rerank::Json& advice);
 /// What ranges cannot say: Error(usage).
 void check_draw_options(const DrawOptions& options);
 

@@ -48,9 +48,10 @@ class Evaluation {
     rerank::check_folder(folder_, options.draw.existing());
     checker_.emplace(std::vector<std::string>{options.checker, "--serve"});
     studio_.emplace(common, options.draw.scorer);
+    take_advice(options_.draw, studio_->sampling_advice());
     for (const auto& prompt : prompts_) studio_->text_slots(prompt.prompt, options.draw.truncate);
     if (!options.training.empty()) open_training();
-    plan_ = plan_drawing(*studio_, options.draw, static_cast<int>(prompts_.size()));
+    plan_ = plan_drawing(*studio_, options_.draw, static_cast<int>(prompts_.size()));
   }
 
   int run() {
@@ -239,7 +240,7 @@ class Evaluation {
     return 0;
   }
 
-  const EvalOptions& options_;
+  EvalOptions options_;
   const CommonOptions& common_;
   GracefulStop stop_;
   std::vector<EvalPrompt> prompts_;
@@ -260,14 +261,7 @@ void add_drawing_options(CLI::App& app, DrawOptions& draw) {
       ->capture_default_str();
   app.add_option("--out", draw.out, "Output folder")->required();
   app.add_option("--seed", draw.seed, "Another seed, other pictures")->capture_default_str();
-  app.add_option("--temperature", draw.temperature, "As in sample")
-      ->check(CLI::Range(0.0, 100.0))
-      ->capture_default_str();
-  app.add_option("--top-k", draw.top_k, "As in sample")->check(CLI::Range(0, 1 << 24))->capture_default_str();
-  app.add_option("--top-p", draw.top_p, "As in sample")->check(CLI::Range(0.0, 1.0))->capture_default_str();
-  app.add_option("--guidance", draw.guidance, "As in sample")
-      ->check(CLI::Range(0.0, 100.0))
-      ->capture_default_str();
+  add_sampling_options(app, draw);
   app.add_option("--scorer", draw.scorer, "As in sample (default: clip)");
   app.add_option("--batch", draw.batch, "Candidates decoded together; automatic by default")
       ->check(CLI::Range(1, 4096));

@@ -124,6 +124,7 @@ Json describe_paths(const InfoOptions& options, const CommonOptions& common) {
       result["model"] = {{"path", path},
                          {"name", model.name},
                          {"licence", model.licence},
+                         {"sampling", model.sampling},
                          {"provenance", model.document.value("provenance", Json::object())}};
       for (const auto& [key, file] :
            {std::pair{"tokenizer", model.tokenizer}, {"clip_tokenizer", model.clip_tokenizer}})

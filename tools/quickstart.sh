@@ -8,8 +8,7 @@ prompt=${1:-"a meadow at sunset"}
 tools/install_packages.sh
 cmake --preset release >/dev/null
 cmake --build --preset release --target dalle1
-build/release/tools/dalle1 sample --prompt "$prompt" --guidance 2 --temperature 0.8 --candidates 512 --keep 32 \
-  --overwrite
+build/release/tools/dalle1 sample --prompt "$prompt" --candidates 512 --keep 32 --overwrite
 echo >&2
 echo "The line above is the picture: the best 32 of 512 candidates. To have the program on your PATH:" >&2
 echo "  export PATH=\"$PWD/build/release/tools:\$PATH\"" >&2

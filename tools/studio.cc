@@ -51,7 +51,12 @@ Studio::Studio(const CommonOptions& common, const std::string& scorer)
   }
   check_fit();
   const auto model = find_model_if_any(common).value_or(std::filesystem::path());
-  name_ = weights::is_model_dir(model) ? weights::read_model_dir(model).name : transformer_checkpoint_.format;
+  name_ = transformer_checkpoint_.format;
+  if (weights::is_model_dir(model)) {
+    const auto directory = weights::read_model_dir(model);
+    name_ = directory.name;
+    if (common.transformer.empty()) sampling_advice_ = directory.sampling;
+  }
   device_ = open_device(common);
 }
 

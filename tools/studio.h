@@ -33,6 +33,8 @@ class Studio {
   const transformer::TransformerConfig& config() const { return config_; }
   /// Of the parts' files, not of what they take in memory.
   const weights::Checkpoint& checkpoint(const std::string& part) const;
+  /// weights::ModelDir::sampling of the model that the transformer comes from; {} for a file.
+  const rerank::Json& sampling_advice() const { return sampling_advice_; }
   bool has_clip() const { return clip_checkpoint_.has_value(); }
 
   /// The prompt in the text slots; Error(input) when it does not fit the transformer or CLIP, with both
@@ -75,6 +77,7 @@ class Studio {
   transformer::TransformerConfig config_;
   std::shared_ptr<const text::Tokenizer> tokenizer_, clip_tokenizer_;
   std::string name_;
+  rerank::Json sampling_advice_ = rerank::Json::object();
   rerank::Json parts_ = rerank::Json::object();  // of load(): files and their sha256
 
   std::shared_ptr<Device> device_;

@@ -113,6 +113,8 @@ ModelDir read_model_dir(const std::filesystem::path& path, bool verify) {
   for (const char* part : part_names)
     if (model.document.contains(part)) model.parts.emplace(part, document.part(part));
   check(!model.parts.empty(), ErrorKind::model, "{}: it names no dvae, transformer or clip", file.string());
+  model.sampling = model.document.value("sampling", nlohmann::json::object());
+  check(model.sampling.is_object(), ErrorKind::model, "{}: 'sampling' is not an object", file.string());
   model.tokenizer = document.tokenizer(tokenizer_names[0]);
   model.clip_tokenizer = document.tokenizer(tokenizer_names[1]);
   return model;
@@ -129,6 +131,10 @@ ModelDirWriter::ModelDirWriter(std::filesystem::path path, const std::string& na
                {"licence", licence},
                {"provenance", nlohmann::json::object()},
                {"files", nlohmann::json::object()}};
+}
+
+void ModelDirWriter::set_sampling(nlohmann::json sampling) {
+  if (!sampling.empty()) document_["sampling"] = std::move(sampling);
 }
 
 void ModelDirWriter::add(const Checkpoint& checkpoint, std::optional<DType> dtype) {

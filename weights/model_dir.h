@@ -25,6 +25,7 @@ struct ModelDir {
   std::filesystem::path path;
   nlohmann::json document;  ///< model.json as it is.
   std::string name, licence;
+  nlohmann::json sampling;  ///< How to draw with it where the user does not say: {"guidance": 2, ...}, or {}.
   std::map<std::string, Checkpoint> parts;  ///< By "dvae", "transformer", "clip".
   std::optional<TokenizerFile> tokenizer, clip_tokenizer;
 };
@@ -43,6 +44,8 @@ class ModelDirWriter {
   ModelDirWriter(std::filesystem::path path, const std::string& name, const std::string& licence);
 
   void set_provenance(nlohmann::json provenance) { document_["provenance"] = std::move(provenance); }
+  /// As ModelDir::sampling; nothing is written of an empty one.
+  void set_sampling(nlohmann::json sampling);
   /// Writes a checkpoint as a part under its own name.
   void add(const Checkpoint& checkpoint, std::optional<DType> dtype = {});
   /// Registers PART.safetensors, which the caller has written into the folder already.

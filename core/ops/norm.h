@@ -8,8 +8,8 @@ namespace dalle1::ops {
 /// Over the last axis (Ba et al. 2016): (x - mean) / sqrt(variance + epsilon) * w + b; w, b [C].
 Tensor layer_norm(Context& context, const Tensor& x, const Tensor& w, const Tensor& b, float epsilon = 1e-5f);
 
-/// Per channel of [B, C, H, W] with given statistics (inference): (x - mean) / sqrt(variance + epsilon) * w +
-/// b.
+/// Per channel of [B, C, H, W] with given statistics (inference):
+/// (x - mean) / sqrt(variance + epsilon) * w + b.
 struct BatchNormParameters {
   Tensor weight, bias, mean, variance;  ///< [C] each
   float epsilon = 1e-5f;

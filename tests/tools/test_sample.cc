@@ -137,6 +137,48 @@ TEST_CASE("scorers: likelihood, its ratio to the empty prompt, sums, guidance") 
   }
 }
 
+TEST_CASE("the model's advice holds where the user does not say") {
+  ScratchDir scratch;
+  const auto model = scratch / "model";
+  fs::copy(test::shallow_model(), model);
+  const auto advise = [&](const nlohmann::json& advice) {
+    auto document = nlohmann::json::parse(content_of(model / "model.json"));
+    document["sampling"] = advice;
+    write_file_atomically(model / "model.json", document.dump());
+  };
+  const auto run = [&](const char* out, std::vector<std::string> more) {
+    std::vector<std::string> arguments = {"sample",   "--model", model.string(),
+                                          "--prompt", kPrompt,   "--candidates",
+                                          "2",        "--out",   (scratch / out).string()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_program(arguments);
+  };
+  advise({{"guidance", 2}, {"temperature", 0.75}, {"top_k", 5}});
+  const auto advised = run("advised", {});
+  REQUIRE_MESSAGE(advised.exit_code == 0, advised.err);
+  CHECK(contains(advised.err, "as the model advises: --guidance 2 --temperature 0.75 --top-k 5"));
+  REQUIRE(run("said", {"--guidance", "2", "--temperature", "0.75", "--top-k", "5"}).exit_code == 0);
+  CHECK(products_of(scratch / "said") == products_of(scratch / "advised"));
+  REQUIRE(run("own", {"--guidance", "1", "--top-k", "0"}).exit_code == 0);
+  const auto options = nlohmann::json::parse(content_of(scratch / "own" / "run.json"))["options"];
+  CHECK(options["--guidance"] == 1.0);
+  CHECK(options["--top-k"] == 0);
+  CHECK(options["--temperature"] == 0.75);
+
+  const auto copy = scratch / "copy";
+  REQUIRE(run_program({"convert", model.string(), "--out", copy.string()}).exit_code == 0);
+  CHECK(nlohmann::json::parse(content_of(copy / "model.json"))["sampling"]["top_k"] == 5);
+
+  for (const auto& bad :
+       {nlohmann::json{{"guidance", 101}}, {{"warmth", 1}}, {{"top_p", "all"}}, {{"top_p", 0}}}) {
+    advise(bad);
+    const auto refused = run("bad", {});
+    CHECK(refused.exit_code == 4);
+    CHECK(contains(refused.err, "model.json: 'sampling"));
+    CHECK_FALSE(fs::exists(scratch / "bad"));
+  }
+}
+
 TEST_CASE("rank scores a finished run again from its tokens") {
   ScratchDir scratch;
   REQUIRE(sample(scratch / "out").exit_code == 0);
