@@ -41,30 +41,70 @@ Image softened(const Image& picture, RandomStream& random) {
   return soft;
 }
 
-PairBatches::PairBatches(std::shared_ptr<const PairSource> source, const WordClasses& classes,
-                         const BatchOptions& options, int64_t resolution)
-    : source_(std::move(source)),
-      classes_(classes),
+PreparedPairs::PreparedPairs(std::shared_ptr<const PairSource> source, const BatchOptions& options,
+                             int resolution)
+    : source_(std::move(source)), reader_(source_, in_order(options.max_bad)), resolution_(resolution) {
+  const int64_t bytes = static_cast<int64_t>(size()) * resolution * resolution * 3;
+  if (bytes > options.cache_megabytes * 1'000'000) return;
+  cache_.resize(size());
+  captions_.resize(size());
+}
+
+Sample PreparedPairs::read(uint64_t index) {
+  constexpr uint64_t kStride = 7919;  // far from what neighbouring slots read
+  for (;; index = (index + kStride) % size()) {
+    if (!cache_.empty() && cache_[index].width > 0) return {{}, captions_[index], cache_[index]};
+    auto sample = reader_.read(index);
+    if (!sample) continue;
+    check(!sample->caption.empty(), ErrorKind::input, "{}: the picture has no caption", sample->key);
+    sample->image = fit_to_resolution(sample->image, resolution_);
+    if (!cache_.empty()) {
+      cache_[index] = sample->image;
+      captions_[index] = sample->caption;
+    }
+    return std::move(*sample);
+  }
+}
+
+PairBatches::PairBatches(std::shared_ptr<const PairSource> source, std::shared_ptr<const PairSource> drawn,
+                         const WordClasses& classes, const BatchOptions& options, int64_t resolution)
+    : classes_(classes),
       options_(options),
       resolution_(static_cast<int>(resolution)),
-      reader_(source_, in_order(options.max_bad)),
-      order_(source_->size(), options.seed) {
-  check(options_.batch >= 2 && options_.near_misses >= 0 && options_.kind_share >= 0 &&
-            options_.kind_share < 1 && options_.least_crop > 0 && options_.least_crop <= 1,
-        ErrorKind::input,
-        "'train': batch {} (at least 2), near_misses {} (0 or more), kind_share {} (in [0, 1)) or least_crop "
-        "{} (in (0, 1]) is out of its range",
-        options_.batch, options_.near_misses, options_.kind_share, options_.least_crop);
-  const int64_t bytes = static_cast<int64_t>(source_->size()) * resolution * resolution * 3;
-  if (bytes <= options_.cache_megabytes * 1'000'000) {
-    cache_.resize(source_->size());
-    captions_.resize(source_->size());
+      pairs_(std::move(source), options, resolution_),
+      order_(pairs_.size(), options.seed) {
+  check(
+      options_.batch >= 2 && options_.near_misses >= 0 && options_.drawn >= 0 && options_.kind_share >= 0 &&
+          options_.kind_share < 1 && options_.least_crop > 0 && options_.least_crop <= 1,
+      ErrorKind::input,
+      "'train': batch {} (at least 2), near_misses {} or drawn {} (0 or more), kind_share {} (in [0, 1)) or "
+      "least_crop {} (in (0, 1]) is out of its range",
+      options_.batch, options_.near_misses, options_.drawn, options_.kind_share, options_.least_crop);
+  if (drawn) {
+    check(options_.drawn < options_.batch - of_kind(), ErrorKind::input,
+          "'train': {} drawn pictures leave none of a batch of {} to the order of the epochs", options_.drawn,
+          options_.batch);
+    drawn_.emplace(std::move(drawn), options, resolution_);
   }
-  if (classes_.empty()) return;
-  for (uint64_t i = 0; i < source_->size(); ++i) {
-    kinds_.push_back(classes_.kind_of(source_->read(i).caption));
+  if (classes_.empty() && !drawn_) return;
+  std::unordered_map<std::string, std::vector<uint64_t>> of_caption;
+  for (uint64_t i = 0; i < pairs_.size(); ++i) {
+    const auto caption = pairs_.caption(i);
+    if (drawn_) of_caption[caption].push_back(i);
+    if (classes_.empty()) continue;
+    kinds_.push_back(classes_.kind_of(caption));
     kind_members_[kinds_.back()].push_back(i);
   }
+  if (drawn_) match_drawn(of_caption);
+}
+
+void PairBatches::match_drawn(const std::unordered_map<std::string, std::vector<uint64_t>>& of_caption) {
+  for (uint64_t i = 0; i < drawn_->size(); ++i)
+    if (const auto found = of_caption.find(drawn_->caption(i)); found != of_caption.end())
+      matches_.emplace_back(i, found->second);
+  check(!matches_.empty(), ErrorKind::input,
+        "no drawn picture has the caption of a pair; they must be drawn for captions of the training's "
+        "pictures");
 }
 
 PairBatches::~PairBatches() {
@@ -79,37 +119,31 @@ PairBatch PairBatches::get(int64_t number) {
   return batch;
 }
 
-// The first part follows the order of the epochs; the rest are of the kind of the first pair.
-std::vector<uint64_t> PairBatches::choose(int64_t number) const {
-  const auto of_kind =
-      kinds_.empty() ? 0 : static_cast<int64_t>(options_.kind_share * static_cast<float>(options_.batch));
-  const int64_t ordered = options_.batch - of_kind;
-  std::vector<uint64_t> indices;
-  for (int64_t slot = 0; slot < ordered; ++slot)
-    indices.push_back(order_.index(static_cast<uint64_t>(number * ordered + slot)));
-  RandomStream random(options_.seed, Stream::shuffle, 1, static_cast<uint32_t>(number));
-  for (int64_t i = 0; i < of_kind; ++i) {
-    const auto& members = kind_members_.at(kinds_[indices[0]]);
-    indices.push_back(members[random.below(static_cast<uint32_t>(members.size()))]);
-  }
-  return indices;
+int64_t PairBatches::of_kind() const {
+  return classes_.empty() ? 0
+                          : static_cast<int64_t>(options_.kind_share * static_cast<float>(options_.batch));
 }
 
-// The pair of an index, its picture at the model's resolution; for a broken picture, a pair further on.
-Sample PairBatches::read(uint64_t index) {
-  constexpr uint64_t kStride = 7919;  // far from what neighbouring slots read
-  for (;; index = (index + kStride) % source_->size()) {
-    if (!cache_.empty() && cache_[index].width > 0) return {{}, captions_[index], cache_[index]};
-    auto sample = reader_.read(index);
-    if (!sample) continue;
-    check(!sample->caption.empty(), ErrorKind::input, "{}: the picture has no caption", sample->key);
-    sample->image = fit_to_resolution(sample->image, resolution_);
-    if (!cache_.empty()) {
-      cache_[index] = sample->image;
-      captions_[index] = sample->caption;
-    }
-    return std::move(*sample);
+// First the pairs that drawn pictures belong to, then those that follow the order of the epochs; the rest are
+// of the kind of the first pair.
+PairBatches::Choice PairBatches::choose(int64_t number) const {
+  const auto place = static_cast<uint32_t>(number);
+  Choice choice;
+  RandomStream drawn(options_.seed, Stream::shuffle, 2, place);
+  for (int64_t i = 0; drawn_ && i < options_.drawn; ++i) {
+    const auto& [picture, pairs] = matches_[drawn.below(static_cast<uint32_t>(matches_.size()))];
+    choice.drawn.push_back(picture);
+    choice.pairs.push_back(pairs[drawn.below(static_cast<uint32_t>(pairs.size()))]);
   }
+  const int64_t ordered = options_.batch - of_kind() - static_cast<int64_t>(choice.drawn.size());
+  for (int64_t slot = 0; slot < ordered; ++slot)
+    choice.pairs.push_back(order_.index(static_cast<uint64_t>(number * ordered + slot)));
+  RandomStream random(options_.seed, Stream::shuffle, 1, place);
+  for (int64_t i = 0; i < of_kind(); ++i) {
+    const auto& members = kind_members_.at(kinds_[choice.pairs[0]]);
+    choice.pairs.push_back(members[random.below(static_cast<uint32_t>(members.size()))]);
+  }
+  return choice;
 }
 
 Image PairBatches::augmented(const Image& picture, RandomStream& random) const {
@@ -126,10 +160,11 @@ Image PairBatches::augmented(const Image& picture, RandomStream& random) const {
 PairBatch PairBatches::make(int64_t number) {
   PairBatch batch;
   std::vector<std::string> wrong;
+  const auto place = static_cast<uint32_t>(number);
+  const auto choice = choose(number);
   uint32_t slot = 0;
-  for (const uint64_t index : choose(number)) {
-    Sample sample = read(index);
-    const auto place = static_cast<uint32_t>(number);
+  for (const uint64_t index : choice.pairs) {
+    Sample sample = pairs_.read(index);
     RandomStream augmentation(options_.seed, Stream::augmentation, slot, place);
     RandomStream misses(options_.seed, Stream::hard_negatives, slot, place);
     batch.pictures.push_back(augmented(sample.image, augmentation));
@@ -141,6 +176,11 @@ PairBatch PairBatches::make(int64_t number) {
     }
     batch.captions.push_back(std::move(sample.caption));
     ++slot;
+  }
+  for (const uint64_t index : choice.drawn) {
+    RandomStream augmentation(options_.seed, Stream::augmentation, slot++, place);
+    batch.pictures.push_back(augmented(drawn_->read(index).image, augmentation));
+    batch.drawn_for.push_back(static_cast<int64_t>(batch.drawn_for.size()));
   }
   batch.captions.insert(batch.captions.end(), wrong.begin(), wrong.end());
   return batch;

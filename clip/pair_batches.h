@@ -1,10 +1,13 @@
-// Training batches of pictures, captions and captions that are wrong, a function of (seed, batch number).
+// Training batches of pictures, captions, and captions and pictures that are wrong, a function of (seed,
+// batch number).
 #pragma once
 
 #include <future>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "clip/word_classes.h"
@@ -15,6 +18,7 @@ namespace dalle1::clip {
 struct BatchOptions {
   int64_t batch = 64;
   int64_t near_misses = 3;    ///< Wrong captions of each picture, at most; needs word classes.
+  int64_t drawn = 16;         ///< Drawn pictures of a batch, where there are any (PairBatches).
   float kind_share = 0.5f;    ///< Part of the batch whose captions are of one kind (WordClasses::kind_of).
   float least_crop = 0.92f;   ///< Side of the random crops; they are enlarged back to the resolution.
   float soften_share = 0.0f;  ///< Part of the pictures that are blurred and tinted by cells, which is how a
@@ -25,38 +29,66 @@ struct BatchOptions {
 };
 
 struct PairBatch {
-  std::vector<Image> pictures;        ///< [B] of resolution x resolution, RGB
+  std::vector<Image>
+      pictures;  ///< [B + D] of resolution x resolution, RGB: those of the captions, then drawn
   std::vector<std::string> captions;  ///< [B + M]: those of the pictures, then the near misses
   std::vector<int64_t> near_miss_of;  ///< [M]: the picture that each is nearly right about
+  std::vector<int64_t> drawn_for;     ///< [D]: the caption that each was drawn for and does not show
+};
+
+/// Pairs by index, their pictures at one resolution, kept in memory when all of them fit.
+class PreparedPairs {
+ public:
+  PreparedPairs(std::shared_ptr<const PairSource> source, const BatchOptions& options, int resolution);
+
+  uint64_t size() const { return source_->size(); }
+  /// For a broken picture, a pair further on. Error(input) for a pair without a caption.
+  Sample read(uint64_t index);
+  /// As it is stored, picture or not.
+  std::string caption(uint64_t index) const { return source_->read(index).caption; }
+
+ private:
+  std::shared_ptr<const PairSource> source_;
+  PairReader reader_;  // in the order of the source: positions are indices
+  int resolution_;
+  std::vector<Image> cache_;  // by index; empty when the pictures do not fit
+  std::vector<std::string> captions_;
 };
 
 class PairBatches {
  public:
-  /// Reads all captions once when there are word classes: kinds have to be known. Error(input) for a pair
-  /// without a caption.
-  PairBatches(std::shared_ptr<const PairSource> source, const WordClasses& classes,
-              const BatchOptions& options, int64_t resolution);
+  /// Reads all captions once when there are word classes or drawn pictures. `drawn` are pictures that a model
+  /// drew for captions of `source` and that do not show them, or null; those of other captions are left out.
+  /// Error(input) for a pair without a caption, and when every drawn picture is of another caption.
+  PairBatches(std::shared_ptr<const PairSource> source, std::shared_ptr<const PairSource> drawn,
+              const WordClasses& classes, const BatchOptions& options, int64_t resolution);
   ~PairBatches();
 
   /// The following batch is made while this one is used.
   PairBatch get(int64_t number);
 
  private:
+  struct Choice {
+    std::vector<uint64_t> pairs;
+    std::vector<uint64_t> drawn;  // drawn[i] was drawn for the caption of pairs[i]
+  };
+
   PairBatch make(int64_t number);
-  std::vector<uint64_t> choose(int64_t number) const;
-  Sample read(uint64_t index);
+  Choice choose(int64_t number) const;
+  int64_t of_kind() const;  // how many pairs of a batch
+  void match_drawn(const std::unordered_map<std::string, std::vector<uint64_t>>& of_caption);
   Image augmented(const Image& picture, RandomStream& random) const;
 
-  std::shared_ptr<const PairSource> source_;
   const WordClasses& classes_;
   BatchOptions options_;
   int resolution_;
-  PairReader reader_;  // in the order of the source: positions are indices
+  PreparedPairs pairs_;
+  std::optional<PreparedPairs> drawn_;
   SampleOrder order_;
   std::vector<std::string> kinds_;  // by index; empty without classes
   std::unordered_map<std::string, std::vector<uint64_t>> kind_members_;
-  std::vector<Image> cache_;  // by index; empty when the pictures do not fit
-  std::vector<std::string> captions_;
+  std::vector<std::pair<uint64_t, std::vector<uint64_t>>>
+      matches_;  // drawn pictures and the pairs of their captions
   std::future<PairBatch> next_;
   int64_t next_number_ = -1;
 };

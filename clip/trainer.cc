@@ -28,14 +28,16 @@ void read_field(const nlohmann::json& train, const char* name, T& value) {
 }  // namespace
 
 std::vector<std::string> ClipTraining::field_names() {
-  return {"batch",           "near_misses",  "kind_share",    "least_crop",     "soften_share",
-          "cache_megabytes", "word_classes", "ignored_words", "evaluate_pairs", "evaluate_group"};
+  return {"batch",         "near_misses",    "drawn",           "kind_share",
+          "least_crop",    "soften_share",   "cache_megabytes", "word_classes",
+          "ignored_words", "evaluate_pairs", "evaluate_group"};
 }
 
 ClipTraining ClipTraining::from_json(const nlohmann::json& train, uint64_t seed) {
   ClipTraining t;
   read_field(train, "batch", t.batches.batch);
   read_field(train, "near_misses", t.batches.near_misses);
+  read_field(train, "drawn", t.batches.drawn);
   read_field(train, "kind_share", t.batches.kind_share);
   read_field(train, "least_crop", t.batches.least_crop);
   read_field(train, "soften_share", t.batches.soften_share);
@@ -67,9 +69,10 @@ ClipTask::ClipTask(Device& device, const ClipConfig& config, const ClipTraining&
   clip_.initialise(seed);
 }
 
-void ClipTask::set_data(std::shared_ptr<const PairSource> source, std::vector<HeldOutPair> held_out) {
-  batches_ = std::make_unique<PairBatches>(std::move(source), training_.word_classes, training_.batches,
-                                           clip_.config().image_resolution);
+void ClipTask::set_data(std::shared_ptr<const PairSource> source, std::shared_ptr<const PairSource> drawn,
+                        std::vector<HeldOutPair> held_out) {
+  batches_ = std::make_unique<PairBatches>(std::move(source), std::move(drawn), training_.word_classes,
+                                           training_.batches, clip_.config().image_resolution);
   evaluation_ = std::make_unique<Evaluation>(std::move(held_out), training_.word_classes,
                                              training_.ignored_words, training_.evaluate_group, seed_);
 }
@@ -94,18 +97,20 @@ Tensor ClipTask::encode_texts(Context& context, const std::vector<std::string>& 
   return ops::embedding(context, Tensor::from(device_, {count}, place), ops::concat(context, parts, 0));
 }
 
-// A picture's own caption and its own near misses always count; another text does unless it could be true of
-// the picture.
+// A picture's own caption and its own near misses always count, and so does the caption that a picture was
+// drawn for; another text does unless it could be true of the picture.
 Tensor ClipTask::exclusions(const PairBatch& batch) const {
   const size_t pictures = batch.pictures.size(), texts = batch.captions.size();
+  const size_t pairs = pictures - batch.drawn_for.size();
   std::vector<ContentWords> words;
   for (const auto& caption : batch.captions) words.emplace_back(caption, training_.ignored_words);
   std::vector<float> excluded(pictures * texts, 0.0f);
   for (size_t i = 0; i < pictures; ++i) {
+    const size_t caption = i < pairs ? i : static_cast<size_t>(batch.drawn_for[i - pairs]);
     for (size_t j = 0; j < texts; ++j) {
       const bool own =
-          j == i || (j >= pictures && batch.near_miss_of[j - pictures] == static_cast<int64_t>(i));
-      if (!own && words[i].agrees_with(words[j])) excluded[i * texts + j] = kExcluded;
+          j == caption || (j >= pairs && batch.near_miss_of[j - pairs] == static_cast<int64_t>(caption));
+      if (!own && words[caption].agrees_with(words[j])) excluded[i * texts + j] = kExcluded;
     }
   }
   return Tensor::from(device_, {static_cast<int64_t>(pictures), static_cast<int64_t>(texts)}, excluded);
@@ -119,7 +124,8 @@ Tensor ClipTask::loss_of(Context& context, const PairBatch& batch, nlohmann::jso
   const Tensor images = clip_.encode_images(context, normalise(device_, clip_.config(), batch.pictures));
   const Tensor texts = encode_texts(context, batch.captions);
   log["scale"] = clip_.scale();
-  return contrastive_loss(context, images, texts, clip_.logit_scale(), exclusions(batch));
+  const auto pairs = static_cast<int64_t>(batch.pictures.size() - batch.drawn_for.size());
+  return contrastive_loss(context, images, texts, pairs, clip_.logit_scale(), exclusions(batch));
 }
 
 void ClipTask::after_step(Context& context, int64_t step) {

@@ -33,7 +33,9 @@ class ClipTask : public TrainTask {
   ClipTask(Device& device, const ClipConfig& config, const ClipTraining& training,
            std::shared_ptr<const text::Tokenizer> tokenizer, uint64_t seed);
 
-  void set_data(std::shared_ptr<const PairSource> source, std::vector<HeldOutPair> held_out);
+  /// `drawn` may be null: see PairBatches.
+  void set_data(std::shared_ptr<const PairSource> source, std::shared_ptr<const PairSource> drawn,
+                std::vector<HeldOutPair> held_out);
   void set_exporter(Exporter exporter) { exporter_ = std::move(exporter); }
 
   Clip& clip() { return clip_; }

@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 namespace {
 
 struct ClipOptions : TrainingOptions {
-  std::string held_out;
+  std::string held_out, drawn;
   double max_bad = 0.001;
 };
 
@@ -58,17 +58,22 @@ int train_clip(const ClipOptions& options, const CommonOptions& common) {
     held_out = open_picture_sources(options.held_out);
   }
 
+  const std::shared_ptr<PairSource> drawn =
+      options.drawn.empty() ? nullptr : open_picture_sources(options.drawn);
+
   const auto device = open_device(common);
   clip::ClipTask task(*device, config, training, tokenizer, train_options.seed);
   if (!options.init_from.empty())
     weights::load_parameters(task.clip(), weights::open_checkpoint({options.init_from}, nullptr, "clip"));
-  const nlohmann::json settings = {{"architecture", config.to_json()},
-                                   {"train", file.train},
-                                   {"pairs", pairs->size()},
-                                   {"tokenizer_sha256", weights::sha256_of_file(tokenizer_path)},
-                                   {"init_from", options.init_from}};
+  nlohmann::json settings = {{"architecture", config.to_json()},
+                             {"train", file.train},
+                             {"pairs", pairs->size()},
+                             {"tokenizer_sha256", weights::sha256_of_file(tokenizer_path)},
+                             {"init_from", options.init_from}};
+  if (drawn) settings["drawn"] = drawn->size();
   const TrainRun run = make_train_run(options, common, settings);
-  task.set_data(pairs, clip::read_held_out(*held_out, training.evaluate_pairs, config.image_resolution));
+  task.set_data(pairs, drawn,
+                clip::read_held_out(*held_out, training.evaluate_pairs, config.image_resolution));
   task.set_exporter([&](clip::Clip& model, const fs::path& folder) {
     export_model(model, tokenizer_path, std::string(tokenizer->kind()), folder);
   });
@@ -88,6 +93,9 @@ Command train_clip_command() {
                             "The captions' tokenizer (see train tokenizer), or CLIP's merges file");
             app.add_option("--held-out", options->held_out,
                            "Pairs for measuring; otherwise the last ones of --data are set aside");
+            app.add_option("--drawn", options->drawn,
+                           "Pictures that a model drew for captions of --data and that do not show them: "
+                           "further wrong pictures for those captions (tools/train/drawn)");
             app.add_option("--max-bad", options->max_bad, "Share of pictures that may be broken")
                 ->check(CLI::Range(0.0, 1.0))
                 ->capture_default_str();

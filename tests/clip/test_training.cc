@@ -9,7 +9,10 @@
 #include "clip/trainer.h"
 #include "core/data/atomic_file.h"
 #include "core/grad/tape.h"
+#include "core/image/image.h"
 #include "core/image/png.h"
+#include "core/ops/linear.h"
+#include "core/ops/reduce.h"
 #include "core/text/sentencepiece_tokenizer.h"
 #include "core/text/train_sentencepiece.h"
 #include "tests/support/golden.h"
@@ -18,7 +21,7 @@
 namespace dalle1::test {
 namespace {
 
-constexpr int64_t kPictures = 3, kTexts = 5, kWidth = 4;
+constexpr int64_t kPairs = 3, kPictures = 4, kTexts = 5, kWidth = 4;
 
 struct LossCase {
   std::shared_ptr<Device> device = make_cpu_device(1);
@@ -29,11 +32,11 @@ struct LossCase {
     RandomStream random(1, Stream::test);
     for (int64_t i = 0; i < kPictures * kWidth; ++i) images.push_back(random.normal());
     for (int64_t i = 0; i < kTexts * kWidth; ++i) texts.push_back(random.normal());
-    excluded[0 * kTexts + 1] = excluded[2 * kTexts + 4] = clip::kExcluded;
+    excluded[0 * kTexts + 1] = excluded[2 * kTexts + 4] = excluded[3 * kTexts + 2] = clip::kExcluded;
   }
 
   Tensor loss(Context& context, const Tensor& image, const Tensor& text, const Tensor& scale) const {
-    return clip::contrastive_loss(context, image, text, scale,
+    return clip::contrastive_loss(context, image, text, kPairs, scale,
                                   Tensor::from(*device, {kPictures, kTexts}, excluded));
   }
 
@@ -52,7 +55,7 @@ struct LossCase {
       }
     }
     double total = 0;
-    for (int64_t i = 0; i < kPictures; ++i) {
+    for (int64_t i = 0; i < kPairs; ++i) {
       double over_texts = 0, over_pictures = 0;
       for (int64_t j = 0; j < kTexts; ++j)
         if (excluded[i * kTexts + j] == 0) over_texts += std::exp(logits[i][j]);
@@ -60,7 +63,7 @@ struct LossCase {
         if (excluded[k * kTexts + i] == 0) over_pictures += std::exp(logits[k][i]);
       total += std::log(over_texts) + std::log(over_pictures) - 2 * logits[i][i];
     }
-    return total / (2 * kPictures);
+    return total / (2 * kPairs);
   }
 };
 
@@ -102,6 +105,25 @@ std::unique_ptr<PairSource> small_data(const std::filesystem::path& folder) {
             "\n";
       }
     }
+  }
+  write_file_atomically(folder / "captions.jsonl", lines);
+  return open_pairs(folder.string());
+}
+
+// What a model drew for "a red square" and "a green square": squares with a hole; and a bar nobody asked for.
+std::unique_ptr<PairSource> drawn_data(const std::filesystem::path& folder) {
+  std::filesystem::create_directories(folder);
+  std::string lines;
+  for (const auto& [name, rgb] :
+       std::vector<std::pair<std::string, std::array<uint8_t, 3>>>{{"a pink bar", {250, 150, 200}},
+                                                                   {"a red square", {220, 30, 30}},
+                                                                   {"a green square", {30, 200, 30}}}) {
+    Image image(32, 32, 3, 200);
+    for (int y = 8; y < 24; ++y)
+      for (int x = 8; x < 24; ++x)
+        if (x < 12 || x >= 20 || y < 12 || y >= 20) std::copy(rgb.begin(), rgb.end(), image.at(x, y));
+    write_png(folder / (name + ".png"), image);
+    lines += nlohmann::json{{"image", name + ".png"}, {"caption", name}}.dump() + "\n";
   }
   write_file_atomically(folder / "captions.jsonl", lines);
   return open_pairs(folder.string());
@@ -174,7 +196,7 @@ TEST_CASE("a batch depends on its number alone") {
   const std::shared_ptr<const PairSource> source = small_data(scratch.path());
   const auto training = small_training();
   auto batch = [&](std::vector<int64_t> numbers) {
-    clip::PairBatches batches(source, training.word_classes, training.batches, 32);
+    clip::PairBatches batches(source, nullptr, training.word_classes, training.batches, 32);
     clip::PairBatch last;
     for (const int64_t number : numbers) last = batches.get(number);
     return last;
@@ -187,6 +209,74 @@ TEST_CASE("a batch depends on its number alone") {
   CHECK(batch({6}).captions != direct.captions);
   for (size_t i = 0; i < direct.near_miss_of.size(); ++i)
     CHECK(direct.captions[8 + i] != direct.captions[direct.near_miss_of[i]]);
+}
+
+TEST_CASE("drawn pictures come with the pairs that they are wrong for") {
+  const ScratchDir scratch;
+  const std::shared_ptr<const PairSource> source = small_data(scratch.path());
+  const std::shared_ptr<const PairSource> drawn = drawn_data(scratch / "drawn");
+  auto training = small_training();
+  training.batches.drawn = 3;
+  clip::PairBatches batches(source, drawn, training.word_classes, training.batches, 32);
+  const auto batch = batches.get(4);
+  REQUIRE(batch.pictures.size() == 8 + 3);
+  REQUIRE(batch.drawn_for.size() == 3);
+  for (const auto caption : batch.drawn_for) {
+    const auto& text = batch.captions[static_cast<size_t>(caption)];
+    CHECK((text == "a red square" || text == "a green square"));
+  }
+  clip::PairBatches again(source, drawn, training.word_classes, training.batches, 32);
+  again.get(0);
+  const auto same = again.get(4);
+  CHECK(same.captions == batch.captions);
+  CHECK(same.pictures.back().pixels == batch.pictures.back().pixels);
+
+  training.batches.drawn = 8;
+  CHECK_THROWS_AS(clip::PairBatches(source, drawn, training.word_classes, training.batches, 32), Error);
+  std::filesystem::create_directories(scratch / "others");
+  write_file_atomically(scratch / "others" / "captions.jsonl",
+                        R"({"image": "../drawn/a pink bar.png", "caption": "a pink bar"})");
+  training.batches.drawn = 3;
+  const std::shared_ptr<const PairSource> others = open_pairs((scratch / "others").string());
+  CHECK_THROWS_WITH_AS(clip::PairBatches(source, others, training.word_classes, training.batches, 32),
+                       doctest::Contains("no drawn picture has the caption of a pair"), Error);
+}
+
+TEST_CASE("a caption learns to prefer its picture to what was drawn for it") {
+  const ScratchDir scratch;
+  const std::shared_ptr<const PairSource> source = small_data(scratch.path());
+  const std::shared_ptr<const PairSource> drawn = drawn_data(scratch / "drawn");
+  const auto device = make_cpu_device(1);
+  auto training = small_training();
+  training.batches.drawn = 2;
+  clip::ClipTask task(*device, small_config(false), training, small_tokenizer(), 7);
+  task.set_data(source, drawn, clip::read_held_out(*source, 24, 32));
+  task.set_exporter([](clip::Clip&, const std::filesystem::path&) {});
+  TrainOptions options;
+  options.steps = options.evaluate_every = options.checkpoint_every = 250;
+  options.learning_rate = {ScheduleKind::cosine, 2e-3, 0.0, 20, 20, 250};
+  options.optimizer.clip_norm = 1;
+  options.ema_decay = 0;
+  const weights::SafetensorsState format;
+  TrainRun run;
+  run.folder = scratch / "run";
+  run.format = &format;
+  std::filesystem::create_directories(run.folder);
+  train(*device, task, options, run);
+  Context context(*device);
+  const std::vector<std::string> texts{"a red square", "a green square"};
+  const auto text = task.clip().encode_texts(
+      context, clip::tokenize(*device, task.clip().config(), *small_tokenizer(), texts, false));
+  for (const uint64_t i : {0, 1}) {
+    // The drawn pictures are read in the order of their lines; the right ones are pairs 1 and 7, uncropped.
+    const std::vector<Image> pictures = {decode_image(source->read(1 + 6 * i).encoded, "right"),
+                                         decode_image(drawn->read(1 + i).encoded, "drawn")};
+    const auto image =
+        task.clip().encode_images(context, clip::normalise(*device, task.clip().config(), pictures));
+    const auto cosines =
+        ops::linear(context, ops::l2_normalise(context, image), ops::l2_normalise(context, text)).to_floats();
+    CHECK(cosines[i] > cosines[2 + i] + 0.1f);
+  }
 }
 
 TEST_CASE("texts cut where they end have the features of padded ones, to the bit") {
@@ -219,7 +309,7 @@ TEST_CASE("both image encoders learn to tell pictures apart") {
     CAPTURE(resnet);
     const auto config = small_config(resnet);
     clip::ClipTask task(*device, config, small_training(), small_tokenizer(), 7);
-    task.set_data(source, clip::read_held_out(*source, 24, 32));
+    task.set_data(source, nullptr, clip::read_held_out(*source, 24, 32));
     task.set_exporter([](clip::Clip&, const std::filesystem::path&) {});
     const auto before = task.evaluate(0);
     TrainOptions options;
