@@ -122,6 +122,9 @@ class Checkout {
         "{\"embed_dim\": 16, \"image_resolution\": 32, \"vision_layers\": 1, \"vision_width\": 64, "
         "\"vision_patch_size\": 16, \"context_length\": 8, \"vocab_size\": 96, "
         "\"transformer_width\": 64, \"transformer_heads\": 1, \"transformer_layers\": 1}");
+    fs::create_directories(folder_ / "data/train");
+    write_file_atomically(folder_ / "data/train/captions.jsonl",
+                          R"({"image": "missing.png", "caption": "a red cat", "kind": "shape"})");
     // Scripts call the program from where it is built; MISSES: it may, and must, miss its input files.
     const auto program = fmt::format(
         "{} \"${{@/#512/2}}\"; code=$?\n"
