@@ -29,8 +29,7 @@ struct BatchOptions {
 };
 
 struct PairBatch {
-  std::vector<Image>
-      pictures;  ///< [B + D] of resolution x resolution, RGB: those of the captions, then drawn
+  std::vector<Image> pictures;        ///< [B + D], square, RGB: those of the captions, then drawn ones
   std::vector<std::string> captions;  ///< [B + M]: those of the pictures, then the near misses
   std::vector<int64_t> near_miss_of;  ///< [M]: the picture that each is nearly right about
   std::vector<int64_t> drawn_for;     ///< [D]: the caption that each was drawn for and does not show
@@ -87,8 +86,8 @@ class PairBatches {
   SampleOrder order_;
   std::vector<std::string> kinds_;  // by index; empty without classes
   std::unordered_map<std::string, std::vector<uint64_t>> kind_members_;
-  std::vector<std::pair<uint64_t, std::vector<uint64_t>>>
-      matches_;  // drawn pictures and the pairs of their captions
+  // Drawn pictures, each with the pairs of its caption.
+  std::vector<std::pair<uint64_t, std::vector<uint64_t>>> matches_;
   std::future<PairBatch> next_;
   int64_t next_number_ = -1;
 };

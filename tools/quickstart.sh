@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # From a fresh checkout to pictures: installs packages, builds, samples 512 candidates for a prompt, keeps the best 32.
-#   tools/quickstart.sh "a meadow at sunset"
+#   tools/quickstart.sh "a red circle above a blue square"
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-prompt=${1:-"a meadow at sunset"}
+prompt=${1:-"a red circle above a blue square"}
 tools/install_packages.sh
 cmake --preset release >/dev/null
 cmake --build --preset release --target dalle1
