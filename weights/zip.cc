@@ -15,6 +15,7 @@ constexpr uint32_t end64_signature = 0x06064b50, locator64_signature = 0x07064b5
 constexpr uint64_t local_size = 30, central_size = 46, end_size = 22, end64_size = 56, locator64_size = 20;
 constexpr uint32_t in_extra = 0xffffffff;  // the value is in the zip64 extra field
 constexpr uint16_t flag_encrypted = 1, flag_descriptor = 8;
+constexpr uint16_t stored = 0, deflated = 8;
 constexpr uint64_t most_members = 100'000;
 
 /// The values of a zip64 extra field, in the order in which the fields that refer to it come.
@@ -55,6 +56,11 @@ bool is_safe_name(std::string_view name) {
     at = slash + 1;
   }
   return true;
+}
+
+/// TorchScript deflates its program text and debug records; nothing here ever reads them.
+bool may_be_deflated(std::string_view name) {
+  return name.find("/code/") != name.npos || name.ends_with(".debug_pkl");
 }
 
 }  // namespace
@@ -134,7 +140,6 @@ uint64_t ZipArchive::read_entry(uint64_t position, uint64_t end) {
             file_.integer<uint32_t>(position, what) == central_signature,
         ErrorKind::model, "{}: no zip directory entry at byte {}", file_.name, position);
   auto flags = file_.integer<uint16_t>(position + 8, what);
-  auto method = file_.integer<uint16_t>(position + 10, what);
   uint64_t name_size = file_.integer<uint16_t>(position + 28, what);
   uint64_t extra_size = file_.integer<uint16_t>(position + 30, what);
   uint64_t size = central_size + name_size + extra_size + file_.integer<uint16_t>(position + 32, what);
@@ -142,19 +147,21 @@ uint64_t ZipArchive::read_entry(uint64_t position, uint64_t end) {
         "{}: the zip directory entry at byte {} reaches beyond byte {}", file_.name, position, end);
   ZipMember member;
   member.name = text_of(file_.at(position + central_size, name_size, what));
+  member.method = file_.integer<uint16_t>(position + 10, what);
   member.crc = file_.integer<uint32_t>(position + 16, what);
   Zip64Extra extra(file_, position + central_size + name_size, extra_size);
   member.size = extra.resolve(file_.integer<uint32_t>(position + 24, what));
-  uint64_t packed_size = extra.resolve(file_.integer<uint32_t>(position + 20, what));
+  member.packed = extra.resolve(file_.integer<uint32_t>(position + 20, what));
   member.header = extra.resolve(file_.integer<uint32_t>(position + 42, what));
   const std::string shown = printable(member.name);
   check(is_safe_name(member.name), ErrorKind::model, "{}: zip member name '{}' at byte {} is not allowed",
         file_.name, shown, position + central_size);
   check((flags & flag_encrypted) == 0, ErrorKind::model, "{}: zip member '{}' is encrypted (byte {})",
         file_.name, shown, position);
-  check(method == 0 && packed_size == member.size, ErrorKind::model,
-        "{}: zip member '{}' is compressed (byte {}); PyTorch stores its members as they are", file_.name,
-        shown, position);
+  check(member.method == stored ? member.packed == member.size
+                                : member.method == deflated && may_be_deflated(member.name),
+        ErrorKind::model, "{}: zip member '{}' is compressed (byte {}); PyTorch stores weights as they are",
+        file_.name, shown, position);
   check_local_header(member, flags);
   members_.push_back(member);
   return position + size;
@@ -170,11 +177,12 @@ void ZipArchive::check_local_header(ZipMember& member, uint16_t flags) const {
   const uint64_t name_at = at + local_size;
   member.data = name_at + name_size + extra_size;
   bool same = file_.integer<uint32_t>(at, what) == local_signature &&
-              file_.integer<uint16_t>(at + 6, what) == flags && file_.integer<uint16_t>(at + 8, what) == 0 &&
+              file_.integer<uint16_t>(at + 6, what) == flags &&
+              file_.integer<uint16_t>(at + 8, what) == member.method &&
               text_of(file_.at(name_at, name_size, what)) == member.name;
   file_.at(name_at + name_size, extra_size, what);
-  file_.at(member.data, member.size, "zip member '" + shown + "'");
-  member.end = member.data + member.size;
+  file_.at(member.data, member.packed, "zip member '" + shown + "'");
+  member.end = member.data + member.packed;
   auto crc = file_.integer<uint32_t>(at + 14, what);
   Zip64Extra extra(file_, name_at + name_size, extra_size);
   uint64_t size = extra.resolve(file_.integer<uint32_t>(at + 22, what));
@@ -183,7 +191,7 @@ void ZipArchive::check_local_header(ZipMember& member, uint16_t flags) const {
   const bool streamed = (flags & flag_descriptor) != 0;
   if (streamed) check_descriptor(member);
   bool blank = streamed && crc == 0 && size == 0 && packed_size == 0;
-  same = same && (blank || (crc == member.crc && size == member.size && packed_size == member.size));
+  same = same && (blank || (crc == member.crc && size == member.size && packed_size == member.packed));
   check(same, ErrorKind::model, "{}: {} at byte {} disagrees with the zip directory", file_.name, what, at);
 }
 
@@ -193,7 +201,7 @@ void ZipArchive::check_descriptor(ZipMember& member) const {
   bool same = file_.integer<uint32_t>(at, what) == descriptor_signature &&
               file_.integer<uint32_t>(at + 4, what) == member.crc;
   auto sizes_equal = [&]<typename T>(T) {
-    return file_.size() - at >= 8 + 2 * sizeof(T) && file_.integer<T>(at + 8, what) == member.size &&
+    return file_.size() - at >= 8 + 2 * sizeof(T) && file_.integer<T>(at + 8, what) == member.packed &&
            file_.integer<T>(at + 8 + sizeof(T), what) == member.size;
   };
   // The 64-bit form has a zero where the 32-bit form's second size would be, so at most one matches unless
@@ -224,6 +232,9 @@ const ZipMember* ZipArchive::find(std::string_view name) const {
 }
 
 std::span<const std::byte> ZipArchive::read(const ZipMember& member) const {
+  check(member.method == stored, ErrorKind::model,
+        "{}: zip member '{}' at byte {} is compressed; PyTorch stores weights as they are", file_.name,
+        printable(member.name), member.data);
   auto bytes = file_.bytes.subspan(member.data, member.size);
   uLong crc = crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
   check(crc == member.crc, ErrorKind::model,

@@ -50,7 +50,23 @@ struct Member {
   bool streamed = false;        // sizes in a descriptor, as PyTorch writes
   int64_t claimed_size = -1;    // in both headers
   std::string local_name = {};  // empty: name
+  int64_t claimed_packed = -1;  // in the directory
 };
+
+/// A raw deflate stream, as a zip member of method 8 has it.
+inline std::string deflated(const std::string& content) {
+  z_stream stream{};
+  REQUIRE(deflateInit2(&stream, Z_BEST_COMPRESSION, Z_DEFLATED, -MAX_WBITS, 8, Z_DEFAULT_STRATEGY) == Z_OK);
+  std::string packed(deflateBound(&stream, content.size()), '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(content.data()));
+  stream.avail_in = static_cast<uInt>(content.size());
+  stream.next_out = reinterpret_cast<Bytef*>(packed.data());
+  stream.avail_out = static_cast<uInt>(packed.size());
+  REQUIRE(deflate(&stream, Z_FINISH) == Z_STREAM_END);
+  packed.resize(stream.total_out);
+  deflateEnd(&stream);
+  return packed;
+}
 
 inline std::string zip_of(const std::vector<Member>& members, const std::string& comment = "") {
   std::string file, directory;
@@ -58,17 +74,20 @@ inline std::string zip_of(const std::vector<Member>& members, const std::string&
     const auto crc = static_cast<uint32_t>(
         crc32(0, reinterpret_cast<const Bytef*>(m.content.data()), static_cast<uInt>(m.content.size())));
     const auto size = static_cast<uint32_t>(m.claimed_size < 0 ? m.content.size() : m.claimed_size);
+    const std::string data = m.method == 8 ? deflated(m.content) : m.content;
+    const auto packed = m.method == 8 ? static_cast<uint32_t>(data.size()) : size;
+    const auto listed = m.claimed_packed < 0 ? packed : static_cast<uint32_t>(m.claimed_packed);
     const auto flags = static_cast<uint16_t>(m.flags | (m.streamed ? 8 : 0));
     const std::string local = m.local_name.empty() ? m.name : m.local_name;
-    const std::string sizes = le(crc) + le(size) + le(size);
+    const std::string sizes = le(crc) + le(packed) + le(size);
     const auto offset = static_cast<uint32_t>(file.size());
     file += "PK\3\4" + le<uint16_t>(20) + le(flags) + le(m.method) + le<uint32_t>(0) +
             (m.streamed ? std::string(12, '\0') : sizes) + le(static_cast<uint16_t>(local.size())) +
-            le<uint16_t>(0) + local + m.content;
+            le<uint16_t>(0) + local + data;
     if (m.streamed) file += "PK\7\10" + sizes;
     directory += "PK\1\2" + le<uint16_t>(20) + le<uint16_t>(20) + le(flags) + le(m.method) + le<uint32_t>(0) +
-                 sizes + le(static_cast<uint16_t>(m.name.size())) + std::string(12, '\0') + le(offset) +
-                 m.name;
+                 le(crc) + le(listed) + le(size) + le(static_cast<uint16_t>(m.name.size())) +
+                 std::string(12, '\0') + le(offset) + m.name;
   }
   const auto count = static_cast<uint16_t>(members.size());
   return file + directory + "PK\5\6" + std::string(4, '\0') + le(count) + le(count) +

@@ -1,4 +1,7 @@
 #include "tests/weights/files.h"
+#include "weights/import.h"
+#include "weights/open.h"
+#include "weights/torch_file.h"
 #include "weights/zip.h"
 
 using namespace dalle1;
@@ -46,6 +49,53 @@ TEST_CASE("zip: archives that PyTorch never writes are refused") {
   for (const char* name : {"../x", "a/../x", "/x", "a//x", "a\\x", "a/", ".", "a/.", "", "a/.."})
     CHECK(has(refusal(zip_of({{name, "hello"}})), "is not allowed"));
   CHECK(has(refusal(zip_of({{std::string("a\0b", 3), "hello"}})), "is not allowed"));
+}
+
+TEST_CASE("zip: only TorchScript's program text may be deflated, and it is never read") {
+  const std::string program = "def forward(self, x):\n  return x\n" + std::string(300, '#');
+  for (bool streamed : {false, true})
+    for (const char* name : {"a/code/m.py", "a/code/__torch__/m.py", "a/debug/m.debug_pkl"}) {
+      Member text{name, program, 0, 8};
+      text.streamed = streamed;
+      const ZipArchive archive(bytes_in_memory("f", zip_of({two[0], text, two[1]})));
+      REQUIRE(archive.members().size() == 3);
+      CHECK(text_of(archive.read(*archive.find("a/x"))) == "hello");
+      CHECK(text_of(archive.read(*archive.find("a/y"))) == "world!");
+      CHECK(archive.find(name)->packed < archive.find(name)->size);
+      CHECK(has(refusal_of([&] { archive.read(*archive.find(name)); }), "is compressed"));
+      for (int64_t packed : {0, 1, 30, 4000}) {
+        text.claimed_packed = packed;
+        CHECK(refusal_of([&] {
+                ZipArchive(bytes_in_memory("f", zip_of({two[0], text, two[1]})));
+              }) != "accepted");
+      }
+    }
+  for (const char* name : {"a/data.pkl", "a/data/0", "a/version", "a/codes/x", "code/m.py", "a/m.debug_pkl2"})
+    CHECK(has(refusal(zip_of({{name, program, 0, 8}})), "is compressed"));
+  CHECK(has(refusal(zip_of({{"a/code/m.py", "12", 0, 12}})), "is compressed"));  // bzip2
+  Member lying{"a/code/m.py", program};
+  lying.claimed_packed = 5;
+  CHECK(has(refusal(zip_of({lying})), "is compressed"));
+}
+
+TEST_CASE("zip: a TorchScript CLIP with deflated program text opens as the one with stored text") {
+  const FileBytes published = map_file(golden("openai_clip_vit/small_jit.pt"));
+  const ZipArchive archive(published);
+  std::vector<Member> members;
+  for (const ZipMember& member : archive.members()) {
+    members.push_back({std::string(member.name), std::string(text_of(archive.read(member)))});
+    if (member.name.find("/code/") != member.name.npos) members.back().method = 8;
+  }
+  members.push_back({"small_jit/code/__torch__/more.py", std::string(5000, 'x'), 0, 8, true});
+  const auto opened = [](const FileBytes& file) { return import_files({read_torch_zip(file)}, nullptr); };
+  const Checkpoint found = opened(bytes_in_memory("f", zip_of(members))), expected = opened(published);
+  CHECK(found.part == "clip");
+  CHECK(found.config == expected.config);
+  REQUIRE(found.tensors.size() == expected.tensors.size());
+  for (size_t i = 0; i < found.tensors.size(); ++i) {
+    CHECK(found.tensors[i].name == expected.tensors[i].name);
+    CHECK(text_of(found.tensors[i].bytes) == text_of(expected.tensors[i].bytes));
+  }
 }
 
 TEST_CASE("zip: structures that disagree are refused with the byte") {
