@@ -7,6 +7,7 @@
 #include "tools/part_shapes.h"
 #include "transformer/estimate.h"
 #include "weights/describe.h"
+#include "weights/import.h"
 #include "weights/model_dir.h"
 #include "weights/open.h"
 #include "weights/presets.h"
@@ -68,10 +69,29 @@ std::string part_of(const nlohmann::json& config) {
   return config.contains("embed_dim") && config.contains("context_length") ? "clip" : "dvae";
 }
 
-int info_of_config(const std::string& name, const CommonOptions& common) {
+/// A publisher's configuration in native terms, as far as it says them without its file.
+nlohmann::json native_config(const std::string& name, const nlohmann::json& config) {
+  check(!config.contains("model"), ErrorKind::model,
+        "{}: this is a publisher's configuration of a VQGAN; give it together with its file", name);
+  if (!config.contains("num_layers")) return config;
+  weights::StateFile absent;
+  absent.name = name;
+  try {
+    return weights::rudalle_importer().convert({absent}, config).config;
+  } catch (const nlohmann::json::exception& error) {
+    fail(ErrorKind::model, "{}: not the arguments of a ru-dalle transformer: {}", name, error.what());
+  }
+}
+
+int info_of_config(const std::string& chosen, const CommonOptions& common) {
+  const auto equals = chosen.find('=');
+  const std::string named_part = equals == chosen.npos ? "" : chosen.substr(0, equals);
+  const std::string name = equals == chosen.npos ? chosen : chosen.substr(equals + 1);
+  const nlohmann::json config = native_config(name, config_for(common, named_part));
   const weights::Preset* preset = weights::find_preset(name);
-  const nlohmann::json config = weights::read_config(name);
-  const std::string part = preset ? preset->part : part_of(config);
+  const std::string part = preset ? preset->part : named_part.empty() ? part_of(config) : named_part;
+  check(named_part.empty() || named_part == part, ErrorKind::usage, "--config {}: {} is a {}", chosen, name,
+        part);
   Json result = {{"name", name}, {"part", part}, {"config", config}};
   if (part == "transformer") {
     result["costs"] = transformer_costs(config);
@@ -141,6 +161,7 @@ Json describe_paths(const InfoOptions& options, const CommonOptions& common) {
   const auto opened =
       weights::open_parts(checkpoints, [&](std::string_view part) { return config_for(common, part); });
   for (const auto& [name, part] : opened) {
+    if (!part.config.contains("half")) check_part(part);  // one half of OpenAI's dVAE may be looked at alone
     parts.push_back(weights::describe(part, options.tensors));
     if (name == "transformer") parts.back()["costs"] = transformer_costs(part.config);
   }

@@ -167,6 +167,10 @@ TEST_CASE("convert and info: refusals are one line with the contract's exit code
   refused({"convert", path("openai_clip_rn/rn_jit.pt"), "--out", golden("yttm").string()}, 2, "is not empty");
   refused({"info", path("yttm/README.md")}, 4, "neither safetensors nor a PyTorch file");
   refused({"info", out}, 4, "cannot be opened");
+  refused({"info", path("rudalle/grid8_v2.bin"), "--config", "rudalle-malevich"}, 4, "layers.23.");
+  refused({"info", "--config", "clip=dalle1-5m"}, 2, "dalle1-5m is a transformer");
+  refused({"info", "--config", "eye=dalle1-5m"}, 2, "there is no part 'eye'");
+  refused({"info", "--config", path("rudalle_vqgan/vqgan_f8_dwt_config.yml")}, 4, "together with its file");
   refused({"info"}, 2, "--config");
   CHECK_FALSE(std::filesystem::exists(out));
 }
@@ -223,6 +227,21 @@ TEST_CASE("info: text for people has every figure once, and --tensors every tens
   CHECK(count("FLOPs") == 1);
   CHECK(count("layers.3.attention.qkv.weight f32 [144, 48]") == 1);
   CHECK(count(" f32 [") == 75);
+}
+
+TEST_CASE("info: a configuration may be named with its part, and ru-dalle's arguments are one") {
+  const auto told = [](const std::string& config) {
+    const auto result = run_program({"info", "--config", config, "--json"});
+    CAPTURE(result.err);
+    REQUIRE(result.exit_code == 0);
+    return json::parse(result.out);
+  };
+  CHECK(told("clip=clip-rn50") == told("clip-rn50"));
+  CHECK(told("clip-rn50")["part"] == "clip");
+  const json published = told("transformer=" + path("rudalle/grid8_v2_config.json"));
+  CHECK(published == told(path("rudalle/grid8_v2_config.json")));
+  CHECK(published["part"] == "transformer");
+  CHECK(published["costs"]["parameters"] == 129214);
 }
 
 TEST_CASE("info: the paper's model has 12.3 billion parameters and no file") {
