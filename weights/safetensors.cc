@@ -101,7 +101,8 @@ class HeaderEvents : public nlohmann::json_sax<nlohmann::json> {
     if (in_array_ || in_metadata_ || depth_ >= 2) return unexpected("an object");
     if (++depth_ == 1) return true;
     if (name_ == "__metadata__") {
-      in_metadata_ = true;
+      require(!metadata_seen_, "is a duplicate key");
+      in_metadata_ = metadata_seen_ = true;
     } else {
       require(entries_.size() < most_tensors, "is one too many: a file may have 100000");
       entries_.emplace_back().tensor.name = name_;
@@ -167,7 +168,7 @@ class HeaderEvents : public nlohmann::json_sax<nlohmann::json> {
   std::vector<Entry>& entries_;
   const char* reached_ = nullptr;
   int depth_ = 0;
-  bool in_metadata_ = false, in_array_ = false;
+  bool in_metadata_ = false, metadata_seen_ = false, in_array_ = false;
   int offsets_seen_ = 0;
   std::string name_, field_;
   std::set<std::string> seen_;

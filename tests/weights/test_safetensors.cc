@@ -98,6 +98,7 @@ TEST_CASE("safetensors: other malformed headers name the byte") {
   CHECK(
       has(header("{" + entry("a", "I32", "[4]", "[0,16]") + "," + entry("a", "I32", "[0]", "[16,16]") + "}"),
           "duplicate key 'a'"));
+  CHECK(has(header(R"({"__metadata__":{"a":"1"},"__metadata__":{}})"), "'__metadata__' is a duplicate key"));
   CHECK(has(header("{" + entry("a", "I32", "[4]", "[16,0]") + "}"), "lies at bytes 16 to 0"));
   CHECK(has(header("{" + entry("a", "I32", "[-4]", "[0,16]") + "}"), "number -4 at byte"));
   CHECK(has(header("{" + entry("a", "I32", "[4.0]", "[0,16]") + "}"), "number 4.0 at byte"));
