@@ -20,10 +20,17 @@ std::vector<float> unpack_rows(const RawTensor& tensor, const RawTensor* scale) 
   const int64_t rows = tensor.shape.empty() ? 1 : tensor.shape[0];
   check(scale && scale->dtype == DType::f32 && scale->numel() == rows && scale->shape.size() == 1,
         ErrorKind::model, "'{}' is i8 and needs '{}.scale', f32 [{}]", tensor.name, tensor.name, rows);
+  for (size_t row = 0; row < static_cast<size_t>(rows); ++row)
+    check(std::isfinite(element<float>(*scale, row)), ErrorKind::model,
+          "'{}.scale' has the value {} at row {}", tensor.name, element<float>(*scale, row), row);
   std::vector<float> values(tensor.bytes.size());
   const size_t columns = rows ? values.size() / static_cast<size_t>(rows) : 0;
-  for (size_t i = 0; i < values.size(); ++i)
-    values[i] = static_cast<float>(element<int8_t>(tensor, i)) * element<float>(*scale, i / columns);
+  for (size_t i = 0; i < values.size(); ++i) {
+    const auto q = element<int8_t>(tensor, i);
+    check(q >= -127, ErrorKind::model, "'{}' has -128 at element {}; i8 weights go from -127 to 127",
+          tensor.name, i);
+    values[i] = static_cast<float>(q) * element<float>(*scale, i / columns);
+  }
   return values;
 }
 

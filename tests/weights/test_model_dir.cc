@@ -126,6 +126,14 @@ TEST_CASE("pack: i8 uses the whole range of each row") {
             "a 16-bit float does not hold"));
   RawTensor lonely{"t", DType::i8, {1, 1}, std::as_bytes(std::span("x", 1)), nullptr};
   CHECK(has(refusal_of([&] { to_floats(lonely); }), "needs 't.scale'"));
+  const auto unpacked = [](int8_t q, float scale) {
+    const RawTensor scales{"t.scale", DType::f32, {1}, std::as_bytes(std::span(&scale, 1)), nullptr};
+    const RawTensor narrow{"t", DType::i8, {1, 1}, std::as_bytes(std::span(&q, 1)), nullptr};
+    return refusal_of([&] { to_floats(narrow, &scales); });
+  };
+  CHECK(unpacked(-127, 0.5f) == "accepted");
+  CHECK(has(unpacked(-128, 0.5f), "'t' has -128 at element 0"));
+  for (float scale : {INFINITY, -INFINITY, NAN}) CHECK(has(unpacked(1, scale), "'t.scale' has the value"));
   RawTensor ids{"t", DType::u8, {1}, std::as_bytes(std::span("x", 1)), nullptr};
   CHECK(has(refusal_of([&] { to_floats(ids); }), "a weight is a floating tensor"));
 }
