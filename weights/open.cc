@@ -20,11 +20,12 @@ const Importer* find_importer(const StateFile& file) {
   std::string names;
   for (size_t i = 0; i < file.tensors.size() && i < 3; ++i)
     names += (i ? ", " : "") + printable(file.tensors[i].name);
+  if (file.tensors.size() > 3) names += ", ...";
   fail(ErrorKind::model,
-       "{}: {} of {} tensors ({}, ...), but of no known model; known are dalle1's own files, OpenAI's dVAE "
-       "and CLIP, "
-       "and ru-dalle's transformers and VQGANs",
-       file.name, file.container, file.tensors.size(), names);
+       "{}: {} {}, of no known model; known are dalle1's own files, OpenAI's dVAE and CLIP, and ru-dalle's "
+       "transformers and VQGANs",
+       file.name, file.container,
+       names.empty() ? "without tensors" : fmt::format("with {} tensors ({})", file.tensors.size(), names));
 }
 
 bool is_native(const StateFile& file) { return file.metadata.contains("dalle1.part"); }

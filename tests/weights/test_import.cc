@@ -119,6 +119,10 @@ TEST_CASE("import: a state dict is recognised by its names in any container") {
   CHECK(copy.config == open_checkpoint({golden("openai_clip_vit/small_jit.pt")}).config);
   CHECK(has(refusal({as_safetensors(scratch, jit, "ln_final.weight")}), "'ln_final.weight' is missing"));
   CHECK(has(refusal({as_safetensors(scratch, jit, "text_projection")}), "of no known model"));
+  StateFile bare;
+  bare.name = "f";
+  bare.container = "safetensors";
+  CHECK(has(refusal_of([&] { import_files({bare}); }), "f: safetensors without tensors, of no known model"));
 }
 
 TEST_CASE("import: ru-dalle's transformers, both conventions") {
