@@ -39,15 +39,17 @@ status=0
 cd "$build"
 for target in $targets; do
   mkdir -p "corpus/$target"
-  golden=
+  set --
   case $target in
-    zip) golden="$root/tests/golden/rudalle/grid8_six_layers.bin" ;;
-    legacy) golden="$root/tests/golden/openai_dvae/decoder_legacy.pkl" ;;
-    tokenizer) golden="$root/tests/golden/yttm/bpe.model" ;;
-    yaml) golden="$root/tests/golden/rudalle_vqgan/vqgan_f8_dwt_config.yml" ;;
+    zip) set -- "$root/tests/golden/rudalle/grid8_six_layers.bin" ;;
+    legacy) set -- "$root/tests/golden/openai_dvae/decoder_legacy.pkl" ;;
+    tokenizer) set -- "$root/tests/golden/yttm/bpe.model" "$root/weights/default/text.model" ;;
+    yaml) set -- "$root/tests/golden/rudalle_vqgan/vqgan_f8_dwt_config.yml" ;;
   esac
   # A whole published file goes through once; mutations start from small seeds, hundreds of times faster.
-  if [ -n "$golden" ]; then ./fuzz_"$target" "$golden" > "log-$target-golden" 2>&1 || { status=1; echo "$target: FOUND something in $golden"; }; fi
+  for golden; do
+    ./fuzz_"$target" "$golden" > "log-$target-$(basename "$golden")" 2>&1 || { status=1; echo "$target: FOUND something in $golden"; }
+  done
   # Leaks are on; a single allocation above 66 MB, 10 s for one input or 2 GB in all end the run.
   if ./fuzz_"$target" -max_total_time="$seconds" -max_len=20000 -timeout=10 -malloc_limit_mb=66 -rss_limit_mb=2048 \
       -print_final_stats=1 -verbosity=0 "corpus/$target" "$root/tests/fuzz/seeds/$target" > "log-$target" 2>&1; then
