@@ -9,6 +9,7 @@
 #include "tools/models.h"
 #include "tools/output_folder.h"
 #include "tools/training.h"
+#include "weights/describe.h"
 #include "weights/sha256.h"
 
 namespace dalle1::tools {
@@ -34,6 +35,30 @@ void check_data(const Study& study, const TokenShards& shards, const text::Token
   const auto held_out = static_cast<uint64_t>(training_of(study, study.runs().front()).validation);
   check(shards.size() >= 2 * held_out, ErrorKind::input,
         "{} has {} samples; the study holds {} out, at most half", data, shards.size(), held_out);
+}
+
+// The tokenizer of --tokenizer; the model's stands in for it unless the shards were made for another one.
+fs::path tokenizer_for(const CommonOptions& common, const TokenShards& shards, const std::string& data) {
+  const fs::path path = find_text_tokenizer(common);
+  const auto& wanted = shards.info().tokenizer_sha256;
+  check(!common.tokenizer.empty() || wanted.empty() || wanted == weights::sha256_of_file(path),
+        ErrorKind::usage, "{} was made for another tokenizer than the model's {}: give --tokenizer FILE",
+        data, path.string());
+  return path;
+}
+
+// What decodes the samples: --dvae, or the model's dVAE where the shards were made with it; else null.
+std::shared_ptr<dvae::Dvae> dvae_for(const Study& study, const CommonOptions& common,
+                                     const TokenShards& shards, Device& device) {
+  if (study.samples.prompts.empty()) return nullptr;
+  const auto checkpoint = open_part_if_any(common, "dvae");
+  if (!checkpoint) return nullptr;
+  if (common.dvae.empty() && weights::sha256_of_tensors(*checkpoint) != shards.info().dvae_sha256)
+    return nullptr;
+  std::shared_ptr<dvae::Dvae> dvae = open_dvae(common, device);
+  check(dvae->codes() == shards.info().codes, ErrorKind::input, "the dVAE has {} codes and the study {}",
+        dvae->codes(), shards.info().codes);
+  return dvae;
 }
 
 // Error(interrupted) when a signal stopped the study.
@@ -77,22 +102,17 @@ std::vector<std::vector<Image>> decode_samples(const Study& study,
 
 int ablate(const AblateOptions& options, const CommonOptions& common) {
   const Study study = read_study(options.study);
-  check(!common.tokenizer.empty(), ErrorKind::usage, "--tokenizer FILE is needed: the captions are text");
-  const auto tokenizer = open_text_tokenizer(common);
   const TokenShards shards(options.data);
+  const fs::path tokenizer_path = tokenizer_for(common, shards, options.data);
+  const auto tokenizer = open_text_tokenizer(common);
   check_data(study, shards, *tokenizer, options.data);
   const auto device = open_device(common);
-  std::shared_ptr<dvae::Dvae> dvae;
-  if (!common.dvae.empty() && !study.samples.prompts.empty()) {
-    dvae = open_dvae(common, *device);
-    check(dvae->codes() == shards.info().codes, ErrorKind::input, "the dVAE has {} codes and the study {}",
-          dvae->codes(), shards.info().codes);
-  }
+  const auto dvae = dvae_for(study, common, shards, *device);
   make_output_folder(options.out, options.resume, "go on with --resume, or choose another --out");
 
   const nlohmann::json identity = {{"samples", shards.size()},
                                    {"dvae_sha256", shards.info().dvae_sha256},
-                                   {"tokenizer_sha256", weights::sha256_of_file(common.tokenizer.front())}};
+                                   {"tokenizer_sha256", weights::sha256_of_file(tokenizer_path)}};
   const AblationInputs inputs = {*device, shards, *tokenizer, identity, options.tensorboard};
   const fs::path folder = options.out;
   const auto records = run_all(study, inputs, folder / "runs", common);
@@ -138,8 +158,12 @@ Command ablate_command() {
         app.add_flag("--resume", options->resume, "Go on with the study in --out, or start");
         app.add_flag("--tensorboard", options->tensorboard, "Also write TensorBoard event files");
         add_list_option(app, "--tokenizer", common.tokenizer,
-                        "The captions' tokenizer (see train tokenizer)");
-        add_list_option(app, "--dvae", common.dvae, "Decodes the samples for the report");
+                        "The captions' tokenizer (default: the model's, where the shards were made for it)");
+        add_list_option(
+            app, "--dvae", common.dvae,
+            "Decodes the samples for the report (default: the model's, where the shards were made with it)");
+        app.add_option("--model", common.model, "Model directory with that tokenizer and dVAE")
+            ->envname("DALLE1_MODEL");
         return [options, &common] { return ablate(*options, common); };
       }};
 }

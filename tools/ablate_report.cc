@@ -309,9 +309,13 @@ std::string masks(const ReportInputs& inputs) {
 }
 
 std::string samples(const ReportInputs& inputs) {
-  if (inputs.pictures.empty()) return "";
   const Study& study = inputs.study;
   const StudySamples& options = study.samples;
+  if (options.prompts.empty()) return "";
+  if (inputs.pictures.empty())
+    return "<h2>Samples</h2>\n<p class=\"note\">Drawn, but not shown: no dVAE was given. The same command "
+           "with "
+           "--resume and the shards' --dvae shows them.</p>\n";
   std::string html = fmt::format(
       "<h2>Samples</h2>\n<p class=\"note\">Of each variant's first seed at its learning rate: the first {} "
       "of "

@@ -17,7 +17,7 @@ struct ReportInputs {
   uint64_t data_samples = 0;
   std::string device;
   /// Pictures of each variant's first seed that did not diverge, prompt after prompt with its candidates;
-  /// empty without a dVAE, and of a variant without such a seed.
+  /// empty without a dVAE (the page then says so), and of a variant without such a seed.
   std::vector<std::vector<Image>> pictures;
 };
 

@@ -30,6 +30,16 @@ bool directory_lacks(const std::vector<fs::path>& paths, std::string_view part) 
   return weights::read_model_dir(paths[0]).parts.count(std::string(part)) == 0;
 }
 
+weights::TokenizerFile text_tokenizer_of_model(const CommonOptions& common) {
+  const auto model = find_model(common);
+  check(weights::is_model_dir(model), ErrorKind::model,
+        "{} is not a model directory and has no tokenizer: give --tokenizer FILE", model.string());
+  const auto directory = weights::read_model_dir(model);
+  check(directory.tokenizer.has_value(), ErrorKind::model, "{} has no tokenizer: give --tokenizer FILE",
+        model.string());
+  return *directory.tokenizer;
+}
+
 std::unique_ptr<text::Tokenizer> open_kind(const weights::TokenizerFile& file) {
   auto tokenizer = text::open_tokenizer(file.path);
   check(tokenizer->kind() == file.kind, ErrorKind::model, "{}: model.json calls it {}, and it is {}",
@@ -68,15 +78,13 @@ weights::Checkpoint open_part(const CommonOptions& common, std::string_view part
   return weights::open_checkpoint(paths, config_for(common, part), part);
 }
 
+fs::path find_text_tokenizer(const CommonOptions& common) {
+  return common.tokenizer.empty() ? text_tokenizer_of_model(common).path : fs::path(common.tokenizer.front());
+}
+
 std::unique_ptr<text::Tokenizer> open_text_tokenizer(const CommonOptions& common) {
   if (!common.tokenizer.empty()) return text::open_tokenizer(common.tokenizer.front());
-  const auto model = find_model(common);
-  check(weights::is_model_dir(model), ErrorKind::model,
-        "{} is not a model directory and has no tokenizer: give --tokenizer FILE", model.string());
-  const auto directory = weights::read_model_dir(model);
-  check(directory.tokenizer.has_value(), ErrorKind::model, "{} has no tokenizer: give --tokenizer FILE",
-        model.string());
-  return open_kind(*directory.tokenizer);
+  return open_kind(text_tokenizer_of_model(common));
 }
 
 std::unique_ptr<text::Tokenizer> open_clip_tokenizer(const CommonOptions& common) {

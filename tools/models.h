@@ -24,7 +24,9 @@ weights::Checkpoint open_part(const CommonOptions& common, std::string_view part
 /// The same, or nothing when neither an option nor the model has the part.
 std::optional<weights::Checkpoint> open_part_if_any(const CommonOptions& common, std::string_view part);
 
-/// The transformer's tokenizer: --tokenizer, else the model's. Error(model) when there is none.
+/// The file of the transformer's tokenizer: --tokenizer, else the model's. Error(model) when there is none.
+std::filesystem::path find_text_tokenizer(const CommonOptions& common);
+/// That tokenizer.
 std::unique_ptr<text::Tokenizer> open_text_tokenizer(const CommonOptions& common);
 /// CLIP's tokenizer: that of the model directory given by --clip or --model; a published CLIP file has none
 /// of its own and takes the merges that all of them share, which come with the program.

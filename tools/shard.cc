@@ -16,6 +16,7 @@
 #include "tools/interrupt.h"
 #include "tools/models.h"
 #include "tools/output_folder.h"
+#include "weights/describe.h"
 #include "weights/load.h"
 #include "weights/sha256.h"
 
@@ -33,16 +34,6 @@ struct ShardOptions {
   double max_bad = 0.001;
   bool resume = false, overwrite = false;
 };
-
-// The same digest whatever container the dVAE came in.
-std::string digest(const weights::Checkpoint& checkpoint) {
-  weights::Sha256 sha;
-  for (const auto& tensor : checkpoint.tensors) {
-    sha.update(std::as_bytes(std::span(tensor.name)));
-    sha.update(tensor.bytes);
-  }
-  return sha.hex();
-}
 
 // View 0 is the whole picture (its centre square). Others are the paper's (appendix A.3, listing 2): a square
 // whose offset is uniform in 3/8 to 5/8 of the slack, a little larger than wanted, cropped at random; no
@@ -158,7 +149,7 @@ class Sharder {
     TokenShardInfo info;
     info.grid = options.grid;
     info.codes = static_cast<int>(dvae_->codes());
-    info.dvae_sha256 = digest(checkpoint);
+    info.dvae_sha256 = weights::sha256_of_tensors(checkpoint);
     if (!common.tokenizer.empty()) info.tokenizer_sha256 = weights::sha256_of_file(common.tokenizer.front());
     const nlohmann::json settings = {{"data", options.data},
                                      {"pictures", pairs_->size()},

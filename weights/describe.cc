@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <map>
+#include <span>
 
 #include "weights/sha256.h"
 
@@ -35,6 +36,15 @@ nlohmann::ordered_json describe(const Checkpoint& checkpoint, bool list_tensors)
     tensors.push_back({{"name", tensor.name}, {"dtype", name_of(tensor.dtype)}, {"shape", tensor.shape}});
   result["tensors"] = std::move(tensors);
   return result;
+}
+
+std::string sha256_of_tensors(const Checkpoint& checkpoint) {
+  Sha256 sha;
+  for (const RawTensor& tensor : checkpoint.tensors) {
+    sha.update(std::as_bytes(std::span(tensor.name)));
+    sha.update(tensor.bytes);
+  }
+  return sha.hex();
 }
 
 nlohmann::ordered_json describe_file(const std::filesystem::path& path) {

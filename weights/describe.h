@@ -17,6 +17,9 @@ nlohmann::ordered_json describe(const Checkpoint& checkpoint, bool list_tensors)
 /// {"file", "bytes", "sha256"}. Reads the whole file.
 nlohmann::ordered_json describe_file(const std::filesystem::path& path);
 
+/// sha256 over names and contents of the tensors: the same whatever container they came in.
+std::string sha256_of_tensors(const Checkpoint& checkpoint);
+
 /// What describe() gives as lines for people.
 std::string description_text(const nlohmann::ordered_json& description);
 

@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/data/npy.h"
 #include "core/data/token_shard.h"
@@ -17,6 +18,7 @@
 #include "tools/progress.h"
 #include "tools/study.h"
 #include "transformer/decoder.h"
+#include "transformer/estimate.h"
 
 namespace dalle1::test {
 namespace {
@@ -96,21 +98,29 @@ std::vector<json> curve(const fs::path& run) {
   return rows;
 }
 
-// What a run on a counting device takes must stand in the report and in the table, to the last digit.
+struct Costs {
+  int64_t flops, bytes;
+};
+
+// Of one picture, counted where it is drawn.
+Costs counted_costs(const transformer::TransformerConfig& config) {
+  const auto device = make_flop_counter();
+  Context context(*device);
+  transformer::Transformer model(*device, config);
+  model.initialise(1);
+  transformer::DecodeRequest request;
+  request.text = transformer::empty_text_slots(config, {});
+  const double before = device->flops();
+  transformer::Decoder decoder(context, model, request);
+  decoder.decode(context, std::vector<uint32_t>{0});
+  return {static_cast<int64_t>(device->flops() - before), static_cast<int64_t>(decoder.cache_use().bytes)};
+}
+
+// What is counted must stand in the report and in the table, to the last digit.
 void check_costs(const tools::Study& study, const std::string& page, const std::string& table) {
   for (const tools::StudyVariant& variant : study.variants) {
     CAPTURE(variant.name);
-    const auto device = make_flop_counter();
-    Context context(*device);
-    transformer::Transformer model(*device, variant.config);
-    model.initialise(1);
-    transformer::DecodeRequest request;
-    request.text = transformer::empty_text_slots(variant.config, {});
-    const double before = device->flops();
-    transformer::Decoder decoder(context, model, request);
-    decoder.decode(context, std::vector<uint32_t>{0});
-    const auto flops = static_cast<int64_t>(device->flops() - before);
-    const auto bytes = static_cast<int64_t>(decoder.cache_use().bytes);
+    const auto [flops, bytes] = counted_costs(variant.config);
     CAPTURE(flops);
     CAPTURE(bytes);
     CHECK(flops > 0);
@@ -173,6 +183,9 @@ TEST_CASE("identical variants have identical curves, and a stopped study goes on
   other_study["train"]["batch"] = 3;
   CHECK(run_program(setting.command(other_study, "halves")).exit_code == 2);
 
+  CHECK(content_of(setting.scratch / "halves" / "report.html").find("Drawn, but not shown") !=
+        std::string::npos);
+
   const std::string page = content_of(setting.scratch / "whole" / "report.html");
   CHECK(page.find("://") == std::string::npos);
   CHECK(page.find("<script") == std::string::npos);
@@ -182,6 +195,49 @@ TEST_CASE("identical variants have identical curves, and a stopped study goes on
   const std::string table = content_of(setting.scratch / "whole" / "summary.csv");
   CHECK(std::count(table.begin(), table.end(), '\n') == 7);
   check_costs(tools::read_study(setting.write(tiny_study())), page, table);
+}
+
+TEST_CASE("the costs of every kind of layer are those of an instrumented run") {
+  const Setting setting;
+  json study = tiny_study();
+  study["base_variant"] = "dense";
+  study["variants"] = json::array();
+  for (const json& schedule :
+       {json("dense"), json("row"), json("column"), json{{"kind", "conv"}, {"kernel", 3}},
+        json{{"kind", "paper"}, {"kernel", 3}, {"wrap", "raster"}}, json::array({"row", "random:1:column"})})
+    study["variants"].push_back(
+        {{"name", schedule.is_string() ? schedule.get<std::string>() : schedule.dump()},
+         {"schedule", schedule}});
+  for (const auto& variant : tools::read_study(setting.write(study)).variants) {
+    CAPTURE(variant.name);
+    const auto counted = counted_costs(variant.config);
+    const auto estimate = transformer::estimate(variant.config, {});
+    CHECK(counted.flops == std::llround(estimate.prefill_flops + estimate.image_flops));
+    CHECK(counted.bytes == static_cast<int64_t>(estimate.cache));
+  }
+}
+
+TEST_CASE("without --tokenizer the model's is taken, unless the shards are another's") {
+  const Setting setting;
+  json study = tiny_study();
+  study["seeds"] = {1};
+  study["train"]["steps"] = 2;
+  auto words = setting.command(study, "own");
+  const auto option = std::find(words.begin(), words.end(), "--tokenizer");
+  *option = "--model", *(option + 1) = tiny_model().string();
+  const auto own = run_program(words);
+  CHECK_MESSAGE(own.exit_code == 0, own.err);
+
+  {
+    TokenShardWriter writer(setting.scratch / "pairs.tokens", {4, 32, "dvae", "of another tokenizer"});
+    for (int i = 0; i < 24; ++i) writer.add(std::vector<int32_t>(16, i), "a red square");
+    writer.finish();
+  }
+  *std::find(words.begin(), words.end(), (setting.scratch / "own").string()) =
+      (setting.scratch / "other").string();
+  const auto other = run_program(words);
+  CHECK(other.exit_code == 2);
+  CHECK(other.error_line().find("give --tokenizer FILE") != std::string::npos);
 }
 
 TEST_CASE("variants of one seed begin from the same values, whatever their patterns") {
