@@ -102,6 +102,29 @@ TEST_CASE("the gradient of each whole loss is that of its value") {
   }
 }
 
+// The gradient before the codes is straight-through, so no difference of the loss shows it: behind them only.
+TEST_CASE("the gradient behind the codebook is that of the loss of quantised features") {
+  auto device = make_cpu_device(1);
+  const Tensor images = random_tensor(*device, {2, 3, 8, 8}, 1, 0.1f, 0.9f);
+  for (const auto reconstruction :
+       {Reconstruction::l1_l2, Reconstruction::mse, Reconstruction::logit_laplace}) {
+    DvaeTraining training;
+    training.reconstruction = reconstruction;
+    training.vq.continuous_steps = 1;
+    DvaeTask task(*device, small_config("vq"), training, 7);
+    CAPTURE(static_cast<int>(reconstruction));
+    Context context(*device);
+    nlohmann::json before, after;
+    task.loss_of(context, images, before);
+    task.after_step(context, 0);
+    task.loss_of(context, images, after);
+    REQUIRE(after.at("quantisation_error") > 0);
+    CHECK(after.at("reconstruction") != before.at("reconstruction"));
+    check_gradient(task, images, "decoder.");
+    check_gradient(task, images, "vq.output.");
+  }
+}
+
 TEST_CASE("with a codebook the encoder's gradient passes straight through") {
   auto device = make_cpu_device(1);
   VqOptions options;
@@ -129,6 +152,33 @@ TEST_CASE("with a codebook the encoder's gradient passes straight through") {
   Context second(*device, &other);
   other.backward(ops::sum(second, open.forward(second, features).features));
   CHECK(through == other.gradient(features).to_floats());
+}
+
+TEST_CASE("the commitment's gradient is that of its value, which no change of code makes jump") {
+  auto device = make_cpu_device(1);
+  VqOptions options;
+  options.dimensions = 4;
+  options.continuous_steps = 1;
+  VectorQuantiser vq(*device, 6, 8, 5, options, 2);
+  const Tensor features = random_tensor(*device, {2, 8, 4, 4}, 1, -1, 1);
+  Context plain(*device);
+  CHECK(vq.forward(plain, features).commitment.item() == 0);
+  vq.update(0, 2);
+
+  Tape tape;
+  tape.watch(features);
+  Context context(*device, &tape);
+  tape.backward(vq.forward(context, features).commitment);
+  const Tensor gradient = tape.gradient(features);
+  const double norm = std::sqrt(device->kernels().sum_squares(gradient));
+  REQUIRE(norm > 0);
+  const auto commitment_at = [&](double distance) {
+    Tensor moved = features.clone();
+    device->kernels().add_scaled(gradient, static_cast<float>(distance / norm), moved);
+    return double{vq.forward(plain, moved).commitment.item()};
+  };
+  constexpr double h = 1e-2;
+  CHECK((commitment_at(h) - commitment_at(-h)) / (2 * h) == doctest::Approx(norm).epsilon(0.01));
 }
 
 TEST_CASE("vector quantisation is exported to the convolutions of the dVAE's graph") {
