@@ -193,6 +193,24 @@ TEST_CASE("a stopped and resumed training has the bits of an uninterrupted one")
   }
 }
 
+// One code of two is more than a tenth; 4,096 are more than an untrained encoder tells apart.
+TEST_CASE("a row of measurements warns when fewer than a tenth of the codes are used") {
+  for (const int codes : {2, 4096}) {
+    test::ScratchDir scratch;
+    auto file = training_file("gumbel", 1);
+    file["codes"] = codes;
+    file["train"]["batch"] = 2;
+    const auto row = run_in(scratch / "run", file).rows.back();
+    const auto used = row.at("codes_used").get<int64_t>();
+    CAPTURE(used);
+    CHECK((10 * used < codes) == (codes == 4096));
+    CHECK(row.contains("warning") == (codes == 4096));
+    if (codes == 2) continue;
+    CHECK(row.value("warning", "") ==
+          fmt::format("only {} of 4096 codes are used: the codebook is collapsing", used));
+  }
+}
+
 TEST_CASE("vector quantisation learns simple pictures, and Gumbel-softmax goes on from there") {
   test::ScratchDir scratch;
   const auto vq = run_in(scratch / "vq", training_file("vq", 150)).rows;
