@@ -25,6 +25,11 @@ void export_model(dvae::OpenAiDvae& model, const fs::path& folder) {
   writer.commit();
 }
 
+// The lines that name them are far above by the end of a run.
+void report_bad(uint64_t bad, uint64_t pictures) {
+  if (bad > 0) fmt::print(stderr, "{} of {} pictures are broken and were skipped\n", bad, pictures);
+}
+
 int train_dvae(const DvaeOptions& options, const CommonOptions& common) {
   const TrainingFile file = read_training_file(options.config);
   const auto config = dvae::OpenAiConfig::from_json(file.architecture);
@@ -63,7 +68,11 @@ int train_dvae(const DvaeOptions& options, const CommonOptions& common) {
   task.set_data(reader,
                 dvae::read_held_out(measuring, training.evaluate_pictures, training.batches.resolution));
   task.set_output(options.out, export_model);
-  return run_training(*device, task, train_options, run, common);
+  const int status = run_training(*device, task, train_options, run, common);
+  if (common.progress_mode() != ProgressMode::none) {
+    report_bad(reader->bad_count() + measuring.bad_count(), pictures->size() + held_out->size());
+  }
+  return status;
 }
 
 }  // namespace
