@@ -56,19 +56,31 @@ AttentionPattern plain_pattern(const std::string& entry, const EntryPlace& place
   return pattern;
 }
 
+// Sets what a query sees of the text and of itself; returns how many earlier cells it sees.
+int32_t keep_text_and_self(const AttentionPattern& like, int32_t query, uint8_t* row) {
+  int32_t earlier = 0;
+  for (const KeyRange& range : key_ranges(like, query)) {
+    for (int32_t key = range.begin; key < range.end; ++key) {
+      const bool kept = key < like.text || key == query;
+      row[key] = kept;
+      earlier += !kept;
+    }
+  }
+  return earlier;
+}
+
 // As many ones per query as `like` has; text rows are causal in every pattern.
 Table draw_control(const AttentionPattern& like, uint64_t seed) {
   const int32_t length = like.length();
-  auto table = std::make_shared<PatternBits>(PatternBits{length, to_mask(like)});
+  auto table = std::make_shared<PatternBits>();
+  table->length = length;
+  table->bits.resize(static_cast<size_t>(length) * length);
   std::vector<int32_t> earlier;
-  for (int32_t query = like.text; query < length; ++query) {
-    const int32_t cell = query - like.text;
+  for (int32_t query = 0; query < length; ++query) {
     uint8_t* row = table->bits.data() + static_cast<size_t>(query) * length;
-    int32_t wanted = 0;
-    for (int32_t key = 0; key < cell; ++key) {
-      wanted += row[like.text + key];
-      row[like.text + key] = 0;
-    }
+    const int32_t wanted = keep_text_and_self(like, query, row);
+    const int32_t cell = query - like.text;
+    if (cell < 0) continue;  // nothing to draw
     RandomStream draws(seed, Stream::control_mask, 0, static_cast<uint32_t>(cell));
     earlier.clear();
     for (int32_t key = 0; key < cell; ++key) earlier.push_back(key);
