@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 #include <set>
 
@@ -158,8 +159,7 @@ TEST_CASE("decoding reads no cache row that the pattern does not see, and stores
 
 TEST_CASE("candidates are the same for any wave and any number of threads") {
   const TransformerConfig config = small_config("paper", 4);
-  std::vector<int64_t> reference;
-  std::vector<double> likelihoods;
+  std::map<float, Decoded> references;  // by guidance
   for (int threads : {1, 2}) {
     auto device = make_cpu_device(threads);
     Context context(*device);
@@ -170,10 +170,9 @@ TEST_CASE("candidates are the same for any wave and any number of threads") {
       request.sampling.rule = {0.9f, 9, 0.95f};
       Decoder decoder(context, model, request);
       const Decoded all = decoder.decode(context, numbers(0, 64));
-      if (guidance == 1.0f) {
-        if (reference.empty()) reference = all.tokens;
-        CHECK(reference == all.tokens);
-      }
+      const Decoded& reference = references.try_emplace(guidance, all).first->second;
+      CHECK(reference.tokens == all.tokens);
+      CHECK(reference.log_likelihood == all.log_likelihood);
       for (uint32_t wave : {1u, 2u, 3u, 7u, 32u}) {
         for (uint32_t begin = 0; begin < 64; begin += wave) {
           const uint32_t end = std::min(64u, begin + wave);
@@ -186,7 +185,10 @@ TEST_CASE("candidates are the same for any wave and any number of threads") {
       }
     }
   }
-  CHECK(std::set<int64_t>(reference.begin(), reference.end()).size() > 5);  // they are drawn, not constant
+  for (const auto& [guidance, reference] : references) {
+    CAPTURE(guidance);  // they are drawn, not constant
+    CHECK(std::set<int64_t>(reference.tokens.begin(), reference.tokens.end()).size() > 5);
+  }
 }
 
 TEST_CASE("guidance: scale 1 and equal prompts change nothing, others do") {
