@@ -70,7 +70,7 @@ int classify(const ClassifyOptions& options, const CommonOptions& common) {
     }
     rows.push_back(row);
   }
-  if (common.json) fmt::print("{}\n", nlohmann::ordered_json({{"pictures", rows}}).dump(2));
+  if (common.json) fmt::print("{}\n", json_text({{"pictures", rows}}));
   pictures.check_all_read();
   return 0;
 }

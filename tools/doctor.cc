@@ -16,9 +16,13 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
+int threads_of(const CommonOptions& common) {
+  return common.threads > 0 ? common.threads : usable_processors();
+}
+
 json describe_devices(const CommonOptions& common) {
   json devices = json::array();
-  const auto cpu = make_cpu_device(common.threads > 0 ? common.threads : usable_processors());
+  const auto cpu = make_cpu_device(threads_of(common));
   devices.push_back({{"device", "cpu"},
                      {"description", cpu->describe()},
                      {"threads", cpu->threads()},
@@ -72,12 +76,12 @@ int doctor(const CommonOptions& common) {
   report["wait_policy"] = policy ? policy : "active";
   bool passed = true;
   report["self_test"] = json::array();
-  for (const auto& check : run_self_test(*make_device(common.device, usable_processors()))) {
+  for (const auto& check : run_self_test(*make_device(common.device, threads_of(common)))) {
     passed = passed && check.passed;
     report["self_test"].push_back({{"name", check.name}, {"passed", check.passed}, {"detail", check.detail}});
   }
   if (common.json)
-    fmt::print("{}\n", report.dump(2));
+    fmt::print("{}\n", json_text(report));
   else
     print_report(report);
   check(passed, ErrorKind::internal,

@@ -33,9 +33,8 @@ int embed(const EmbedOptions& options, const CommonOptions& common) {
   }
   write_npy(options.out, {features.dim(0), features.dim(1)}, features.to_floats());
   if (common.json) {
-    fmt::print("{}\n", nlohmann::ordered_json(
-                           {{"features", options.out}, {"shape", {features.dim(0), features.dim(1)}}})
-                           .dump());
+    fmt::print("{}\n",
+               json_text({{"features", options.out}, {"shape", {features.dim(0), features.dim(1)}}}, -1));
   } else {
     fmt::print("{}: {} x {}\n", options.out, features.dim(0), features.dim(1));
   }

@@ -33,7 +33,7 @@ int grid(const GridOptions& options, const CommonOptions& common) {
   sheet.columns = options.columns;
   write_png(options.out, draw_sheet(cells, sheet));
   if (common.json)
-    fmt::print("{}\n", rerank::Json{{"sheet", options.out}, {"pictures", cells.size()}}.dump());
+    fmt::print("{}\n", json_text({{"sheet", options.out}, {"pictures", cells.size()}}, -1));
   else
     fmt::print("{}\n", options.out);
   return 0;

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "core/error.h"
 #include "tools/progress.h"
@@ -125,6 +126,10 @@ std::shared_ptr<Device> open_device(const CommonOptions& common) {
   auto device = make_device(common.device, common.threads > 0 ? common.threads : usable_processors());
   tell(common, {{"event", "device"}, {"device", device->describe()}}, "device: " + device->describe());
   return device;
+}
+
+std::string json_text(const nlohmann::ordered_json& document, int indent) {
+  return document.dump(indent, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
 std::string shell_line(const std::vector<std::string>& arguments) {

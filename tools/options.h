@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -61,6 +62,10 @@ int usable_processors();
 
 /// The device of --device with --threads applied; says which on stderr, once, unless --quiet.
 std::shared_ptr<Device> open_device(const CommonOptions& common);
+
+/// A document as text. Bytes of it that are not UTF-8, which a path may have, become U+FFFD: a library's
+/// error about them would end the run. `indent` -1: one line.
+std::string json_text(const nlohmann::ordered_json& document, int indent = 2);
 
 /// Command-line arguments as one line that a shell reads back.
 std::string shell_line(const std::vector<std::string>& arguments);

@@ -73,7 +73,7 @@ void ProgressPrinter::update(const ProgressState& state, bool now) {
         {"event", "progress"}, {"stage", state.stage}, {"fraction", state.fraction}};
     if (state.seconds_left) line["seconds_left"] = *state.seconds_left;
     line.update(state.event);
-    fmt::print(stderr, "{}\n", line.dump());
+    fmt::print(stderr, "{}\n", json_text(line, -1));
   } else {
     const auto left = state.seconds_left ? fmt::format(", {} left", duration_text(*state.seconds_left)) : "";
     fmt::print(stderr, "{}: {:.0f}%, {}{}\n", state.stage, 100 * state.fraction, state.figures, left);
@@ -118,7 +118,7 @@ void ProgressPrinter::clear_bar() {
 void tell(const CommonOptions& common, const nlohmann::ordered_json& event, const std::string& text) {
   const auto mode = common.progress_mode();
   if (mode != ProgressMode::none)
-    fmt::print(stderr, "{}\n", mode == ProgressMode::json ? event.dump() : text);
+    fmt::print(stderr, "{}\n", mode == ProgressMode::json ? json_text(event, -1) : text);
 }
 
 std::string duration_text(double seconds) {
