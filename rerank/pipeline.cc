@@ -48,18 +48,6 @@ Wave part_of(const Wave& wave, std::span<const uint32_t> candidates) {
   return part;
 }
 
-// One colour, give or take one level: what a model draws that has nothing to say.
-bool is_constant(const Image& picture) {
-  std::vector<uint8_t> low(picture.channels, 255), high(picture.channels, 0);
-  for (size_t i = 0; i < picture.pixels.size(); ++i) {
-    const size_t channel = i % picture.channels;
-    low[channel] = std::min(low[channel], picture.pixels[i]);
-    high[channel] = std::max(high[channel], picture.pixels[i]);
-    if (high[channel] - low[channel] > 1) return false;
-  }
-  return true;
-}
-
 class Pipeline {
  public:
   Pipeline(CandidateSource& source, PictureDecoder& decoder, Scorer& scorer, const PipelineOptions& options,
@@ -316,9 +304,11 @@ class Pipeline {
   }
 
   void write_sheet(PipelineResult& result, const std::vector<SheetCell>& cells) {
+    const size_t shown = cells.size() - (options_.given ? 1 : 0);
+    const auto cut = shown < result.best.size() ? fmt::format(", first {} shown", shown) : "";
     SheetOptions sheet;
-    sheet.title = fmt::format("{}   seed {}, best {} of {}{}", info_.prompt, info_.seed, result.best.size(),
-                              rows_.size(), result.partial ? " (partial)" : "");
+    sheet.title = fmt::format("{}   seed {}, best {} of {}{}{}", info_.prompt, info_.seed, result.best.size(),
+                              rows_.size(), cut, result.partial ? " (partial)" : "");
     const auto texts = options_.metadata ? sheet_metadata(info_, result.candidates_done,
                                                           static_cast<int>(result.best.size()),
                                                           decoder_.picture_size(), result.partial)

@@ -117,7 +117,7 @@ void add_draw_options(CLI::App& app, DrawOptions& options) {
   app.add_option("--candidates", options.candidates, "Pictures to sample")
       ->check(CLI::Range(1, 1000000))
       ->capture_default_str();
-  app.add_option("--keep", options.keep, "Pictures to keep, the best ones")
+  app.add_option("--keep", options.keep, "Pictures to keep, the best ones; the sheet shows the first 128")
       ->check(CLI::Range(1, 1000000))
       ->capture_default_str();
   app.add_option("--seed", options.seed, "Another seed, other pictures")->capture_default_str();

@@ -21,13 +21,6 @@ struct RankOptions {
   bool truncate = false;
 };
 
-bool is_constant(const Image& image) {
-  const auto channels = static_cast<size_t>(image.channels);
-  for (size_t i = channels; i < image.pixels.size(); ++i)
-    if (image.pixels[i] != image.pixels[i % channels]) return false;
-  return true;
-}
-
 // Best first; pictures of one colour last, whatever their score.
 std::vector<rerank::Standing> standings(const std::vector<Image>& images, const std::vector<float>& cosines) {
   std::vector<rerank::Standing> order;
@@ -63,7 +56,7 @@ int rank(const RankOptions& options, const CommonOptions& common) {
                  pictures.paths[standing.candidate], standing.constant ? "  (one colour)" : "");
     }
   }
-  if (common.json) fmt::print("{}\n", json({{"prompt", options.prompt}, {"pictures", rows}}).dump(2));
+  if (common.json) fmt::print("{}\n", json_text({{"prompt", options.prompt}, {"pictures", rows}}));
   pictures.check_all_read();
   return 0;
 }

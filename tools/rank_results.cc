@@ -63,6 +63,7 @@ void score_rows(std::vector<ResultRow>& rows, Studio& studio, const std::string&
     const auto pictures = studio.decoder().decode(wave.tokens, static_cast<int>(wave.size()));
     const auto scores = scorer->score({wave, pictures});
     for (size_t i = 0; i < part.size(); ++i) {
+      part[i].constant = is_constant(pictures[i]);
       part[i].scores.clear();
       for (size_t c = 0; c < columns.size(); ++c) {
         const double value = scores[i * columns.size() + c];
@@ -81,7 +82,7 @@ void print_rows(const std::vector<ResultRow>& rows) {
   for (size_t rank = 0; rank < rows.size(); ++rank) {
     fmt::print("{:4}  {:9}", rank, rows[rank].candidate);
     for (const auto& [name, value] : rows[rank].scores) fmt::print("  {:16.6f}", value);
-    fmt::print("  {}\n", rows[rank].file);
+    fmt::print("  {}{}\n", rows[rank].file, rows[rank].constant ? "  (one colour)" : "");
   }
 }
 
@@ -95,6 +96,8 @@ int rank_results(const RankResultsOptions& options, const CommonOptions& common)
   studio.text_slots(prompt, options.truncate);
   studio.load();
   score_rows(rows, studio, prompt, options.truncate);
+  check(!std::all_of(rows.begin(), rows.end(), [](const auto& row) { return row.constant; }),
+        ErrorKind::model, "every picture has one colour only: there is nothing to rank");
   std::sort(rows.begin(), rows.end(),
             [](const auto& a, const auto& b) { return ranks_before(a.standing(), b.standing()); });
   if (!common.json) {
@@ -103,11 +106,14 @@ int rank_results(const RankResultsOptions& options, const CommonOptions& common)
   }
   rerank::Json list = rerank::Json::array();
   for (size_t rank = 0; rank < rows.size(); ++rank) {
-    rerank::Json entry = {{"rank", rank}, {"candidate", rows[rank].candidate}, {"file", rows[rank].file}};
+    rerank::Json entry = {{"rank", rank},
+                          {"candidate", rows[rank].candidate},
+                          {"file", rows[rank].file},
+                          {"constant", rows[rank].constant}};
     for (const auto& [name, value] : rows[rank].scores) entry["scores"][name] = value;
     list.push_back(std::move(entry));
   }
-  fmt::print("{}\n", rerank::Json{{"prompt", prompt}, {"results", list}}.dump(2));
+  fmt::print("{}\n", json_text({{"prompt", prompt}, {"results", list}}));
   return 0;
 }
 

@@ -30,6 +30,18 @@ Image to_rgb(const Image& image) {
   return rgb;
 }
 
+bool is_constant(const Image& image) {
+  const auto channels = static_cast<size_t>(image.channels);
+  std::vector<uint8_t> low(channels, 255), high(channels, 0);
+  for (size_t i = 0; i < image.pixels.size(); ++i) {
+    const size_t channel = i % channels;
+    low[channel] = std::min(low[channel], image.pixels[i]);
+    high[channel] = std::max(high[channel], image.pixels[i]);
+    if (high[channel] - low[channel] > 1) return false;
+  }
+  return true;
+}
+
 Image crop(const Image& image, int x, int y, int width, int height) {
   check(x >= 0 && y >= 0 && width > 0 && height > 0 && width <= image.width - x && height <= image.height - y,
         ErrorKind::usage, "crop: {} x {} pixels at ({}, {}) are not inside a picture of {} x {}", width,

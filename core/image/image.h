@@ -49,6 +49,9 @@ Image decode_image(std::span<const uint8_t> bytes, std::string_view name);
 /// As PIL's convert("RGB"): grey is replicated, alpha is dropped without blending. origin becomes `direct`.
 Image to_rgb(const Image& image);
 
+/// One colour, give or take one level: what a model draws that has nothing to say.
+bool is_constant(const Image& image);
+
 /// The part [x, x + width) x [y, y + height); it must lie inside the picture: Error(usage).
 Image crop(const Image& image, int x, int y, int width, int height);
 Image flip_horizontal(const Image& image);

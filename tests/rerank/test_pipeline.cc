@@ -9,6 +9,7 @@
 #include "core/data/atomic_file.h"
 #include "core/error.h"
 #include "core/image/png.h"
+#include "core/image/sheet.h"
 #include "rerank/pipeline.h"
 #include "tests/rerank/fakes.h"
 #include "tests/support/golden.h"
@@ -67,6 +68,23 @@ Error error_of(const PipelineOptions& options, int constant_below = 0) {
   }
   return {ErrorKind::internal, "nothing was thrown"};
 }
+
+// Pictures of which a row is wide enough for the whole title.
+struct LargeDecoder : test::FakeDecoder {
+  static constexpr int kTimes = 10;
+  int picture_size() const override { return kTimes * test::kFakeGrid; }
+  std::vector<Image> decode(std::span<const int32_t> tokens, int count) override {
+    auto pictures = FakeDecoder::decode(tokens, count);
+    for (auto& picture : pictures) {
+      Image large(picture_size(), picture_size(), 3);
+      for (int y = 0; y < large.height; ++y)
+        for (int x = 0; x < large.width; ++x)
+          std::copy_n(picture.at(x / kTimes, y / kTimes), 3, large.at(x, y));
+      picture = std::move(large);
+    }
+    return pictures;
+  }
+};
 
 }  // namespace
 
@@ -146,6 +164,30 @@ TEST_CASE("results.jsonl has one row per candidate, best first, and the kept fil
   CHECK(record["options"]["--seed"] == 5);
   CHECK(record["seconds"]["total"].get<double>() > 0);
   CHECK(record["peak_memory_bytes"].get<uint64_t>() > 1'000'000);
+}
+
+TEST_CASE("a sheet that has no room for all kept pictures says so") {
+  ScratchDir scratch;
+  test::FakeSource source(5);
+  LargeDecoder decoder;
+  test::FakeScorer scorer;
+  auto options = options_for(scratch / "out", 130, 65);
+  options.keep = 130;
+  options.info.prompt = "x";
+  const auto result = run_pipeline(source, decoder, scorer, options);
+  std::vector<SheetCell> cells;
+  for (const auto& row : result.best)
+    if (cells.size() < 128)
+      cells.push_back(
+          {read_image(scratch / "out" / row.file), caption_of(row), false, brief_caption_of(row)});
+  const auto titled = [&](const std::string& title) {
+    SheetOptions sheet;
+    sheet.title = title;
+    return draw_sheet(cells, sheet).pixels;
+  };
+  const auto drawn = read_image(result.sheet).pixels;
+  CHECK(drawn == titled("x   seed 5, best 130 of 130, first 128 shown"));
+  CHECK(drawn != titled("x   seed 5, best 130 of 130"));
 }
 
 TEST_CASE("pictures carry their metadata, and none without") {

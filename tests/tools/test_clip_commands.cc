@@ -50,7 +50,9 @@ TEST_CASE("rank orders pictures by the cosine of the features that embed writes;
   ScratchDir scratch;
   const auto first = write_noise(scratch / "first.png", 1), second = write_noise(scratch / "second.png", 2);
   const auto flat = (scratch / "flat.png").string();
-  write_png(flat, Image(40, 40, 3, 90));
+  Image nearly_flat(40, 40, 3, 90);
+  nearly_flat.at(7, 7)[1] = 91;  // what rounding makes of one colour
+  write_png(flat, nearly_flat);
   const auto ranked = run({"rank", "--json", "--prompt", "a red cat", flat, first, second});
   REQUIRE(ranked.exit_code == 0);
   const auto rows = json::parse(ranked.out)["pictures"];
@@ -85,6 +87,19 @@ TEST_CASE("a picture that cannot be read is named, and the rest is ranked") {
   CHECK(ranked.err.find("broken.png") != std::string::npos);
   CHECK(ranked.error_lines() == 1);
   CHECK(run({"rank", "--prompt", "a red cat", (scratch / "broken.png").string()}).exit_code == 3);
+}
+
+TEST_CASE("names that are not UTF-8 are read, and shown as far as they go") {
+  ScratchDir scratch;
+  const auto first = write_noise(scratch / "b\xe9.png", 1), second = write_noise(scratch / "c.png", 2);
+  const auto features = (scratch / "f\xe9.npy").string();
+  const auto documents = {run({"rank", "--json", "--prompt", "a red cat", first, second}),
+                          run({"classify", "--json", "--labels", "a red cat,a blue star", first}),
+                          run({"embed", "--json", first, "--out", features})};
+  for (const auto& result : documents) {
+    CHECK_MESSAGE(result.exit_code == 0, result.err);
+    CHECK(json::parse(result.out).dump().find("\uFFFD") != std::string::npos);
+  }
 }
 
 TEST_CASE("rank says no to what cannot be ranked") {
