@@ -72,6 +72,14 @@ TEST_CASE("the modified ResNet agrees with OpenAI's code, from its TorchScript f
   check_model("openai_clip_rn", "rn", "rn_jit.pt", kResnetPictures);
 }
 
+TEST_CASE("both agree from their files of parameters alone") {
+  check_model("openai_clip_rn", "rn", "rn_state_dict.pt", kResnetPictures);
+  if (has_golden("openai_clip_vit/small_state_dict.pt"))
+    check_model("openai_clip_vit", "small", "small_state_dict.pt", kAllPictures);
+  else
+    MESSAGE("small_state_dict.pt left out: DALLE1_GOLDEN names no folder that has it");
+}
+
 TEST_CASE("preprocessed pixels agree with torchvision's") {
   Loaded loaded("openai_clip_vit/small_jit.pt");
   std::vector<Image> images;
