@@ -54,14 +54,25 @@ Json read_run(const fs::path& path) {
   return json;
 }
 
+// Whatever a path has: bytes that are not UTF-8 become U+FFFD.
+std::string json_text(const Json& json, int indent = -1) {
+  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
 void check_same_options(const Json& before, const Json& now, const fs::path& folder) {
   for (const auto& [name, value] : now.items()) {
     const auto earlier = before.contains(name) ? before[name] : Json();
     check(earlier == value, ErrorKind::usage,
           "{}: {} was {} and is {} now, which would change the result; resume with the same value or use "
           "--overwrite",
-          folder.string(), name, earlier.dump(), value.dump());
+          folder.string(), name, json_text(earlier), json_text(value));
   }
+  // A command with options of its own began it: its candidates are not those of this one.
+  for (const auto& [name, value] : before.items())
+    check(now.contains(name), ErrorKind::usage,
+          "{}: the run has {} {}, which this command does not give; resume with the command that began it or "
+          "use --overwrite",
+          folder.string(), name, json_text(value));
 }
 
 }  // namespace
@@ -191,7 +202,7 @@ void RunFolder::write_results(const std::vector<ResultRow>& rows) const {
 void RunFolder::write_run(const std::string& status, const Json& record) const {
   Json json = {{"format", 1}, {"status", status}, {"options", options_}};
   json.update(record);
-  write_file_atomically(path_ / "run.json", json.dump(2) + '\n');
+  write_file_atomically(path_ / "run.json", json_text(json, 2) + '\n');
 }
 
 }  // namespace dalle1::rerank

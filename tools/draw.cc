@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 
 #include "core/error.h"
 #include "core/image/resample.h"
@@ -102,7 +103,7 @@ class Drawing {
 
   int print_plan() const {
     if (common_.json)
-      fmt::print("{}\n", to_json(plan_).dump(2));
+      fmt::print("{}\n", json_text(to_json(plan_)));
     else
       fmt::print("{}\n", describe(plan_));
     check_memory(plan_, *studio_);
@@ -124,6 +125,28 @@ class Drawing {
     for (const auto& forced : fitted_.forced) sources.push_back(studio_->source(options, prompt, forced));
     if (sources.size() == 1) return std::move(sources.front());
     return std::make_unique<rerank::AlternatingSource>(std::move(sources));
+  }
+
+  // Names the tokenizers by what they make of the texts: they come from a file, a model or the program
+  // itself.
+  std::string digest_of_ids(const std::string& prompt) const {
+    Json ids = Json::array();
+    ids.push_back(studio_->text_slots(prompt, options_.truncate));
+    ids.push_back(options_.negative.empty() ? studio_->empty_slots()
+                                            : studio_->text_slots(options_.negative, options_.truncate));
+    if (studio_->has_clip()) ids.push_back(studio_->clip_tokenizer().encode(prompt));
+    const auto text = ids.dump();
+    return weights::sha256(std::as_bytes(std::span(text)));
+  }
+
+  // Candidates and scores of different models are not to be mixed by --resume.
+  Json model_options(const std::string& prompt) const {
+    Json options = Json::object();
+    const auto model = studio_->describe();
+    for (const std::string part : {"transformer", "dvae", "clip"})
+      if (model.contains(part + "_sha256")) options["--" + part + " (sha256)"] = model[part + "_sha256"];
+    options["--tokenizer (ids of the prompt)"] = digest_of_ids(prompt);
+    return options;
   }
 
   rerank::PipelineOptions pipeline_options(const std::string& prompt, const fs::path& folder) {
@@ -151,7 +174,7 @@ class Drawing {
                      Json::object()};
     pipeline.options = {{"--prompt", prompt}};
     pipeline.options.update(options_.result_options());
-    pipeline.options["--transformer (sha256)"] = studio_->transformer_sha256();
+    pipeline.options.update(model_options(prompt));
     if (plan_.on_gpu) {
       pipeline.options["--batch"] = plan_.wave;
       pipeline.options["--kv-dtype"] = plan_.kv_dtype;
@@ -188,12 +211,15 @@ class Drawing {
     const auto result = [&] {
       ProgressPrinter printer(common_.progress_mode());
       int scored = -1;
-      return rerank::run_pipeline(*source, studio_->decoder(), *scorer, pipeline,
-                                  [&](const rerank::PipelineProgress& progress) {
-                                    printer.update(state_of(progress), progress.candidates_done != scored);
-                                    scored = progress.candidates_done;
-                                    return !GracefulStop::requested();
-                                  });
+      return rerank::run_pipeline(
+          *source, studio_->decoder(), *scorer, pipeline, [&](const rerank::PipelineProgress& progress) {
+            const bool begins = scored < 0;
+            const bool ends =
+                progress.candidates_done == progress.candidates && progress.candidates_done != scored;
+            printer.update(state_of(progress), begins || ends);
+            scored = progress.candidates_done;
+            return !GracefulStop::requested();
+          });
     }();
     partial_ = partial_ || result.partial;
     candidates_done_ += result.candidates_done;
@@ -240,7 +266,7 @@ class Drawing {
   }
 
   int finish() const {
-    if (common_.json) fmt::print("{}\n", Json{{"runs", runs_}}.dump(2));
+    if (common_.json) fmt::print("{}\n", json_text({{"runs", runs_}}));
     if (partial_ || GracefulStop::requested())
       fail(ErrorKind::interrupted,
            "interrupted: {} of {} candidates are complete and ranked in {}; --resume goes on",

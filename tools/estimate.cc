@@ -118,7 +118,7 @@ double decode_flops(const weights::Checkpoint& dvae, int64_t grid) {
   return flops;
 }
 
-double score_flops(const weights::Checkpoint& checkpoint) {
+double clip_flops(const weights::Checkpoint& checkpoint) {
   const auto config = clip::clip_config_from_json(checkpoint.config);
   double weights = 0;
   for (const auto& tensor : checkpoint.tensors)
@@ -127,6 +127,18 @@ double score_flops(const weights::Checkpoint& checkpoint) {
   const double patch = config.is_resnet() ? 16.0 : static_cast<double>(config.vision_patch_size);
   const double tokens = std::pow(static_cast<double>(config.image_resolution) / patch, 2) + 1;
   return 2 * weights * tokens;
+}
+
+// Of what --scorer asks for, for one picture. The likelihood given the prompt is known from sampling.
+double score_flops(const Studio& studio) {
+  double flops = 0;
+  if (studio.has_clip()) flops += clip_flops(studio.checkpoint("clip"));
+  if (studio.uses(
+          "likelihood-ratio")) {  // all of a sequence with the empty prompt, once and without guidance
+    const auto whole = transformer::estimate(studio.config(), {});
+    flops += whole.prefill_flops + whole.image_flops;
+  }
+  return flops;
 }
 
 // Candidates in a wave, by itself. A GPU samples whole waves, so the last one is to be nearly full, too.
@@ -230,7 +242,7 @@ DrawingPlan plan_drawing(const Studio& studio, const DrawOptions& options, int p
   plan.sample_seconds = share * sampled * (sampling.image_flops / speed.flops + logits / speed.logits) +
                         prompts * sampling.prefill_flops / speed.flops;
   plan.decode_seconds = pictures * decode_flops(studio.checkpoint("dvae"), config.grid) / speed.flops;
-  if (studio.has_clip()) plan.score_seconds = pictures * score_flops(studio.checkpoint("clip")) / speed.flops;
+  plan.score_seconds = pictures * score_flops(studio) / speed.flops;
   return plan;
 }
 

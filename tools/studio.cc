@@ -16,8 +16,20 @@
 namespace dalle1::tools {
 namespace {
 
-bool uses_clip(const std::vector<rerank::ScorerTerm>& terms) {
-  return std::any_of(terms.begin(), terms.end(), [](const auto& term) { return term.name == "clip"; });
+// Of one file, or of each where a published checkpoint comes in several.
+std::string sha256_of_source(const std::string& source) {
+  if (std::filesystem::is_regular_file(source)) return weights::sha256_of_file(source);
+  constexpr std::string_view separator = ", ";
+  std::string sums;
+  for (size_t begin = 0; begin < source.size();) {
+    const size_t end = std::min(source.find(separator, begin), source.size());
+    const auto file = source.substr(begin, end - begin);
+    if (!std::filesystem::is_regular_file(file)) return {};
+    if (!sums.empty()) sums += separator;
+    sums += weights::sha256_of_file(file);
+    begin = end + separator.size();
+  }
+  return sums;
 }
 
 // The sha256 that a model directory's model.json has for a part, or that of the file itself.
@@ -27,12 +39,11 @@ std::string sha256_of_part(const weights::Checkpoint& checkpoint, const std::fil
     const auto directory = weights::read_model_dir(model);
     const auto& files = directory.document.value("files", nlohmann::json::object());
     const auto file = directory.document.value(part, nlohmann::json::object()).value("file", std::string());
-    if (checkpoint.source.rfind(model.string(), 0) == 0 && files.contains(file))
+    std::error_code error;
+    if (files.contains(file) && std::filesystem::equivalent(checkpoint.source, model / file, error))
       return files[file].value("sha256", std::string());
   }
-  // A published checkpoint in several files is named by the first.
-  const auto first = checkpoint.source.substr(0, checkpoint.source.find(", "));
-  return std::filesystem::is_regular_file(first) ? weights::sha256_of_file(first) : std::string();
+  return sha256_of_source(checkpoint.source);
 }
 
 }  // namespace
@@ -43,7 +54,7 @@ Studio::Studio(const CommonOptions& common, const std::string& scorer)
   config_ = transformer::config_from_json(transformer_checkpoint_.config);
   dvae_checkpoint_ = open_part(common, "dvae");
   tokenizer_ = open_text_tokenizer(common);
-  if (uses_clip(terms_)) {
+  if (uses("clip")) {
     clip_checkpoint_ = open_part_if_any(common, "clip");
     check(clip_checkpoint_.has_value(), ErrorKind::model,
           "the model has no CLIP to rank with: give --clip FILE, or rank with --scorer likelihood");
@@ -58,6 +69,10 @@ Studio::Studio(const CommonOptions& common, const std::string& scorer)
     if (common.transformer.empty()) sampling_advice_ = directory.sampling;
   }
   device_ = open_device(common);
+}
+
+bool Studio::uses(const std::string& scorer) const {
+  return std::any_of(terms_.begin(), terms_.end(), [&](const auto& term) { return term.name == scorer; });
 }
 
 void Studio::check_fit() const {

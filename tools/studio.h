@@ -36,6 +36,8 @@ class Studio {
   /// weights::ModelDir::sampling of the model that the transformer comes from; {} for a file.
   const rerank::Json& sampling_advice() const { return sampling_advice_; }
   bool has_clip() const { return clip_checkpoint_.has_value(); }
+  /// Whether --scorer names this one.
+  bool uses(const std::string& scorer) const;
 
   /// The prompt in the text slots; Error(input) when it does not fit the transformer or CLIP, with both
   /// counts.
@@ -58,7 +60,7 @@ class Studio {
   std::unique_ptr<rerank::TokenLikelihood> likelihood(const std::string& prompt, bool truncate) const;
 
   /// What records say of the model, once it is loaded: its name, and of each part where it is and the sha256
-  /// of its file.
+  /// of its file, or of each of its files.
   rerank::Json describe() const;
   std::string name() const { return name_; }
   std::string transformer_sha256() const { return parts_.value("transformer_sha256", std::string()); }

@@ -107,6 +107,22 @@ TEST_CASE("variations keep several depths in turn") {
     CHECK(row.sampled_cells == 64 - 8 * std::vector{2, 4, 6}[row.candidate % 3]);
 }
 
+TEST_CASE("the folder of a completion is resumed by the command that began it only") {
+  ScratchDir scratch;
+  const auto picture = write_picture(scratch / "given.png"), out = scratch / "out";
+  REQUIRE(draw("complete", picture, out, {"--keep-rows", "4"}).exit_code == 0);
+  const auto before = test::products_of(out);
+  const auto sample =
+      test::run_program({"sample", "--model", test::tiny_model().string(), "--prompt", "a red cat",
+                         "--candidates", "6", "--keep", "6", "--out", out.string(), "--resume"});
+  CHECK(sample.exit_code == 2);
+  CHECK_MESSAGE(sample.error_line().find("the run has --image") != std::string::npos, sample.err);
+  const auto vary = draw("vary", picture, out, {"--depths", "4", "--resume"});
+  CHECK(vary.exit_code == 2);
+  CHECK(draw("complete", picture, out, {"--keep-rows", "4", "--resume"}).exit_code == 0);
+  CHECK(test::products_of(out) == before);
+}
+
 TEST_CASE("bad pictures and bad places are one line") {
   ScratchDir scratch;
   const auto picture = write_picture(scratch / "given.png");

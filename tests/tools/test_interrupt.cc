@@ -3,13 +3,17 @@
 #include <signal.h>
 
 #include <nlohmann/json.hpp>
+#include <span>
 
+#include "core/data/atomic_file.h"
 #include "core/random/philox.h"
+#include "core/text/train_sentencepiece.h"
 #include "rerank/results.h"
 #include "tests/support/golden.h"
 #include "tests/tools/program.h"
 #include "tests/tools/run_files.h"
 #include "tests/tools/tiny_model.h"
+#include "weights/sha256.h"
 
 using namespace dalle1;
 using test::content_of;
@@ -93,7 +97,68 @@ bool kill_at(const fs::path& out, const std::string& file) {
   return result.exit_code == 128 + SIGKILL;
 }
 
+// The model's file of a part, with one bit of one weight changed.
+std::string altered_part(const std::string& part) {
+  auto bytes = content_of(test::shallow_model() / (part + ".safetensors"));
+  bytes[bytes.size() - 4] ^= 1;
+  return bytes;
+}
+
+std::string other_tokenizer() {
+  const std::vector<std::string> captions = {"a red cat and a red car", "the cat read a card",
+                                             "a tar red act"};
+  size_t next = 0;
+  text::SentencePieceTraining training;
+  training.vocab_size = 20;
+  training.character_coverage = 1.0;
+  return text::train_sentencepiece(
+      [&]() -> std::optional<std::string> {
+        return next < captions.size() ? std::optional(captions[next++]) : std::nullopt;
+      },
+      training);
+}
+
+// The model with another file in place of one.
+fs::path model_with(const fs::path& folder, const std::string& file, const std::string& content) {
+  fs::copy(test::shallow_model(), folder);
+  write_file_atomically(folder / file, content);
+  auto document = nlohmann::json::parse(content_of(folder / "model.json"));
+  document["files"][file] = {{"bytes", content.size()},
+                             {"sha256", weights::sha256(std::as_bytes(std::span(content)))}};
+  write_file_atomically(folder / "model.json", document.dump());
+  return folder;
+}
+
 }  // namespace
+
+TEST_CASE("a cut run is not resumed with another part of the model") {
+  ScratchDir scratch;
+  const auto out = scratch / "out";
+  bool sent = false;
+  const auto cut = run_program(
+      arguments_for(out, 200, false, test::shallow_model()),
+      {.environment = {}, .directory = {}, .standard_output = {}, .watch = [&](int process, double) {
+         if (!sent && fs::exists(out / "tokens/wave-000000.jsonl")) sent = kill(process, SIGINT) == 0;
+       }});
+  REQUIRE(cut.exit_code == 130);
+  const auto before = products_of(out);
+  const auto resume = [&](const fs::path& model, const std::vector<std::string>& more = {}) {
+    auto arguments = arguments_for(out, 200, true, model);
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_program(arguments);
+  };
+  const auto check_refused = [](const test::ProgramResult& result, const std::string& option) {
+    CHECK(result.exit_code == 2);
+    CHECK_MESSAGE(result.error_line().find(option + " (") != std::string::npos, result.err);
+  };
+  for (const std::string part : {"transformer", "dvae", "clip"})
+    check_refused(resume(model_with(scratch / part, part + ".safetensors", altered_part(part))), "--" + part);
+  check_refused(resume(model_with(scratch / "text", "text.model", other_tokenizer())), "--tokenizer");
+  const auto other_dvae = (scratch / "dvae" / "dvae.safetensors").string();
+  check_refused(resume(test::shallow_model(), {"--dvae", other_dvae}), "--dvae");
+  CHECK(products_of(out) == before);
+  CHECK(resume(test::shallow_model()).exit_code == 0);
+}
 
 TEST_CASE("SIGINT once: the run is ranked as far as it is complete, and resumes to the same files") {
   ScratchDir scratch;

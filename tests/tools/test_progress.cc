@@ -15,23 +15,18 @@ namespace {
 
 test::ProgramResult sample(const ScratchDir& scratch, const std::string& name, bool terminal,
                            std::map<std::string, std::string> environment,
-                           std::vector<std::string> more = {}) {
-  std::vector<std::string> arguments = {"sample",
-                                        "--model",
-                                        test::tiny_model().string(),
-                                        "--prompt",
-                                        "a red cat",
-                                        "--candidates",
-                                        "8",
-                                        "--batch",
-                                        "4",
-                                        "--out",
-                                        (scratch / name).string()};
+                           std::vector<std::string> more = {"--batch", "4"}, double* seconds = nullptr) {
+  std::vector<std::string> arguments = {"sample",   "--model",   test::tiny_model().string(),
+                                        "--prompt", "a red cat", "--candidates",
+                                        "8",        "--out",     (scratch / name).string()};
   arguments.insert(arguments.end(), more.begin(), more.end());
   return test::run_program(arguments, {.environment = std::move(environment),
                                        .directory = {},
                                        .standard_output = {},
-                                       .watch = {},
+                                       .watch =
+                                           [&](int, double now) {
+                                             if (seconds) *seconds = now;
+                                           },
                                        .most_seconds = 120,
                                        .terminal = terminal});
 }
@@ -78,10 +73,17 @@ TEST_CASE("at a terminal a bar is drawn over itself, with all that people want t
 
 TEST_CASE("elsewhere there are plain lines, one document of JSON a line on request, and silence when quiet") {
   ScratchDir scratch;
-  const auto lines = sample(scratch, "lines", false, {});
+  double seconds = 0;
+  const auto lines = sample(scratch, "lines", false, {}, {"--batch", "1"}, &seconds);
   CHECK_FALSE(contains(lines.err, "\r"));
   CHECK_FALSE(contains(lines.err, "\033"));
   CHECK(contains(lines.err, "8/8 candidates"));
+  // The first, the last, and one every ten seconds: waves print none of their own.
+  int printed = 0;
+  std::istringstream each(lines.err);
+  for (std::string line; std::getline(each, line);) printed += contains(line, "/8 candidates");
+  CHECK(printed >= 2);
+  CHECK(printed <= 2 + seconds / 10);
   CHECK_FALSE(contains(sample(scratch, "dumb", true, {{"TERM", "dumb"}}).err, "\033"));
 
   const auto json = sample(scratch, "json", false, {}, {"--progress", "json"});

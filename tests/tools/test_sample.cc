@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "core/data/atomic_file.h"
@@ -114,6 +115,75 @@ TEST_CASE("no metadata means none; a dry run writes nothing; JSON is one documen
   const auto document = nlohmann::json::parse(json.out);
   CHECK(document["runs"][0]["best"].size() == 4);
   CHECK(contains(json.err, "{\"event\":\"progress\""));
+}
+
+TEST_CASE(
+    "waves and threads change nothing among forty candidates either, and the order is that of the scores") {
+  ScratchDir scratch;
+  const auto draw = [&](const std::string& name, std::vector<std::string> more) {
+    std::vector<std::string> arguments = {"sample",   "--model", test::shallow_model().string(),
+                                          "--prompt", kPrompt,   "--candidates",
+                                          "40",       "--keep",  "40",
+                                          "--quiet",  "--out",   (scratch / name).string()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const auto result = run_program(arguments);
+    REQUIRE_MESSAGE(result.exit_code == 0, result.err);
+  };
+  draw("all", {});
+  const auto expected = products_of(scratch / "all");
+  for (const std::string batch : {"1", "7", "32"})
+    for (const std::string threads : {"1", "2"}) {
+      const auto name = batch + "-" + threads;
+      draw(name, {"--batch", batch, "--threads", threads});
+      CHECK_MESSAGE(products_of(scratch / name) == expected, name);
+    }
+
+  const auto rows = rerank::read_results(scratch / "all" / "results.jsonl");
+  REQUIRE(rows.size() == 40);
+  auto sorted = rows;
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const auto& a, const auto& b) { return a.candidate < b.candidate; });
+  std::stable_sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) {
+    return std::pair(a.constant, -a.scores.front().second) < std::pair(b.constant, -b.scores.front().second);
+  });
+  for (size_t i = 0; i < rows.size(); ++i) CHECK(rows[i].candidate == sorted[i].candidate);
+
+  draw("one", {"--only", "37"});
+  const auto one = rerank::read_results(scratch / "one" / "results.jsonl").at(0);
+  const auto same =
+      std::find_if(rows.begin(), rows.end(), [](const auto& row) { return row.candidate == 37; });
+  REQUIRE(same != rows.end());
+  CHECK(one.tokens == same->tokens);
+  CHECK(one.scores == same->scores);
+  CHECK(read_image(scratch / "one" / one.file).pixels == read_image(scratch / "all" / same->file).pixels);
+}
+
+TEST_CASE("a folder whose name is not UTF-8 is a folder like any other") {
+  ScratchDir scratch;
+  const auto out = scratch / "caf\xe9";
+  const auto draw = [&](std::vector<std::string> more) {
+    std::vector<std::string> arguments = {"sample",   "--model", test::shallow_model().string(),
+                                          "--prompt", "a cat",   "--candidates",
+                                          "2",        "--out",   out.string()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_program(arguments);
+  };
+  const auto result = draw({"--json", "--progress", "json"});
+  REQUIRE_MESSAGE(result.exit_code == 0, result.err);
+  CHECK(contains(nlohmann::json::parse(result.out)["runs"][0]["folder"].get<std::string>(), "caf\uFFFD"));
+  CHECK(contains(nlohmann::json::parse(content_of(out / "run.json"))["command"].get<std::string>(), "caf"));
+  CHECK(draw({"--resume"}).exit_code == 0);
+  const auto sheet = (scratch / "sheet\xe9.png").string();
+  CHECK(run_program({"grid", (out / "results.jsonl").string(), "--out", sheet, "--json"}).exit_code == 0);
+}
+
+TEST_CASE("the estimate counts the pass of the empty prompt that the ratio takes") {
+  const auto scoring = [](const std::string& scorer) {
+    const auto plan = sample("unused", {"--dry-run", "--json", "--quiet", "--scorer", scorer});
+    return nlohmann::json::parse(plan.out)["seconds"]["score"].get<double>();
+  };
+  CHECK(scoring("likelihood") == 0);
+  CHECK(scoring("likelihood-ratio") > 0);
 }
 
 TEST_CASE("scorers: likelihood, its ratio to the empty prompt, sums, guidance") {
@@ -246,6 +316,11 @@ TEST_CASE("broken models are an error and leave no picture") {
   CHECK(result.exit_code == 4);
   CHECK_MESSAGE(contains(result.error_line(), "--scorer likelihood"), result.err);
   CHECK(draw("blind", {"--scorer", "likelihood"}).exit_code == 0);
+  // The tokens are those of any model; what the dVAE makes of them decides.
+  result = run_program({"rank", (scratch / "out-blind/results.jsonl").string(), "--model",
+                        (scratch / "blank").string(), "--prompt", "a cat"});
+  CHECK(result.exit_code == 4);
+  CHECK_MESSAGE(contains(result.error_line(), "one colour"), result.err);
 }
 
 TEST_CASE("what cannot fit is refused at once, and what cannot be written is said") {
