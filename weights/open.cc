@@ -25,7 +25,8 @@ const Importer* find_importer(const StateFile& file) {
        "{}: {} {}, of no known model; known are dalle1's own files, OpenAI's dVAE and CLIP, and ru-dalle's "
        "transformers and VQGANs",
        file.name, file.container,
-       names.empty() ? "without tensors" : fmt::format("with {} tensors ({})", file.tensors.size(), names));
+       names.empty() ? "without tensors"
+                     : fmt::format("with tensors {} ({} in all)", names, file.tensors.size()));
 }
 
 bool is_native(const StateFile& file) { return file.metadata.contains("dalle1.part"); }
