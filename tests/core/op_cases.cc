@@ -3,15 +3,22 @@
 #include <cmath>
 #include <numbers>
 
+#include "core/ops/attention.h"
+#include "core/ops/conv2d.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/embedding.h"
+#include "core/ops/group_norm.h"
 #include "core/ops/haar.h"
 #include "core/ops/linear.h"
 #include "core/ops/logit_laplace.h"
 #include "core/ops/movement.h"
 #include "core/ops/norm.h"
+#include "core/ops/pool.h"
 #include "core/ops/reduce.h"
 #include "core/ops/softmax.h"
+#include "core/ops/upsample.h"
+#include "core/random/philox.h"
+#include "tests/core/op_cases_picture.h"
 
 namespace dalle1::test {
 namespace {
@@ -92,6 +99,19 @@ OpCase linear_case(int64_t rows, int64_t inputs, int64_t outputs, bool bias) {
           [bias](const Inputs& x) { return linear_reference(x[0], x[1], bias ? &x[2] : nullptr); }};
 }
 
+OpCase linear_fused_case() {
+  return {"linear_fused",
+          {{5, 7}, {9, 7}, {9}, {5, 9}},
+          [](Context& c, const Tensors& x) {
+            return ops::linear_fused(c, x[0], x[1], x[2], {.activation = Unary::silu, .residual = &x[3]});
+          },
+          [](const Inputs& x) {
+            HostTensor y = linear_reference(x[0], x[1], &x[2]);
+            for (int64_t i = 0; i < y.shape.numel(); ++i) y[i] = x[3][i] + y[i] / (1 + std::exp(-y[i]));
+            return y;
+          }};
+}
+
 OpCase matmul_case(bool ta, bool tb) {
   const int64_t batch = 2, m = 5, k = 7, n = 3;
   return {fmt::format("matmul{}{}", ta ? " a^T" : "", tb ? " b^T" : ""),
@@ -141,6 +161,87 @@ HostTensor softmax_reference(const HostTensor& x) {
     for (int64_t i = 0; i < columns; ++i) y[r * columns + i] /= sum;
   }
   return y;
+}
+
+// A training step with numbers that differ, so that none can stand in for another.
+Context noisy(const Context& c) {
+  Context context = c;
+  context.training = true;
+  context.seed = 5;
+  context.step = 6;
+  return context;
+}
+constexpr uint32_t kNoisePlace = 7;
+
+// The uniform numbers that an op with noise draws in noisy() at kNoisePlace.
+std::vector<double> drawn_noise(Stream stream, int64_t n) {
+  RandomStream random(5, stream, kNoisePlace, 6);
+  std::vector<double> noise(n);
+  for (double& u : noise) u = random.uniform();
+  return noise;
+}
+
+OpCase gumbel_softmax_case() {
+  const Shape shape{3, 67};
+  return {"gumbel_softmax",
+          {shape},
+          [](Context& c, const Tensors& x) {
+            Context context = noisy(c);
+            return ops::gumbel_softmax(context, x[0], 0.75f, kNoisePlace);
+          },
+          [noise = drawn_noise(Stream::gumbel, shape.numel())](const Inputs& x) {
+            HostTensor y = x[0];
+            for (int64_t i = 0; i < y.shape.numel(); ++i)
+              y[i] = (x[0][i] - std::log(0x1p-25 - std::log(noise[i]))) / 0.75;
+            return softmax_reference(y);
+          }};
+}
+
+OpCase dropout_case() {
+  const Shape shape{3, 67};
+  const float p = 0.3f;
+  return {"dropout",
+          {shape},
+          [p](Context& c, const Tensors& x) {
+            Context context = noisy(c);
+            return ops::dropout(context, x[0], p, kNoisePlace);
+          },
+          [p, noise = drawn_noise(Stream::dropout, shape.numel())](const Inputs& x) {
+            HostTensor y = x[0];
+            for (int64_t i = 0; i < y.shape.numel(); ++i) y[i] = noise[i] < p ? 0.0 : x[0][i] / (1.0 - p);
+            return y;
+          }};
+}
+
+HostTensor attention_reference(const Inputs& x, const AttentionPattern& pattern, double scale) {
+  const int64_t length = x[0].shape[1], heads = x[0].shape[2], size = x[0].shape[3];
+  HostTensor y = zeros(x[0].shape);
+  for (int64_t i = 0; i < x[0].shape.numel() / size; ++i) {  // every picture, position and head
+    const int64_t head = i % heads, query = i / heads % length, first = i / heads - query;
+    double total = 0;
+    for (int64_t key = 0; key < length; ++key) {
+      if (!pattern.sees(static_cast<int32_t>(query), static_cast<int32_t>(key))) continue;
+      const int64_t at = ((first + key) * heads + head) * size;
+      double score = 0;
+      for (int64_t d = 0; d < size; ++d) score += scale * x[0][i * size + d] * x[1][at + d];
+      total += std::exp(score);
+      for (int64_t d = 0; d < size; ++d) y[i * size + d] += std::exp(score) * x[2][at + d];
+    }
+    for (int64_t d = 0; d < size; ++d) y[i * size + d] /= total;
+  }
+  return y;
+}
+
+OpCase attention_case() {
+  const Shape shape{2, 11, 2, 5};
+  AttentionPattern pattern;
+  pattern.kind = PatternKind::row;
+  pattern.text = 2;
+  pattern.grid = 3;
+  return {"attention",
+          {shape, shape, shape},
+          [=](Context& c, const Tensors& x) { return ops::attention(c, x[0], x[1], x[2], pattern, 0.75f); },
+          [=](const Inputs& x) { return attention_reference(x, pattern, 0.75); }};
 }
 
 OpCase cross_entropy_case() {
@@ -324,6 +425,69 @@ OpCase batch_norm_case() {
           1.5};
 }
 
+void add_pool_cases(std::vector<OpCase>& cases) {
+  const Shape odd{2, 3, 5, 7};
+  cases.push_back({"max_pool",
+                   {odd},
+                   [](Context& c, const Tensors& x) { return ops::max_pool(c, x[0]); },
+                   [](const Inputs& x) {
+                     return HostTensor{{2, 3, 2, 3}, reference_max_pool(x[0].shape, x[0].values)};
+                   }});
+  cases.push_back({"avg_pool",
+                   {odd},
+                   [](Context& c, const Tensors& x) { return ops::avg_pool(c, x[0], 3); },
+                   [](const Inputs& x) {
+                     return HostTensor{{2, 3, 1, 2}, reference_avg_pool(x[0].shape, 3, x[0].values)};
+                   }});
+  cases.push_back({"upsample",
+                   {{2, 3, 5, 1}},
+                   [](Context& c, const Tensors& x) { return ops::upsample(c, x[0]); },
+                   [](const Inputs& x) {
+                     return HostTensor{{2, 3, 10, 2}, reference_upsample(x[0].shape, x[0].values)};
+                   }});
+}
+
+OpCase group_norm_case(const Shape& shape, int groups) {
+  return {
+      fmt::format("group_norm {} {}", shape.str(), groups),
+      {shape, {shape[1]}, {shape[1]}},
+      [=](Context& c, const Tensors& x) { return ops::group_norm(c, x[0], x[1], x[2], groups); },
+      [=](const Inputs& x) {
+        return HostTensor{shape, reference_group_norm(shape, groups, x[0].values, x[1].values, x[2].values)};
+      }};
+}
+
+// `wide` is the picture of 3 channels that the convolution takes and its transpose gives, `narrow` the other.
+void add_convolution_cases(std::vector<OpCase>& cases) {
+  const Shape wide{2, 3, 6, 5}, narrow{2, 4, 3, 3}, w{4, 3, 3, 2};
+  const Conv2dGeometry geometry{2, 1, 0, 0, 1};
+  cases.push_back({"conv2d",
+                   {wide, w, {4}},
+                   [=](Context& c, const Tensors& x) {
+                     return ops::to_plain(
+                         c, ops::conv2d(c, x[0], x[1], x[2], {.geometry = geometry, .residual = {}}));
+                   },
+                   [=](const Inputs& x) {
+                     HostTensor y = zeros(narrow);
+                     for (int64_t i = 0; i < narrow.numel(); ++i) y[i] = x[2][i / 9 % 4];
+                     for_products(wide, w, narrow, geometry,
+                                  [&](int64_t ix, int64_t iw, int64_t iy) { y[iy] += x[0][ix] * x[1][iw]; });
+                     return y;
+                   }});
+  cases.push_back({"conv_transpose2d",
+                   {narrow, w, {3}},
+                   [=](Context& c, const Tensors& x) {
+                     return ops::to_plain(c, ops::conv_transpose2d(c, x[0], x[1], x[2], geometry));
+                   },
+                   [=](const Inputs& x) {
+                     HostTensor y = zeros(wide);
+                     for (int64_t i = 0; i < wide.numel(); ++i) y[i] = x[2][i / 30 % 3];
+                     for_products(wide, w, narrow, geometry,
+                                  [&](int64_t ix, int64_t iw, int64_t iy) { y[ix] += x[0][iy] * x[1][iw]; });
+                     return y;
+                   }});
+}
+
 }  // namespace
 
 std::vector<OpCase> all_op_cases() {
@@ -365,6 +529,7 @@ std::vector<OpCase> all_op_cases() {
       linear_case(1, 1, 1, true),
       linear_case(3, 70, 33, true),
       linear_case(17, 19, 130, false),
+      linear_fused_case(),
       matmul_case(false, false),
       matmul_case(true, false),
       matmul_case(false, true),
@@ -375,13 +540,36 @@ std::vector<OpCase> all_op_cases() {
        {{3, 67}},
        [](Context& c, const Tensors& x) { return ops::softmax(c, x[0]); },
        [](const Inputs& x) { return softmax_reference(x[0]); }},
+      attention_case(),
       cross_entropy_case(),
       embedding_case(),
       haar_case(),
       logit_laplace_case(),
-      batch_norm_case()};
+      batch_norm_case(),
+      group_norm_case({2, 4, 3, 5}, 2),
+      group_norm_case({1, 6, 2, 1}, 1),
+      gumbel_softmax_case(),
+      dropout_case()};
   add_movement_cases(cases);
   add_reduction_cases(cases);
+  add_pool_cases(cases);
+  add_convolution_cases(cases);
+  return cases;
+}
+
+std::vector<OpCase> random_shape_cases(int count) {
+  std::vector<OpCase> cases;
+  for (int i = 0; i < count; ++i) {
+    RandomStream random(4, Stream::test, static_cast<uint32_t>(i));
+    const auto extent = [&](uint32_t low = 1) { return int64_t{low + random.below(41 - low)}; };
+    const int64_t rows = extent(), inputs = extent(), outputs = extent();
+    cases.push_back(linear_case(rows, inputs, outputs, random.below(2) == 1));
+    // Normalised rows of 2 are all but constant: their gradients are what cancellation leaves.
+    cases.push_back(layer_norm_case(extent(), extent(3)));
+    const Shape shape{extent(), extent()};
+    const Shape other{random.below(2) ? shape[0] : 1, random.below(2) ? shape[1] : 1};
+    cases.push_back(binary_case("mul", ops::mul, shape, other, [](double a, double b) { return a * b; }));
+  }
   return cases;
 }
 

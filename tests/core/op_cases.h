@@ -28,7 +28,12 @@ struct OpCase {
   int differentiable = -1;        ///< How many of the inputs get a gradient; -1: all.
 };
 
-/// Every op of core/ops, with odd sizes and sizes of 1 among the shapes.
+/// The ops of core/ops that have a gradient, with odd sizes and sizes of 1 among the shapes;
+/// straight_through, whose gradient is not that of its value, is in test_ops.cc. test_attention.cc has every
+/// pattern, test_conv.cc and test_pool.cc the blocked layouts and more geometries.
 std::vector<OpCase> all_op_cases();
+
+/// `count` cases each of linear, layer_norm and mul (with broadcasting), of drawn extents from 1 to 40.
+std::vector<OpCase> random_shape_cases(int count);
 
 }  // namespace dalle1::test

@@ -110,32 +110,34 @@ void check_gradient(Device& device, const OpCase& c) {
 }
 
 // Runs `check` on every device there is; where there is no GPU its cases are counted as skipped.
-void on_every_device(const std::function<void(Device&)>& check) {
-  const auto cpu = make_cpu_device(2, /*poison=*/true);
-  check(*cpu);
+void on_every_device(const std::vector<OpCase>& cases,
+                     const std::function<void(Device&, const OpCase&)>& check) {
+  std::vector<std::shared_ptr<Device>> devices;
+  devices.push_back(make_cpu_device(2, /*poison=*/true));
   if (cuda_device_count() > 0)
-    check(*make_cuda_device(0));
+    devices.push_back(make_cuda_device(0));
   else
-    MESSAGE("skipped: " << all_op_cases().size() << " CUDA op cases, no usable GPU");
+    MESSAGE("skipped: " << cases.size() << " CUDA op cases, no usable GPU");
+  for (const auto& device : devices) {
+    for (const OpCase& c : cases) {
+      CAPTURE(c.name);
+      check(*device, c);
+    }
+  }
 }
 
 }  // namespace
 
-TEST_CASE("op table: values") {
-  on_every_device([](Device& device) {
-    for (const OpCase& c : all_op_cases()) {
-      CAPTURE(c.name);
-      check_value(device, c);
-    }
-  });
-}
+TEST_CASE("op table: values") { on_every_device(all_op_cases(), check_value); }
 
 TEST_CASE("op table: gradients against numeric differences of the double reference") {
-  on_every_device([](Device& device) {
-    for (const OpCase& c : all_op_cases()) {
-      CAPTURE(c.name);
-      check_gradient(device, c);
-    }
+  on_every_device(all_op_cases(), check_gradient);
+}
+
+TEST_CASE("op table: random shapes") {
+  on_every_device(random_shape_cases(12), [](Device& device, const OpCase& c) {
+    check_value(device, c);
+    check_gradient(device, c);
   });
 }
 

@@ -3,6 +3,7 @@
 #include "core/ops/group_norm.h"
 #include "core/ops/pool.h"
 #include "core/ops/upsample.h"
+#include "tests/core/op_cases_picture.h"
 #include "tests/core/picture_check.h"
 
 using namespace dalle1;
@@ -13,36 +14,6 @@ namespace {
 // Every (planes, H, W) with odd sizes and sizes of one window.
 const std::vector<Shape> kShapes = {{2, 3, 4, 6}, {1, 17, 5, 7}, {2, 16, 2, 2}, {1, 1, 3, 2}};
 
-Values pooled(const Shape& s, int k, const Values& x, const std::function<double(const Values&)>& reduce) {
-  const int64_t planes = s[0] * s[1], height = s[2] / k, width = s[3] / k;
-  Values y;
-  for (int64_t p = 0; p < planes; ++p)
-    for (int64_t row = 0; row < height; ++row)
-      for (int64_t column = 0; column < width; ++column) {
-        Values window;
-        for (int dy = 0; dy < k; ++dy)
-          for (int dx = 0; dx < k; ++dx)
-            window.push_back(x[(p * s[2] + row * k + dy) * s[3] + column * k + dx]);
-        y.push_back(reduce(window));
-      }
-  return y;
-}
-
-Values reference_group_norm(const Shape& s, int groups, const Values& x, const Values& w, const Values& b) {
-  const int64_t pixels = s[2] * s[3], per_group = s[1] / groups, n = per_group * pixels;
-  Values y(x.size());
-  for (int64_t g = 0; g < s[0] * groups; ++g) {
-    double mean = 0, variance = 0;
-    for (int64_t i = g * n; i < (g + 1) * n; ++i) mean += x[i] / n;
-    for (int64_t i = g * n; i < (g + 1) * n; ++i) variance += (x[i] - mean) * (x[i] - mean) / n;
-    for (int64_t i = g * n; i < (g + 1) * n; ++i) {
-      const int64_t channel = i / pixels % s[1];
-      y[i] = (x[i] - mean) / std::sqrt(variance + 1e-6) * w[channel] + b[channel];
-    }
-  }
-  return y;
-}
-
 }  // namespace
 
 TEST_CASE("max_pool") {
@@ -51,10 +22,7 @@ TEST_CASE("max_pool") {
       test::check_picture_op(
           {{shape},
            [](Context& c, const std::vector<Tensor>& in) { return ops::max_pool(c, in[0]); },
-           [&](const std::vector<Values>& in) {
-             return pooled(shape, 2, in[0],
-                           [](const Values& v) { return *std::max_element(v.begin(), v.end()); });
-           },
+           [&](const std::vector<Values>& in) { return test::reference_max_pool(shape, in[0]); },
            blocked});
     }
   }
@@ -77,13 +45,7 @@ TEST_CASE("avg_pool") {
         test::check_picture_op(
             {{shape},
              [k](Context& c, const std::vector<Tensor>& in) { return ops::avg_pool(c, in[0], k); },
-             [&](const std::vector<Values>& in) {
-               return pooled(shape, k, in[0], [](const Values& v) {
-                 double sum = 0;
-                 for (double value : v) sum += value;
-                 return sum / v.size();
-               });
-             },
+             [&](const std::vector<Values>& in) { return test::reference_avg_pool(shape, k, in[0]); },
              blocked});
       }
     }
@@ -96,14 +58,7 @@ TEST_CASE("upsample") {
       test::check_picture_op(
           {{s},
            [](Context& c, const std::vector<Tensor>& in) { return ops::upsample(c, in[0]); },
-           [&](const std::vector<Values>& in) {
-             Values y;
-             for (int64_t p = 0; p < s[0] * s[1]; ++p)
-               for (int64_t row = 0; row < 2 * s[2]; ++row)
-                 for (int64_t column = 0; column < 2 * s[3]; ++column)
-                   y.push_back(in[0][(p * s[2] + row / 2) * s[3] + column / 2]);
-             return y;
-           },
+           [&](const std::vector<Values>& in) { return test::reference_upsample(s, in[0]); },
            blocked});
     }
   }
@@ -118,7 +73,7 @@ TEST_CASE("group_norm") {
                                   return ops::group_norm(c, in[0], in[1], in[2], groups);
                                 },
                                 [&](const std::vector<Values>& in) {
-                                  return reference_group_norm(shape, groups, in[0], in[1], in[2]);
+                                  return test::reference_group_norm(shape, groups, in[0], in[1], in[2]);
                                 },
                                 blocked});
       }
