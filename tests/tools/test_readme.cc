@@ -56,8 +56,6 @@ const char* const kMissesFiles[] = {"encoder\\.pkl",           "\\.ckpt", "ViT-B
 // Not run here, and where it runs.
 const Rule kElsewhere[] = {
     {"^tools/test\\.sh$", ".ci/run, its last stage"},
-    {"^tools/data/fetch_artwork$",
-     "needs the network; tests/data_tools/test_emoji.py covers what it does with files"},
     {"^apt-get ", "needs the network"},
 };
 
