@@ -150,6 +150,25 @@ clip::ClipTraining small_training() {
                                        7);
 }
 
+// 250 steps; gives the last row of metrics.
+nlohmann::json train_small(Device& device, clip::ClipTask& task, const std::filesystem::path& folder) {
+  task.set_exporter([](clip::Clip&, const std::filesystem::path&) {});
+  TrainOptions options;
+  options.steps = options.evaluate_every = options.checkpoint_every = 250;
+  options.learning_rate = {ScheduleKind::cosine, 2e-3, 0.0, 20, 20, 250};
+  options.optimizer.clip_norm = 1;
+  options.ema_decay = 0;
+  const weights::SafetensorsState format;
+  TrainRun run;
+  run.folder = folder;
+  run.format = &format;
+  std::filesystem::create_directories(run.folder);
+  nlohmann::json last;
+  run.report = [&](const nlohmann::json& row) { last = row; };
+  train(device, task, options, run);
+  return last;
+}
+
 }  // namespace
 
 TEST_CASE("the contrastive loss is that of the paper, without what is excluded") {
@@ -251,18 +270,7 @@ TEST_CASE("a caption learns to prefer its picture to what was drawn for it") {
   training.batches.drawn = 2;
   clip::ClipTask task(*device, small_config(false), training, small_tokenizer(), 7);
   task.set_data(source, drawn, clip::read_held_out(*source, 24, 32));
-  task.set_exporter([](clip::Clip&, const std::filesystem::path&) {});
-  TrainOptions options;
-  options.steps = options.evaluate_every = options.checkpoint_every = 250;
-  options.learning_rate = {ScheduleKind::cosine, 2e-3, 0.0, 20, 20, 250};
-  options.optimizer.clip_norm = 1;
-  options.ema_decay = 0;
-  const weights::SafetensorsState format;
-  TrainRun run;
-  run.folder = scratch / "run";
-  run.format = &format;
-  std::filesystem::create_directories(run.folder);
-  train(*device, task, options, run);
+  train_small(*device, task, scratch / "run");
   Context context(*device);
   const std::vector<std::string> texts{"a red square", "a green square"};
   const auto text = task.clip().encode_texts(
@@ -310,21 +318,8 @@ TEST_CASE("both image encoders learn to tell pictures apart") {
     const auto config = small_config(resnet);
     clip::ClipTask task(*device, config, small_training(), small_tokenizer(), 7);
     task.set_data(source, nullptr, clip::read_held_out(*source, 24, 32));
-    task.set_exporter([](clip::Clip&, const std::filesystem::path&) {});
     const auto before = task.evaluate(0);
-    TrainOptions options;
-    options.steps = options.evaluate_every = options.checkpoint_every = 250;
-    options.learning_rate = {ScheduleKind::cosine, 2e-3, 0.0, 20, 20, 250};
-    options.optimizer.clip_norm = 1;
-    options.ema_decay = 0;
-    const weights::SafetensorsState format;
-    TrainRun run;
-    run.folder = scratch / (resnet ? "resnet" : "vit");
-    run.format = &format;
-    std::filesystem::create_directories(run.folder);
-    nlohmann::json last;
-    run.report = [&](const nlohmann::json& row) { last = row; };
-    train(*device, task, options, run);
+    const auto last = train_small(*device, task, scratch / (resnet ? "resnet" : "vit"));
     CHECK(before["recall_1"].get<double>() < 0.5);
     CHECK(last["recall_1"].get<double>() > 0.8);          // chance: 1/8
     CHECK(last["near_miss"].get<double>() > 0.9);         // chance: 1/2
