@@ -83,6 +83,21 @@ void check_gradient(DvaeTask& task, const Tensor& images, const std::string& par
   CHECK(numeric == doctest::Approx(std::sqrt(squares)).epsilon(0.01));
 }
 
+// Features of 8 channels for a codebook of 6 codes; ready after one update.
+struct SmallQuantiser {
+  std::shared_ptr<Device> device = make_cpu_device(1);
+  VqOptions options = four_dimensions();
+  Tensor features = random_tensor(*device, {2, 8, 4, 4}, 1, -1, 1);
+
+  static VqOptions four_dimensions() {
+    VqOptions options;
+    options.dimensions = 4;
+    options.continuous_steps = 1;
+    return options;
+  }
+  VectorQuantiser make() const { return VectorQuantiser(*device, 6, 8, 5, options, 2); }
+};
+
 }  // namespace
 
 TEST_CASE("the gradient of each whole loss is that of its value") {
@@ -126,12 +141,9 @@ TEST_CASE("the gradient behind the codebook is that of the loss of quantised fea
 }
 
 TEST_CASE("with a codebook the encoder's gradient passes straight through") {
-  auto device = make_cpu_device(1);
-  VqOptions options;
-  options.dimensions = 4;
-  options.continuous_steps = 1;
-  VectorQuantiser vq(*device, 6, 8, 5, options, 2);
-  const Tensor features = random_tensor(*device, {2, 8, 4, 4}, 1, -1, 1);
+  const SmallQuantiser small;
+  auto& [device, options, features] = small;
+  VectorQuantiser vq = small.make();
   Context plain(*device);
   vq.forward(plain, features);
   vq.update(0, 2);
@@ -146,7 +158,7 @@ TEST_CASE("with a codebook the encoder's gradient passes straight through") {
   const std::vector<float> through = tape.gradient(features).to_floats();
 
   // The same two projections without a codebook between them.
-  VectorQuantiser open(*device, 6, 8, 5, options, 2);
+  VectorQuantiser open = small.make();
   Tape other;
   other.watch(features);
   Context second(*device, &other);
@@ -155,12 +167,9 @@ TEST_CASE("with a codebook the encoder's gradient passes straight through") {
 }
 
 TEST_CASE("the commitment's gradient is that of its value, which no change of code makes jump") {
-  auto device = make_cpu_device(1);
-  VqOptions options;
-  options.dimensions = 4;
-  options.continuous_steps = 1;
-  VectorQuantiser vq(*device, 6, 8, 5, options, 2);
-  const Tensor features = random_tensor(*device, {2, 8, 4, 4}, 1, -1, 1);
+  const SmallQuantiser small;
+  auto& [device, options, features] = small;
+  VectorQuantiser vq = small.make();
   Context plain(*device);
   CHECK(vq.forward(plain, features).commitment.item() == 0);
   vq.update(0, 2);
