@@ -94,6 +94,7 @@ PairBatches::PairBatches(std::shared_ptr<const PairSource> source, std::shared_p
     if (classes_.empty()) continue;
     kinds_.push_back(classes_.kind_of(caption));
     kind_members_[kinds_.back()].push_back(i);
+    for (auto& combination : classes_.combinations(caption)) combinations_.insert(std::move(combination));
   }
   if (drawn_) match_drawn(of_caption);
 }
@@ -146,6 +147,12 @@ PairBatches::Choice PairBatches::choose(int64_t number) const {
   return choice;
 }
 
+bool PairBatches::is_familiar(const std::string& caption) const {
+  const auto said = classes_.combinations(caption);
+  return std::all_of(said.begin(), said.end(),
+                     [&](const auto& combination) { return combinations_.count(combination) > 0; });
+}
+
 Image PairBatches::augmented(const Image& picture, RandomStream& random) const {
   const auto least = static_cast<int>(std::lround(options_.least_crop * static_cast<float>(resolution_)));
   const int side = least + static_cast<int>(random.below(static_cast<uint32_t>(resolution_ - least + 1)));
@@ -171,6 +178,7 @@ PairBatch PairBatches::make(int64_t number) {
     for (int64_t i = 0; i < options_.near_misses; ++i) {
       const auto miss = classes_.near_miss(sample.caption, misses);
       if (!miss || std::find(wrong.begin(), wrong.end(), miss->caption) != wrong.end()) continue;
+      if (!is_familiar(miss->caption)) continue;
       wrong.push_back(miss->caption);
       batch.near_miss_of.push_back(slot);
     }

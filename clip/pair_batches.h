@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -58,7 +59,10 @@ class PairBatches {
  public:
   /// Reads all captions once when there are word classes or drawn pictures. `drawn` are pictures that a model
   /// drew for captions of `source` and that do not show them, or null; those of other captions are left out.
-  /// Error(input) for a pair without a caption, and when every drawn picture is of another caption.
+  /// A near miss says only combinations of words (WordClasses::combinations) that some caption of `source`
+  /// says: else what no picture shows, such as a pair of words that is held out, would be learned to be wrong
+  /// about all of them. Error(input) for a pair without a caption, and when every drawn picture is of another
+  /// caption.
   PairBatches(std::shared_ptr<const PairSource> source, std::shared_ptr<const PairSource> drawn,
               const WordClasses& classes, const BatchOptions& options, int64_t resolution);
   ~PairBatches();
@@ -76,6 +80,7 @@ class PairBatches {
   Choice choose(int64_t number) const;
   int64_t of_kind() const;  // how many pairs of a batch
   void match_drawn(const std::unordered_map<std::string, std::vector<uint64_t>>& of_caption);
+  bool is_familiar(const std::string& caption) const;
   Image augmented(const Image& picture, RandomStream& random) const;
 
   const WordClasses& classes_;
@@ -86,6 +91,7 @@ class PairBatches {
   SampleOrder order_;
   std::vector<std::string> kinds_;  // by index; empty without classes
   std::unordered_map<std::string, std::vector<uint64_t>> kind_members_;
+  std::unordered_set<std::string> combinations_;  // that the captions say
   // Drawn pictures, each with the pairs of its caption.
   std::vector<std::pair<uint64_t, std::vector<uint64_t>>> matches_;
   std::future<PairBatch> next_;

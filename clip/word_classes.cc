@@ -189,6 +189,19 @@ std::vector<WordClasses::Choice> WordClasses::choices(std::string_view caption) 
   return all;
 }
 
+std::vector<std::string> WordClasses::combinations(std::string_view caption) const {
+  constexpr size_t kTogether = 3;  // animal, colour, garment
+  const auto words = split(caption);
+  const auto found = matches(words);
+  std::vector<std::string> all;
+  for (size_t begin = 0; begin == 0 || begin + kTogether <= found.size(); ++begin) {
+    std::string& combination = all.emplace_back();
+    for (size_t i = begin; i < std::min(begin + kTogether, found.size()); ++i)
+      combination += members_[found[i].member.group][found[i].member.index] + ", ";
+  }
+  return all;
+}
+
 std::string WordClasses::kind_of(std::string_view caption) const {
   std::string kind(names_.size(), '-');
   for (const Match& match : matches(split(caption))) kind[match.member.group] = '+';

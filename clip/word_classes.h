@@ -43,6 +43,10 @@ class WordClasses {
   /// For each class in the caption: all that its first member could have been.
   std::vector<Choice> choices(std::string_view caption) const;
 
+  /// Each three members that follow one another in the caption, as one string; all of them when there are
+  /// fewer. What combinations a caption says: {"red, circle, above, ", "circle, above, blue, ", ...}.
+  std::vector<std::string> combinations(std::string_view caption) const;
+
   /// Which classes are in the caption: equal for captions of one kind.
   std::string kind_of(std::string_view caption) const;
 

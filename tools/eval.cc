@@ -139,14 +139,16 @@ class Evaluation {
     pipeline.keep = static_cast<int>(pipeline.candidates.size());
     pipeline.wave = plan_.wave;
     pipeline.info.prompt = prompt.prompt;
-    pipeline.info.seed = options_.draw.seed;
+    pipeline.info.seed = options_.draw.seed + prompt.seed;
     return pipeline;
   }
 
   // Draws one prompt, checks all of its pictures and records the verdict.
   void judge(const EvalPrompt& prompt, ProgressPrinter& printer) {
     const auto pipeline = pipeline_options(prompt);
-    const auto source = studio_->source(as_planned(options_.draw, plan_), prompt.prompt);
+    auto planned = as_planned(options_.draw, plan_);
+    planned.seed = pipeline.info.seed;
+    const auto source = studio_->source(planned, prompt.prompt);
     const auto scorer = studio_->scorer(prompt.prompt, options_.draw.truncate);
     const auto result = rerank::run_pipeline(*source, studio_->decoder(), *scorer, pipeline,
                                              [](const auto&) { return !GracefulStop::requested(); });

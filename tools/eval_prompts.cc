@@ -18,7 +18,8 @@ EvalPrompt prompt_of(const std::string& line, const std::string& where) {
         where);
   try {
     return {json["prompt"].get<std::string>(), json.value("kind", std::string("prompts")),
-            json.value("control", std::string()), json.value("held_out", false)};
+            json.value("control", std::string()), json.value("held_out", false),
+            json.value("seed", uint64_t{0})};
   } catch (const nlohmann::json::exception& error) {
     fail(ErrorKind::input, "{}: {}", where, error.what());
   }

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <set>
 
 #include "clip/contrastive_loss.h"
 #include "clip/preprocess.h"
@@ -228,6 +229,28 @@ TEST_CASE("a batch depends on its number alone") {
   CHECK(batch({6}).captions != direct.captions);
   for (size_t i = 0; i < direct.near_miss_of.size(); ++i)
     CHECK(direct.captions[8 + i] != direct.captions[direct.near_miss_of[i]]);
+}
+
+TEST_CASE("near misses say nothing that no caption says") {
+  const ScratchDir scratch;
+  std::string captions;
+  for (const char* caption : {"a red square", "a green square", "a blue disc", "a red disc"}) {
+    write_png(scratch / fmt::format("{}.png", caption), Image(8, 8, 3));
+    captions += fmt::format("{{\"image\": \"{}.png\", \"caption\": \"{}\"}}\n", caption, caption);
+  }
+  write_file_atomically(scratch / "captions.jsonl", captions);
+  auto training = small_training();
+  training.batches.near_misses = 8;
+  training.word_classes = clip::WordClasses(nlohmann::json::parse(
+      R"({"colour": ["red", "green", "blue", "black"], "shape": ["square", "disc", "bar"]})"));
+  clip::PairBatches batches(open_pairs(scratch.path().string()), nullptr, training.word_classes,
+                            training.batches, 32);
+  std::set<std::string> seen;
+  for (int64_t number = 0; number < 20; ++number) {
+    const auto batch = batches.get(number);
+    seen.insert(batch.captions.begin() + static_cast<int64_t>(batch.pictures.size()), batch.captions.end());
+  }
+  CHECK(seen == std::set<std::string>{"a red square", "a green square", "a blue disc", "a red disc"});
 }
 
 TEST_CASE("drawn pictures come with the pairs that they are wrong for") {

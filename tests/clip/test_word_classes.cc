@@ -78,6 +78,13 @@ TEST_CASE("every sort of near miss comes once") {
   CHECK(sorts == std::set<std::string>{"colour", "swapped colour", "relation"});
 }
 
+TEST_CASE("combinations are all runs of three members, in their order") {
+  CHECK(small_classes().combinations("A red cat above two cats and a blue dog.") ==
+        std::vector<std::string>{"red, above, two, ", "above, two, blue, "});
+  CHECK(small_classes().combinations("a red tree") == std::vector<std::string>{"red, "});
+  CHECK(small_classes().combinations("a tree") == std::vector<std::string>{""});
+}
+
 TEST_CASE("captions of one kind have words of the same classes") {
   const auto classes = small_classes();
   CHECK(classes.kind_of("a red cat above a blue dog") ==

@@ -4,11 +4,12 @@ import json
 import subprocess
 import tempfile
 import unittest
+from itertools import islice
 from pathlib import Path
 
 from PIL import Image, ImageDraw
 from support import TOOLS
-from dalle1_data import kinds
+from dalle1_data import kinds, landscape
 from dalle1_data.check import CHECKS, check
 from dalle1_data.measure import measure
 
@@ -28,10 +29,10 @@ class CheckTest(unittest.TestCase):
 
     def test_an_empty_or_foreign_picture_shows_nothing(self):
         noise = Image.effect_noise((256, 256), 90).convert("RGB")
-        landscape = kinds.render(5, "train", "landscape", 0, {"place": "sea", "time": "at noon"}, 256)
+        sea = kinds.render(5, "train", "landscape", 0, {"place": "sea", "time": "at noon"}, 256)
         for kind in CHECKS:
             text = kinds.describe(5, "train", kind, 1)["caption"]
-            for picture in (Image.new("RGB", (256, 256), "white"), noise, landscape):
+            for picture in (Image.new("RGB", (256, 256), "white"), noise, sea):
                 self.assertIs(check(picture, text)["right"], False, text)
 
     def test_the_reason_says_what_is_wrong(self):
@@ -43,6 +44,31 @@ class CheckTest(unittest.TestCase):
         self.assertIn("1 things, not 2", check(picture, "two blue circles")["why"])
         self.assertIn("light blue", check(picture, "a blue circle on a white background")["why"])
         self.assertIsNone(check(picture, "a friendly whale")["right"])
+
+    def test_a_landscape_with_a_thing_too_many_is_refused(self):
+        cases = [  # place, time, the thing's colour and place, and what is said about it
+            ("sea", "at noon", (250, 250, 250), (30, 30), "sky"),
+            ("meadow", "at noon", (250, 210, 30), (226, 30), "sky"),
+            ("meadow", "on a cloudy day", (250, 250, 250), (226, 30), "sky"),
+            ("snow", "at night", (250, 250, 250), (226, 30), ""),
+            ("snow", "at sunrise", (130, 80, 40), (30, 226), "foreground"),
+            ("desert", "at sunset", (250, 210, 30), (30, 226), ""),
+        ]
+        for place, time, colour, (x, y), why in cases:
+            text = f"{landscape.NAMES[place]} {time}"
+            for picture in self.landscapes_with_room(place, time, x, y):
+                self.assertTrue(check(picture, text)["right"], text)
+                ImageDraw.Draw(picture).rectangle([x - 20, y - 20, x + 20, y + 20], fill=colour)
+                verdict = check(picture, text)
+                self.assertFalse(verdict["right"], text)
+                self.assertIn(why, verdict["why"])
+
+    def landscapes_with_room(self, place, time, x, y):
+        """Three landscapes with nothing else around (x, y)."""
+        drawings = (kinds.render(6, "train", "landscape", i, {"place": place, "time": time}, 256) for i in range(100))
+        around = (x - 26, y - 26, x + 26, y + 26)
+        free = (d for d in drawings if max(high - low for low, high in d.crop(around).getextrema()) <= 40)
+        return list(islice(free, 3))
 
     def test_other_sizes_are_read_too(self):
         record = kinds.describe(8, "train", "relation", 2)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from support import DRAWN, quiet
 from dalle1_data import kinds
-from dalle1_data.dataset import Settings, SettingsError, make_dataset, record_of
+from dalle1_data.dataset import Settings, SettingsError, make_dataset, record_of, sample_prompts
 
 
 def records(path):
@@ -69,6 +69,15 @@ class DatasetTest(unittest.TestCase):
             for held_out in (False, True):
                 of_kind = [line for line in test if line["kind"] == kind and line["held_out"] == held_out]
                 self.assertEqual(len(of_kind), 6, (kind, held_out))
+
+    def test_a_kind_of_few_captions_repeats_its_prompts_with_other_seeds(self):
+        settings = Settings(count=0, validation=0, weights={"landscape": 1})
+        lines = [line for line in sample_prompts("test", 200, settings) if not line["held_out"]]
+        draws = {(line["prompt"], line.get("seed", 0)) for line in lines}
+        self.assertEqual((len(lines), len(draws)), (200, 200))
+        captions = len({line["prompt"] for line in lines})
+        self.assertLess(captions, 150)
+        self.assertEqual({line.get("seed", 0) for line in lines}, set(range(199 // captions + 1)))
 
     def test_every_control_prompt_says_something_else(self):
         for line in records(self.make("set") / "prompts_test.jsonl"):

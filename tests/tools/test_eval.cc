@@ -188,6 +188,21 @@ TEST_CASE("eval draws, asks the checker, resumes, and reports") {
   CHECK(fs::exists(scratch / "out" / "best" / "0001.png"));
   CHECK(fs::exists(scratch / "out" / "reranking.svg"));
 
+  // The same prompt with a seed is another draw: that of the evaluation with this seed.
+  write_file_atomically(scratch / "again.jsonl", R"({"prompt": "a red cat", "kind": "animal", "seed": 5})");
+  const auto best_tokens = [&](const char* prompts, const char* seed, const char* out) {
+    const auto drawn =
+        test::run_program({"eval", "--model", test::tiny_model().string(), "--prompts", file(prompts),
+                           "--checker", file("check"), "--out", file(out), "--candidates", "1", "--limit",
+                           "1", "--kinds", "animal", "--seed", seed});
+    REQUIRE_MESSAGE(drawn.exit_code == 0, drawn.err);
+    const auto lines = test::content_of(scratch / out / "verdicts.jsonl");
+    return nlohmann::json::parse(lines.substr(lines.find('\n')))["best_tokens"];
+  };
+  const auto first = best_tokens("prompts.jsonl", "0", "seed0");
+  CHECK(best_tokens("again.jsonl", "0", "seed5") != first);
+  CHECK(best_tokens("again.jsonl", "0", "seed5b") == best_tokens("prompts.jsonl", "5", "seed5c"));
+
   // As after a kill in the middle of a line: the second prompt is judged again.
   const auto verdicts = test::content_of(scratch / "out" / "verdicts.jsonl");
   write_file_atomically(scratch / "out" / "verdicts.jsonl", verdicts.substr(0, verdicts.size() - 20));

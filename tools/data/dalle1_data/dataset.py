@@ -94,9 +94,9 @@ def write_split(folder, split, count, settings, jobs):
 
 
 def sample_prompts(name, count, settings):
-    """Up to `count` captions a kind, in distribution and held out each, the plain ones first.
+    """`count` prompts a kind, in distribution and held out each, the plain ones first.
 
-    Dev and test share no caption.
+    Dev and test share no caption. A kind with fewer captions repeats them with other seeds.
     """
     lines = []
     for kind in settings.weights:
@@ -113,16 +113,19 @@ def sample_prompts(name, count, settings):
                     found.setdefault(text, (why, near_miss(kind, spec, index)))
                 if len(found) == count:
                     break
-            lines += prompt_lines(kind, held_out, found)
+            lines += prompt_lines(kind, held_out, found, count)
     return lines
 
 
-def prompt_lines(kind, held_out, found):
+def prompt_lines(kind, held_out, found, count):
     """`control` is a caption that the picture of the prompt must not show: a near miss, or the next prompt."""
     texts = list(found)
-    for index, (text, (why, control)) in enumerate(found.items()):
-        control = control or texts[(index + 1) % len(texts)]
-        yield {"prompt": text, "kind": kind, "held_out": held_out, "why": why, "control": control}
+    for index in range(count if texts else 0):
+        seed, place = divmod(index, len(texts))
+        why, control = found[texts[place]]
+        control = control or texts[(place + 1) % len(texts)]
+        line = {"prompt": texts[place], "kind": kind, "held_out": held_out, "why": why, "control": control}
+        yield {**line, "seed": seed} if seed else line
 
 
 def near_miss(kind, spec, index):

@@ -14,6 +14,14 @@ SKIES = {
     "at night": ((10, 14, 45), (35, 45, 95)),
     "on a cloudy day": ((150, 160, 172), (205, 212, 218)),
 }
+# The sun or the moon, of which there is one, and clouds.
+LIGHTS = {
+    "at noon": (255, 216, 84),
+    "at sunrise": (255, 216, 84),
+    "at sunset": (255, 190, 70),
+    "at night": (250, 245, 215),
+}
+CLOUDS = {"at noon": (255, 255, 255), "on a cloudy day": (232, 235, 238)}
 # What the light does to colours: the tint and its share.
 TINTS = {
     "at noon": ((255, 255, 255), 0.0),
@@ -68,16 +76,15 @@ def paint_sky(canvas, rng, time, horizon):
     if time == "at night":
         for _ in range(50):
             canvas.disc(rng.uniform(0, 256), rng.uniform(0, horizon), rng.choice((0.6, 0.6, 1.0, 1.4)), (255, 255, 230))
-        canvas.disc(rng.uniform(35, 221), rng.uniform(28, 60), 20, (250, 245, 215))
+        canvas.disc(rng.uniform(35, 221), rng.uniform(28, 60), 20, LIGHTS[time])
         return
-    if time != "on a cloudy day":
+    if time in LIGHTS:
         low = time in ("at sunset", "at sunrise")
         y = horizon - rng.uniform(4, 18) if low else rng.uniform(34, 60)
-        canvas.disc(rng.uniform(35, 221), y, 23, (255, 190, 70) if time == "at sunset" else (255, 216, 84))
-    if time in ("at noon", "on a cloudy day"):
-        white = (255, 255, 255) if time == "at noon" else (232, 235, 238)
+        canvas.disc(rng.uniform(35, 221), y, 23, LIGHTS[time])
+    if time in CLOUDS:
         for _ in range(rng.integer(1, 2) if time == "at noon" else rng.integer(3, 4)):
-            paint_cloud(canvas, rng, rng.uniform(20, 216), rng.uniform(24, 0.55 * horizon), white)
+            paint_cloud(canvas, rng, rng.uniform(20, 216), rng.uniform(24, 0.55 * horizon), CLOUDS[time])
 
 
 def paint_cloud(canvas, rng, x, y, colour):
