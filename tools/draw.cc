@@ -141,10 +141,7 @@ class Drawing {
 
   // Candidates and scores of different models are not to be mixed by --resume.
   Json model_options(const std::string& prompt) const {
-    Json options = Json::object();
-    const auto model = studio_->describe();
-    for (const std::string part : {"transformer", "dvae", "clip"})
-      if (model.contains(part + "_sha256")) options["--" + part + " (sha256)"] = model[part + "_sha256"];
+    Json options = studio_->identity();
     options["--tokenizer (ids of the prompt)"] = digest_of_ids(prompt);
     return options;
   }

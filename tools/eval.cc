@@ -87,7 +87,7 @@ class Evaluation {
     json["--prompts"] = sha256_of_input(options_.draw.prompts);
     json["--kinds"] = options_.kinds;
     json["--limit"] = options_.limit;
-    json["--transformer (sha256)"] = studio_->transformer_sha256();
+    json.update(studio_->identity());
     return json;
   }
 

@@ -202,4 +202,12 @@ rerank::Json Studio::describe() const {
   return json;
 }
 
+rerank::Json Studio::identity() const {
+  rerank::Json options = rerank::Json::object();
+  for (const std::string part : {"transformer", "dvae", "clip"})
+    if (const auto sum = part + "_sha256"; parts_.contains(sum))
+      options["--" + part + " (sha256)"] = parts_[sum];
+  return options;
+}
+
 }  // namespace dalle1::tools

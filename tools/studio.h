@@ -62,6 +62,8 @@ class Studio {
   /// What records say of the model, once it is loaded: its name, and of each part where it is and the sha256
   /// of its file, or of each of its files.
   rerank::Json describe() const;
+  /// What --resume compares, as options: {"--transformer (sha256)": ..., "--dvae (sha256)": ..., ...}.
+  rerank::Json identity() const;
   std::string name() const { return name_; }
   std::string transformer_sha256() const { return parts_.value("transformer_sha256", std::string()); }
 

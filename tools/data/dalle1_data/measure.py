@@ -1,8 +1,11 @@
 """How good the check is: what it accepts of right pictures, and of pictures that are wrong by one attribute."""
 
+import subprocess
+import tempfile
 from collections import Counter
+from pathlib import Path
 
-from PIL import ImageDraw
+from PIL import Image, ImageDraw
 
 from . import kinds
 from .check import CHECKS, check
@@ -27,13 +30,35 @@ class Tally:
             self.examples.append((what, *example))
 
 
-def measure(kind, count, start=0):
-    """Counts for `count` pictures of a kind: clean, softened, and near misses of both."""
+def softened(pictures):
+    return [soften(picture) for picture in pictures]
+
+
+def through_dvae(program):
+    """A function as `softened`: what the dVAE of the program's default model makes of pictures, codes taken hard."""
+
+    def reconstructed(pictures):
+        with tempfile.TemporaryDirectory() as folder:
+            names = [f"{folder}/{index}.png" for index in range(len(pictures))]
+            for name, picture in zip(names, pictures):
+                picture.save(name)
+            codes = f"{folder}/codes.npy"
+            for command in (["encode", *names, "--out", codes], ["decode", codes, "--out", f"{folder}/worn.png"]):
+                subprocess.run([program, *command, "--quiet"], check=True, stdout=subprocess.DEVNULL)
+            worn = sorted(Path(folder).glob("worn*.png"), key=lambda path: (len(path.name), path.name))
+            return [Image.open(path).convert("RGB") for path in worn]
+
+    return reconstructed
+
+
+def measure(kind, count, start=0, wear=softened):
+    """Counts for `count` pictures of a kind: clean, worn by the function `wear`, and near misses of both."""
     tally = Tally()
-    for index in range(start, start + count):
-        record = kinds.describe(SEED, "measure", kind, index, index % HELD_OUT_EVERY == 0)
-        clean = kinds.render(SEED, "measure", kind, index, record["spec"], 256)
-        for name, picture in (("clean", clean), ("softened", soften(clean))):
+    indices = range(start, start + count)
+    records = [kinds.describe(SEED, "measure", kind, index, index % HELD_OUT_EVERY == 0) for index in indices]
+    pictures = [kinds.render(SEED, "measure", kind, index, record["spec"], 256) for index, record in zip(indices, records)]
+    for index, record, clean, worn in zip(indices, records, pictures, wear(pictures)):
+        for name, picture in (("clean", clean), ("worn", worn)):
             verdict = check(picture, record["caption"])
             tally.add(name, verdict["right"], (index, record["caption"], verdict["why"]))
             for what, caption in wrong_captions(kind, record["spec"], index):
@@ -70,14 +95,14 @@ def with_intruder(picture, kind, index):
     return None
 
 
-def table(count, kinds_wanted=tuple(CHECKS)):
+def table(count, kinds_wanted=tuple(CHECKS), wear=softened):
     """Markdown lines, one a kind, and the examples of wrong verdicts."""
     lines, examples = [], []
     for kind in kinds_wanted:
-        tally = measure(kind, count)
+        tally = measure(kind, count, wear=wear)
         near = [what for what in tally.asked if what.startswith("near miss")]
         asked, accepted = sum(tally.asked[what] for what in near), sum(tally.accepted[what] for what in near)
-        clean, softened = (tally.accepted[name] / tally.asked[name] for name in ("clean", "softened"))
-        lines.append(f"| {kind} | {count} | {clean:.1%} | {softened:.1%} | {accepted} of {asked} |")
+        clean, worn = (tally.accepted[name] / tally.asked[name] for name in ("clean", "worn"))
+        lines.append(f"| {kind} | {count} | {clean:.1%} | {worn:.1%} | {accepted} of {asked} |")
         examples += tally.examples
     return lines, examples
