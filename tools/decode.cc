@@ -21,8 +21,8 @@ struct DecodeOptions {
 // The path itself for one picture, NAME-000.png and so on for several.
 fs::path numbered(const fs::path& path, int64_t index, int64_t count) {
   if (count == 1) return path;
-  return path.parent_path() /
-         fmt::format("{}-{:03}{}", path.stem().string(), index, path.extension().string());
+  const auto extension = path.has_extension() ? path.extension().string() : ".png";
+  return path.parent_path() / fmt::format("{}-{:03}{}", path.stem().string(), index, extension);
 }
 
 int decode(const DecodeOptions& options, const CommonOptions& common) {

@@ -1,6 +1,8 @@
 #include "transformer/decoder.h"
 
 #include <algorithm>
+#include <atomic>
+#include <mutex>
 
 #include "core/ops/embedding.h"
 #include "core/ops/movement.h"
@@ -10,6 +12,9 @@ namespace {
 
 constexpr int64_t kFree = -1;
 constexpr int32_t kCellsPerWait = 16;  // between two waits for a GPU
+// Candidates for which a thread works alone: less often waiting for the others then gains more than reading
+// the weights once a thread costs.
+constexpr size_t kLeastShare = 16;
 
 bool all_within(std::span<const int64_t> ids, int64_t low, int64_t high) {
   return std::all_of(ids.begin(), ids.end(), [&](int64_t id) { return id >= low && id < high; });
@@ -103,6 +108,7 @@ Tensor Decoder::first_logits(int64_t candidates) const {
 
 /// Where a decoding stands; all that a step reads or writes is in the device's memory.
 struct Decoder::Lockstep {
+  size_t share = 0;  // its number
   int64_t candidates = 0;
   CellChoice choice;
   Tensor places;  // [cells, C]
@@ -156,34 +162,37 @@ void Decoder::step(Context& context, Lockstep& state) const {
   choose(state.logits, state);
 }
 
-Decoded Decoder::finish(const Lockstep& state, int32_t done) const {
-  const int32_t cells = model_.config().cells();
-  const int64_t count = state.candidates;
-  Decoded result{std::vector<int64_t>(count * cells, kFree), std::vector<double>(count),
-                 std::vector<double>(count, prefixes_.front().log_likelihood()), done};
-  const auto tokens = state.choice.tokens.to_ints();
-  const auto log_probs = state.choice.log_probs.to_floats();
-  for (int64_t n = 0; n < count; ++n) {
-    int64_t* row = result.tokens.data() + n * cells;
-    std::copy_n(request_.forced.begin(), prefilled_, row);
-    for (int32_t cell = prefilled_; cell < done; ++cell) {
-      const bool free = request_.forced[cell] == kFree;
-      row[cell] = tokens[cell * count + n];
-      (free ? result.log_likelihood : result.forced_log_likelihood)[n] += log_probs[cell * count + n];
-    }
+// How far the shares are, and whether they are to stop.
+class Decoder::Watch {
+ public:
+  Watch(size_t shares, int32_t done, const std::function<bool(int32_t)>& progress)
+      : done_(shares), progress_(progress) {
+    for (auto& each : done_) each = done;
   }
-  return result;
-}
+  void stop() { stopped_ = true; }
+  bool stopped() const { return stopped_; }
+  int32_t done() const { return *std::min_element(done_.begin(), done_.end()); }
+  void set_done(size_t share, int32_t cells) { done_[share] = cells; }
+  /// Says how far all are, unless another thread is saying it.
+  void report() {
+    const std::unique_lock lock(mutex_, std::try_to_lock);
+    if (lock && progress_ && !progress_(done())) stop();
+  }
 
-Decoded Decoder::decode(Context& context, std::span<const uint32_t> candidates, const Hooks& hooks) {
+ private:
+  std::vector<std::atomic<int32_t>> done_;
+  const std::function<bool(int32_t)>& progress_;
+  std::mutex mutex_;
+  std::atomic<bool> stopped_ = false;
+};
+
+// Takes one share through all cells.
+void Decoder::run(Context context, Lockstep& state, Watch& watch, const Hooks& hooks) const {
   const int32_t cells = model_.config().cells(), before = model_.config().prefix(model_.config().text_length);
   Device& device = model_.device();
-  Context plain = context.untaped();
-  Lockstep state = begin(plain, candidates);
-  const auto next = device.kernels().repeated([&] { step(plain, state); });
+  const auto next = device.kernels().repeated([&] { step(context, state); });
   const int32_t wait = device.is_cpu() ? 1 : kCellsPerWait;
-  int32_t done = prefilled_;
-  while (done < cells) {
+  for (int32_t done = prefilled_; done < cells && !watch.stopped();) {
     if (done == prefilled_) {
       state.logits = first_logits(state.candidates);
       choose(state.logits, state);
@@ -192,14 +201,65 @@ Decoded Decoder::decode(Context& context, std::span<const uint32_t> candidates, 
       next->run();
     }
     if (hooks.logits) hooks.logits(done, state.logits.rows(0, state.candidates));
-    ++done;
-    if (!hooks.progress || (done % wait != 0 && done < cells)) continue;
+    watch.set_done(state.share, ++done);
+    if (!hooks.progress || done % wait != 0 || done == cells) continue;
     device.synchronize();
-    if (!hooks.progress(done)) break;
+    watch.report();
   }
-  cache_use_ = {state.sequence->bytes(), state.sequence->prefix_rows_read(),
-                state.sequence->private_rows_read()};
-  return finish(state, done);
+}
+
+void Decoder::finish(const Lockstep& state, Decoded& result) const {
+  const int32_t cells = model_.config().cells();
+  const int64_t count = state.candidates;
+  const auto tokens = state.choice.tokens.to_ints();
+  const auto log_probs = state.choice.log_probs.to_floats();
+  for (int64_t n = 0; n < count; ++n) {
+    double sampled = 0, given = prefixes_.front().log_likelihood();
+    result.tokens.insert(result.tokens.end(), request_.forced.begin(), request_.forced.begin() + prefilled_);
+    for (int32_t cell = prefilled_; cell < result.cells; ++cell) {
+      result.tokens.push_back(tokens[cell * count + n]);
+      (request_.forced[cell] == kFree ? sampled : given) += log_probs[cell * count + n];
+    }
+    result.tokens.resize(
+        result.tokens.size() + static_cast<size_t>(cells - std::max(result.cells, prefilled_)), kFree);
+    result.log_likelihood.push_back(sampled);
+    result.forced_log_likelihood.push_back(given);
+  }
+}
+
+Decoded Decoder::decode(Context& context, std::span<const uint32_t> candidates, const Hooks& hooks) {
+  Device& device = model_.device();
+  const Context plain = context.untaped();
+  const auto threads = static_cast<size_t>(device.threads());
+  const size_t shares = hooks.logits || candidates.size() < threads * kLeastShare ? 1 : threads;
+  std::vector<Lockstep> states;
+  for (size_t i = 0; i < shares; ++i) {
+    const size_t first = candidates.size() * i / shares, end = candidates.size() * (i + 1) / shares;
+    Context own = plain;
+    states.push_back(begin(own, candidates.subspan(first, end - first)));
+    states.back().share = i;
+  }
+  Watch watch(shares, prefilled_, hooks.progress);
+  device.kernels().side_by_side(static_cast<int>(shares), [&](int i) {
+    try {
+      run(plain, states[static_cast<size_t>(i)], watch, hooks);
+    } catch (...) {
+      watch.stop();
+      throw;
+    }
+  });
+  device.synchronize();
+  if (!watch.stopped()) watch.report();
+  Decoded result;
+  result.cells = watch.done();
+  cache_use_ = {};
+  for (const Lockstep& state : states) {
+    finish(state, result);
+    cache_use_.bytes += state.sequence->bytes();
+    cache_use_.prefix_rows_read += state.sequence->prefix_rows_read();
+    cache_use_.private_rows_read += state.sequence->private_rows_read();
+  }
+  return result;
 }
 
 }  // namespace dalle1::transformer

@@ -1,4 +1,5 @@
-// Decoding: the prompt once, then grid cells one by one for N candidates in lockstep.
+// Decoding: the prompt once, then grid cells one by one for N candidates in lockstep. On a CPU of several
+// threads each takes a share of the candidates through all cells, when the shares are large enough.
 #pragma once
 
 #include <functional>
@@ -62,10 +63,10 @@ class Decoder {
   Decoder(Context& context, const Transformer& model, DecodeRequest request);
 
   struct Hooks {
-    /// Called with the number of cells done, after each cell on the CPU and now and then on a GPU, which is
-    /// waited for then; false stops.
+    /// Called with the number of cells that all candidates have, after each cell on the CPU, by any thread
+    /// but by one at a time, and now and then on a GPU, which is waited for then; false stops.
     std::function<bool(int32_t cells)> progress;
-    /// Sees the conditional logits [N, image_vocab] of each cell.
+    /// Sees the conditional logits [N, image_vocab] of each cell; all candidates go in one lockstep then.
     std::function<void(int32_t cell, const Tensor& logits)> logits;
   };
   /// Decodes the candidates of these numbers. A candidate's result is the same whatever others are with it.
@@ -74,7 +75,7 @@ class Decoder {
     return decode(context, candidates, {});
   }
 
-  /// Reads and bytes of caches, of the last decode().
+  /// Reads and bytes of caches, of the last decode(), over all shares.
   struct CacheUse {
     size_t bytes = 0;
     int64_t prefix_rows_read = 0, private_rows_read = 0;
@@ -85,12 +86,14 @@ class Decoder {
 
  private:
   struct Lockstep;
+  class Watch;
   void check_request() const;
   Tensor first_logits(int64_t candidates) const;
   Lockstep begin(Context& context, std::span<const uint32_t> candidates) const;
   void choose(const Tensor& logits, const Lockstep& state) const;
   void step(Context& context, Lockstep& state) const;
-  Decoded finish(const Lockstep& state, int32_t cells) const;
+  void run(Context context, Lockstep& state, Watch& watch, const Hooks& hooks) const;
+  void finish(const Lockstep& state, Decoded& result) const;
 
   const Transformer& model_;
   DecodeRequest request_;

@@ -23,6 +23,7 @@ class CpuKernels final : public Kernels {
   void max_last(const Tensor& x, Tensor& values, Tensor& indices) override;
   double sum_squares(const Tensor& x) override;
   bool all_finite(const Tensor& x) override;
+  void side_by_side(int n, const std::function<void(int)>& body) override;
   void reorder(const Tensor& x, Tensor& y) override;
   void linear(const Tensor& x, const Tensor& w, const Tensor* bias, Tensor& y) override;
   void matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b, bool accumulate,

@@ -39,6 +39,10 @@ void Kernels::attend_step(const Tensor& qkv, const CachedAttention& cache, int64
   cached_attention(q, cache, scale, y);
 }
 
+void Kernels::side_by_side(int n, const std::function<void(int)>& body) {
+  for (int i = 0; i < n; ++i) body(i);
+}
+
 std::unique_ptr<Repeated> Kernels::repeated(std::function<void()> work) {
   return std::make_unique<Plain>(std::move(work));
 }

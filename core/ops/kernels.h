@@ -241,6 +241,12 @@ class Kernels {
   virtual void attend_step(const Tensor& qkv, const CachedAttention& cache, int64_t slot, float scale,
                            Tensor& y);
 
+  // --- independent work ------------------------------------------------------------------------------------
+  /// body(0) ... body(n - 1), which share nothing that they write. A CPU of more than one thread gives each a
+  /// thread of its own, which then does all operations in it alone; others take them in turn. Throws the
+  /// first error once all have ended.
+  virtual void side_by_side(int n, const std::function<void(int)>& body);
+
   // --- repeated steps --------------------------------------------------------------------------------------
   /// Whether repeated() records what it does first and replays it. Then what changes from one run to the next
   /// must lie in device memory.

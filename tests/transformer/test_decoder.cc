@@ -254,6 +254,35 @@ TEST_CASE("a stopped decoding returns what is done") {
   }
 }
 
+TEST_CASE("threads that take shares report what all have, and stop together") {
+  auto device = make_cpu_device(2);
+  Context context(*device);
+  const TransformerConfig config = small_config("row");
+  const Transformer model = small_model(*device, config);
+  Decoder decoder(context, model, request_for(config));
+  std::vector<int32_t> reports;
+  Decoder::Hooks hooks;
+  hooks.progress = [&](int32_t cells) { return reports.push_back(cells), true; };
+  const auto whole = decoder.decode(context, numbers(0, 40), hooks);
+  CHECK(std::is_sorted(reports.begin(), reports.end()));
+  REQUIRE_FALSE(reports.empty());
+  CHECK(reports.back() == config.cells());
+  CHECK(std::count(reports.begin(), reports.end(), config.cells()) == 1);
+
+  hooks.progress = [](int32_t cells) { return cells < 6; };
+  const auto part = decoder.decode(context, numbers(0, 40), hooks);
+  REQUIRE(part.cells >= 6);
+  REQUIRE(part.tokens.size() == whole.tokens.size());
+  for (size_t n = 0; n < 40; ++n) {
+    for (size_t cell = 0; cell < 16; ++cell) {
+      const bool done = static_cast<int32_t>(cell) < part.cells;
+      REQUIRE(part.tokens[n * 16 + cell] == (done ? whole.tokens[n * 16 + cell] : -1));
+    }
+  }
+  hooks.progress = [](int32_t) -> bool { fail(ErrorKind::model, "broken"); };
+  CHECK_THROWS_WITH_AS(decoder.decode(context, numbers(0, 40), hooks), "broken", Error);
+}
+
 TEST_CASE("estimates count parameters exactly and give the paper's arithmetic") {
   auto device = make_cpu_device(1);
   for (TransformerConfig config : every_config()) {
