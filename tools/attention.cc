@@ -71,11 +71,11 @@ int attention(const AttentionOptions& options, const CommonOptions& common) {
   write_png(options.out, overlay(picture, weights.image, config.grid, cell));
   const double text_share = std::accumulate(weights.text.begin(), weights.text.end(), 0.0);
   if (common.json)
-    fmt::print("{}\n", nlohmann::ordered_json({{"picture", options.out},
-                                               {"text_share", text_share},
-                                               {"text", weights.text},
-                                               {"image", weights.image}})
-                           .dump());
+    fmt::print("{}\n", json_text(nlohmann::ordered_json({{"picture", options.out},
+                                                         {"text_share", text_share},
+                                                         {"text", weights.text},
+                                                         {"image", weights.image}}),
+                                 -1));
   else
     fmt::print("{}\n{:.1f}% of the attention is on the text\n", options.out, 100 * text_share);
   return 0;

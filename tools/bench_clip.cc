@@ -79,12 +79,11 @@ int bench_clip(const BenchOptions& options, const CommonOptions& common) {
   add("texts", text_time, text_flops(config));
   const double others = load.others_cores();
   if (common.json) {
-    fmt::print("{}\n", json({{"device", device->describe()},
-                             {"threads", threads},
-                             {"peak_gflops", peak.gflops},
-                             {"others_cores", others},
-                             {"rows", rows}})
-                           .dump(2));
+    fmt::print("{}\n", json_text(json({{"device", device->describe()},
+                                       {"threads", threads},
+                                       {"peak_gflops", peak.gflops},
+                                       {"others_cores", others},
+                                       {"rows", rows}})));
     return 0;
   }
   fmt::print("peak of {} threads, measured now: {:.0f} GFLOP/s\n", threads, peak.gflops);

@@ -159,7 +159,7 @@ int bench_decode(const DecodeBench& options, const CommonOptions& common) {
   document["others_cores"] = load.others_cores();
   if (measured.profiled_cells > 0) document["parts"] = part_rows(measured);
   if (common.json) {
-    fmt::print("{}\n", document.dump(2));
+    fmt::print("{}\n", json_text(document));
     return 0;
   }
   for (const auto& [name, value] : document.items()) {

@@ -81,15 +81,14 @@ int bench_dvae(const DvaeBench& options, const CommonOptions& common) {
   rows.push_back(row_of("decode", decode, work.decode_flops, options.batch, peak.gflops));
   const double others = load.others_cores();
   if (common.json) {
-    fmt::print("{}\n", json({{"device", device->describe()},
-                             {"threads", threads},
-                             {"size", options.size},
-                             {"encoder_parameters", work.encode_parameters},
-                             {"decoder_parameters", work.decode_parameters},
-                             {"peak_gflops", peak.gflops},
-                             {"others_cores", others},
-                             {"rows", rows}})
-                           .dump(2));
+    fmt::print("{}\n", json_text(json({{"device", device->describe()},
+                                       {"threads", threads},
+                                       {"size", options.size},
+                                       {"encoder_parameters", work.encode_parameters},
+                                       {"decoder_parameters", work.decode_parameters},
+                                       {"peak_gflops", peak.gflops},
+                                       {"others_cores", others},
+                                       {"rows", rows}})));
     return 0;
   }
   fmt::print("{:.1f}M parameters in the encoder, {:.1f}M in the decoder\n",

@@ -54,7 +54,7 @@ class Report {
       const json document = {{"device", device_.describe()}, {"threads", device_.threads()},
                              {"peak_gflops", peak_.gflops},  {"peak_read_gb_s", peak_.read_gb_s},
                              {"others_cores", others},       {"rows", rows_}};
-      fmt::print("{}\n", document.dump(2));
+      fmt::print("{}\n", json_text(document));
     } else {
       fmt::print("\nother processes used {:.1f} cores meanwhile\n", others);
     }

@@ -118,7 +118,7 @@ int bench_train(const TrainBench& options, const CommonOptions& common) {
   document["peak_gflops"] = peak.gflops;
   document["others_cores"] = load.others_cores();
   if (common.json) {
-    fmt::print("{}\n", document.dump(2));
+    fmt::print("{}\n", json_text(document));
     return 0;
   }
   fmt::print("attention, forward + backward, {} + {} positions, {} heads of {}, batch {}\n",

@@ -103,7 +103,7 @@ int convert(const ConvertOptions& options, const CommonOptions& common) {
     writer.add_tokenizer(key, file, tokenizer_file_name(key, file));
   writer.commit();
   if (common.json)
-    fmt::print("{}\n", written.dump(2));
+    fmt::print("{}\n", json_text(written));
   else
     fmt::print("{}\n", options.out);
   return 0;

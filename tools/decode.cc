@@ -59,7 +59,7 @@ int decode(const DecodeOptions& options, const CommonOptions& common) {
   if (!options.stats.empty()) {
     write_npy(options.stats, {shape[0], stats_shape[1], stats_shape[2], stats_shape[3]}, stats);
   }
-  if (common.json) fmt::print("{}\n", nlohmann::ordered_json({{"pictures", files}}).dump());
+  if (common.json) fmt::print("{}\n", json_text({{"pictures", files}}, -1));
   return 0;
 }
 

@@ -48,7 +48,7 @@ int encode(const EncodeOptions& options, const CommonOptions& common) {
   if (common.json) {
     const nlohmann::ordered_json result = {
         {"tokens", options.out}, {"shape", {count, grid[1], grid[2]}}, {"codes", model->codes()}};
-    fmt::print("{}\n", result.dump());
+    fmt::print("{}\n", json_text(result, -1));
   } else {
     fmt::print("{}: {} x {} x {} codes of {}\n", options.out, count, grid[1], grid[2], model->codes());
   }

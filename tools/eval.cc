@@ -236,7 +236,7 @@ class Evaluation {
     std::error_code ignored;  // leftovers of the last prompt are not worth a failed evaluation
     fs::remove_all(folder_ / "work", ignored);
     if (common_.json)
-      fmt::print("{}\n", document.dump(2));
+      fmt::print("{}\n", json_text(document));
     else
       fmt::print("{}", to_markdown(document));
     return 0;

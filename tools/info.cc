@@ -101,7 +101,7 @@ int info_of_config(const std::string& chosen, const CommonOptions& common) {
                        {"weight_bytes", {{"f32", 4 * parameters}, {"bf16", 2 * parameters}}}};
   }
   if (common.json) {
-    fmt::print("{}\n", result.dump(2));
+    fmt::print("{}\n", json_text(result));
     return 0;
   }
   fmt::print("{} ({}){}\n", name, part, preset ? ": " + preset->summary : "");
@@ -196,7 +196,7 @@ int info(const InfoOptions& options, const CommonOptions& common) {
   }
   const Json result = describe_paths(options, common);
   if (common.json)
-    fmt::print("{}\n", result.dump(2));
+    fmt::print("{}\n", json_text(result));
   else
     print_text(result);
   return 0;

@@ -36,7 +36,7 @@ int inspect(const std::string& path, bool as_json) {
       const bool structured = parsed.is_object() || parsed.is_array();
       document[entry.keyword] = structured ? parsed : nlohmann::ordered_json(entry.text);
     }
-    fmt::print("{}\n", document.dump(2));
+    fmt::print("{}\n", json_text(document));
     return 0;
   }
   if (texts.empty()) fmt::print("{} carries no metadata\n", path);

@@ -163,8 +163,7 @@ int run_logits(const LogitsOptions& options, const CommonOptions& common) {
     if (!file.empty() && !common.json) fmt::print("{}\n", file);
   }
   if (common.json)
-    fmt::print("{}\n",
-               nlohmann::ordered_json({{"logits", options.out}, {"tokens", options.tokens_out}}).dump());
+    fmt::print("{}\n", json_text({{"logits", options.out}, {"tokens", options.tokens_out}}, -1));
   return 0;
 }
 

@@ -52,7 +52,7 @@ int study_masks(const MaskOptions& options, const CommonOptions& common) {
   }
   write_png(options.out, stack(sheets));
   if (common.json) {
-    fmt::print("{}\n", nlohmann::ordered_json({{"picture", options.out}, {"variants", rows}}).dump());
+    fmt::print("{}\n", json_text({{"picture", options.out}, {"variants", rows}}, -1));
     return 0;
   }
   fmt::print("{:<32} {:>14} {:>14} {:>18}\n", "variant", "ones", "cache bytes", "FLOPs");
@@ -79,13 +79,13 @@ int masks(const MaskOptions& options, const CommonOptions& common) {
   const int64_t ones = count_ones(pattern);
   const double of_dense = static_cast<double>(ones) / (0.5 * length * (length + 1.0));
   if (common.json) {
-    fmt::print("{}\n", nlohmann::ordered_json({{"pattern", name_of(pattern)},
-                                               {"length", length},
-                                               {"ones", ones},
-                                               {"of_dense", of_dense},
-                                               {"picture", options.out},
-                                               {"npy", options.npy}})
-                           .dump());
+    fmt::print("{}\n", json_text(nlohmann::ordered_json({{"pattern", name_of(pattern)},
+                                                         {"length", length},
+                                                         {"ones", ones},
+                                                         {"of_dense", of_dense},
+                                                         {"picture", options.out},
+                                                         {"npy", options.npy}}),
+                                 -1));
   } else {
     fmt::print("{}: {} positions, {} ones, {:.3f} of causal dense\n", name_of(pattern), length, ones,
                of_dense);

@@ -61,8 +61,7 @@ int reconstruct(const ReconstructOptions& options, const CommonOptions& common) 
   given.insert(given.end(), decoded.begin(), decoded.end());
   write_png(options.out, draw_sheet(given, sheet));
   if (common.json) {
-    fmt::print("{}\n",
-               nlohmann::ordered_json({{"sheet", options.out}, {"psnr", psnr}, {"pictures", rows}}).dump());
+    fmt::print("{}\n", json_text({{"sheet", options.out}, {"psnr", psnr}, {"pictures", rows}}, -1));
   } else {
     fmt::print("{}: {:.2f} dB over all pixels\n", options.out, psnr);
   }

@@ -222,11 +222,11 @@ class Sharder {
 
   void report() const {
     if (common_.json) {
-      fmt::print("{}\n", nlohmann::ordered_json({{"records", folder_->records()},
-                                                 {"shards", folder_->shards()},
-                                                 {"broken_pictures", folder_->broken()},
-                                                 {"folder", options_.out}})
-                             .dump());
+      fmt::print("{}\n", json_text(nlohmann::ordered_json({{"records", folder_->records()},
+                                                           {"shards", folder_->shards()},
+                                                           {"broken_pictures", folder_->broken()},
+                                                           {"folder", options_.out}}),
+                                   -1));
     } else {
       fmt::print("{}: {} samples in {} shards, {} pictures skipped\n", options_.out, folder_->records(),
                  folder_->shards(), folder_->broken());

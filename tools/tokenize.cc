@@ -53,7 +53,7 @@ int tokenize(const TokenizeOptions& options, const CommonOptions& common) {
       fmt::print("{}\n", fmt::join(ids, " "));
     }
   }
-  if (common.json) fmt::print("{}\n", all.dump());
+  if (common.json) fmt::print("{}\n", json_text(all, -1));
   return 0;
 }
 

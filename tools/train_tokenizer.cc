@@ -73,7 +73,7 @@ int train_tokenizer(const TokenizerOptions& options, const CommonOptions& common
   const std::string model = text::train_sentencepiece([&] { return captions.next(); }, training);
   write_file_atomically(options.out, model);
   if (common.json)
-    fmt::print("{}\n", nlohmann::ordered_json({{"file", options.out}, {"vocab", options.vocab}}).dump());
+    fmt::print("{}\n", json_text({{"file", options.out}, {"vocab", options.vocab}}, -1));
   else
     fmt::print("{}\n", options.out);
   return 0;

@@ -29,7 +29,7 @@ std::function<void(const nlohmann::json&)> reporter(const CommonOptions& common)
   const ProgressMode mode = common.progress_mode();
   if (mode == ProgressMode::none) return nullptr;
   return [mode](const nlohmann::json& row) {
-    fmt::print(stderr, "{}\n", mode == ProgressMode::json ? row.dump() : row_line(row));
+    fmt::print(stderr, "{}\n", mode == ProgressMode::json ? json_text(row, -1) : row_line(row));
     if (mode != ProgressMode::json && row.contains("warning")) {
       fmt::print(stderr, "warning: {}\n", row.at("warning").get<std::string>());
     }
@@ -90,11 +90,11 @@ int run_training(Device& device, TrainTask& task, const TrainOptions& train_opti
   const GracefulStop stop;
   const TrainResult result = train(device, task, train_options, run);
   if (common.json) {
-    fmt::print("{}\n", nlohmann::ordered_json({{"steps", result.steps},
-                                               {"finished", result.finished},
-                                               {"folder", run.folder.string()},
-                                               {"model", (run.folder / "model").string()}})
-                           .dump());
+    fmt::print("{}\n", json_text(nlohmann::ordered_json({{"steps", result.steps},
+                                                         {"finished", result.finished},
+                                                         {"folder", run.folder.string()},
+                                                         {"model", (run.folder / "model").string()}}),
+                                 -1));
   } else {
     fmt::print("{}\n", (run.folder / "model").string());
   }

@@ -175,6 +175,11 @@ TEST_CASE("a folder whose name is not UTF-8 is a folder like any other") {
   CHECK(draw({"--resume"}).exit_code == 0);
   const auto sheet = (scratch / "sheet\xe9.png").string();
   CHECK(run_program({"grid", (out / "results.jsonl").string(), "--out", sheet, "--json"}).exit_code == 0);
+  const auto model = scratch / "mod\xe9";
+  fs::create_directory_symlink(test::shallow_model(), model);
+  const auto info = run_program({"info", model.string(), "--json"});
+  REQUIRE_MESSAGE(info.exit_code == 0, info.err);
+  CHECK(contains(nlohmann::json::parse(info.out).dump(), "mod\uFFFD"));
 }
 
 TEST_CASE("the estimate counts the pass of the empty prompt that the ratio takes") {

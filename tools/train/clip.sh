@@ -5,7 +5,7 @@
 # tools/train/drawn wrote. Each part begins with the one before:
 #   OUT/first  learns from all near misses
 #   OUT/final  only from those that are learned late: shapes, counts, relations, sizes and garments
-#   OUT/drawn  also from pictures that the transformer drew, malformed ones above all
+#   OUT/drawn  also from pictures that the transformer drew, malformed ones above all, with more near misses of shapes
 # The result is OUT/drawn/model, without DRAWN OUT/final/model. With PIECE in the environment a call stops after so many
 # minutes; the same command goes on.
 set -eu
