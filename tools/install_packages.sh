@@ -4,16 +4,19 @@
 #   tools/install_packages.sh --test   also what its tests need
 #   tools/install_packages.sh --fuzz   also clang, for the fuzz targets
 #   tools/install_packages.sh --format also clang-format
+#   tools/install_packages.sh --fresh  also what tests/fresh_machine.sh needs
 #   tools/install_packages.sh --data   also what tools/data needs to make the training set
 set -euo pipefail
 
-packages=(ca-certificates cmake ninja-build g++ pkg-config python3 libdnnl-dev libeigen3-dev libsentencepiece-dev
+# oneDNN's CMake package wants the OpenCL loader, which libdnnl-dev only recommends.
+packages=(ca-certificates cmake ninja-build g++ pkg-config python3 libdnnl-dev ocl-icd-opencl-dev libeigen3-dev libsentencepiece-dev
   libstb-dev doctest-dev nlohmann-json3-dev libcli11-dev libfmt-dev libicu-dev libarchive-dev zlib1g-dev)
 for option in "$@"; do
   case "$option" in
     --test) packages+=(python3-numpy python3-pil python3-scipy chromium) ;;
     --fuzz) packages+=(clang-14 libclang-rt-14-dev) ;;
     --format) packages+=(clang-format-14) ;;
+    --fresh) packages+=(debootstrap git) ;;
     --data) packages+=(python3-numpy python3-pil python3-scipy librsvg2-bin npm) ;;
     --bench) packages+=(libopenblas-dev) ;;
     *) echo "install_packages.sh: unknown option '$option'" >&2; exit 2 ;;

@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# The README's two commands, word by word, on a machine that has nothing: a new Debian 12 root made by debootstrap, the
+# last commit of this checkout in it, and nothing else but the package mirror's settings, /proc, /dev and /sys.
+#   tests/fresh_machine.sh [--keep] [--without PACKAGE] [--quickstart OPTIONS] [CTEST OPTIONS]
+# --keep leaves the root for a look and says where it is. --without takes PACKAGE out of tools/install_packages.sh first:
+# then this must fail, or the list need not name the package. --quickstart "--candidates 16" draws less.
+# Options for ctest go to tools/test.sh. Needs root (mounts, chroot) and debootstrap; about 3 GB in TMPDIR or /var/tmp.
+set -euo pipefail
+
+refuse() { echo "fresh_machine.sh: $*" >&2; exit 1; }
+[ "$(id -u)" -eq 0 ] || refuse "needs root for mounts and chroot: sudo $0"
+for tool in debootstrap git unshare; do
+  command -v "$tool" >/dev/null || refuse "needs $tool: tools/install_packages.sh --fresh"
+done
+# Mounts belong to a namespace of their own: whatever happens, the machine keeps none of them.
+if [ "${DALLE1_FRESH_NAMESPACE:-}" != yes ]; then
+  DALLE1_FRESH_NAMESPACE=yes exec unshare --mount "$0" "$@"
+fi
+unset DALLE1_FRESH_NAMESPACE
+
+keep='' without='' quickstart=()
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --keep) keep=yes; shift ;;
+    --without) without=$2; shift 2 ;;
+    --quickstart) read -ra quickstart <<< "$2"; shift 2 ;;
+    *) break ;;
+  esac
+done
+
+checkout=$(cd "$(dirname "$0")/.." && git rev-parse --show-toplevel)
+[ -z "$(git -C "$checkout" status --porcelain)" ] ||
+  echo "fresh_machine.sh: changes that are not committed are left out" >&2
+root=$(mktemp -d "${TMPDIR:-/var/tmp}/dalle1-fresh.XXXXXX")
+
+clean_up() {
+  for mounted in proc dev sys; do
+    if mountpoint -q "$root/$mounted"; then umount --recursive "$root/$mounted"; fi
+  done
+  if [ -n "$keep" ]; then
+    echo "the root is kept: chroot $root" >&2
+  else
+    rm -rf --one-file-system "$root"
+  fi
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+stage() { printf '== fresh machine: %s (%d min %02d s)\n' "$1" $((SECONDS / 60)) $((SECONDS % 60)); }
+inside() {
+  chroot "$root" /usr/bin/env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM=dumb \
+    /bin/bash -c 'cd /root/dalle1 && exec "$@"' - "$@" </dev/null
+}
+
+# What this machine's apt uses for bookworm, a proxy included; a machine with another Debian gives nothing here, and
+# debootstrap's own mirror serves.
+mirrors() {
+  apt-get indextargets --format 'deb $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' 2>/dev/null |
+    grep -E ' bookworm(-updates|-security)? ' | sort -u
+}
+
+stage "a new Debian 12"
+sources=$(mirrors || true)
+mirror=$(awk '$3 == "bookworm" {print $2; exit}' <<< "$sources")
+debootstrap --variant=minbase bookworm "$root" $mirror >"$root.log" 2>&1 || { cat "$root.log" >&2; refuse "debootstrap failed"; }
+rm "$root.log"
+[ -z "$sources" ] || echo "$sources" > "$root/etc/apt/sources.list"
+apt-config dump 2>/dev/null | grep -E '^Acquire::(https?|Check-|Retries)' > "$root/etc/apt/apt.conf.d/90mirror" || true
+cp /etc/resolv.conf "$root/etc/resolv.conf"
+mount -t proc proc "$root/proc"
+for tree in dev sys; do
+  mount --rbind "/$tree" "$root/$tree"
+  mount --make-rslave "$root/$tree"
+done
+git clone --quiet --no-hardlinks "$checkout" "$root/root/dalle1"
+if [ -n "$without" ]; then
+  sed -i -E "s/([( ])$without([ )])/\1\2/" "$root/root/dalle1/tools/install_packages.sh"
+  ! grep -qE "[( ]$without([ )]|\$)" "$root/root/dalle1/tools/install_packages.sh" ||
+    refuse "$without could not be taken out of tools/install_packages.sh"
+fi
+
+stage "tools/quickstart.sh"
+inside tools/quickstart.sh "a red circle above a blue square" "${quickstart[@]}"
+sheet=$root/root/dalle1/$(cd "$root/root/dalle1" && echo dalle1-out/*/grid.png)
+test -s "$sheet" || refuse "quickstart drew no sheet"
+
+stage "tools/test.sh"
+inside tools/test.sh "$@"
+stage "passed"
