@@ -30,14 +30,15 @@ std::vector<float> normalised(const Tensor& features) {
 
 }  // namespace
 
-std::vector<HeldOutPair> read_held_out(const PairSource& source, int64_t count, int64_t resolution) {
-  const auto size = static_cast<int64_t>(source.size());
+std::vector<HeldOutPair> read_held_out(PairReader& reader, int64_t count, int64_t resolution) {
+  const auto size = static_cast<int64_t>(reader.size());
   count = std::min(count, size);
   std::vector<HeldOutPair> pairs;
   for (int64_t i = 0; i < count; ++i) {
-    Pair pair = source.read(static_cast<uint64_t>(i * size / count));
-    check(!pair.caption.empty(), ErrorKind::input, "{}: the picture has no caption", pair.key);
-    pairs.push_back({fit_to_resolution(decode_image(pair.encoded, pair.key), resolution), pair.caption});
+    std::optional<Sample> sample;
+    for (int64_t at = i * size / count; !sample && at < (i + 1) * size / count; ++at)
+      sample = reader.read(static_cast<uint64_t>(at));
+    if (sample) pairs.push_back({fit_to_resolution(sample->image, resolution), sample->caption});
   }
   return pairs;
 }

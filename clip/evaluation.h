@@ -8,7 +8,7 @@
 
 #include "clip/clip.h"
 #include "clip/word_classes.h"
-#include "core/data/pair_source.h"
+#include "core/data/pair_reader.h"
 #include "core/image/image.h"
 #include "core/text/tokenizer.h"
 
@@ -19,8 +19,9 @@ struct HeldOutPair {
   std::string caption;
 };
 
-/// `count` pairs spread evenly over the source, in its order.
-std::vector<HeldOutPair> read_held_out(const PairSource& source, int64_t count, int64_t resolution);
+/// `count` pairs spread evenly over the source of an unshuffled reader, in its order. For a broken one the
+/// next before the place of the following pair is taken; where there is none, it is one pair less.
+std::vector<HeldOutPair> read_held_out(PairReader& reader, int64_t count, int64_t resolution);
 
 /// Shares, as a flat object. Texts that agree with the right one (ContentWords) never count against it.
 ///   recall_1, recall_5            the right caption of a picture among `group`

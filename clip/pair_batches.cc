@@ -12,14 +12,16 @@ namespace {
 constexpr int kCells = 32;              // along a side: the grid of a dVAE
 constexpr float kTintDeviation = 5.0f;  // 8-bit levels
 
-PairReaderOptions in_order(double max_bad) {
-  PairReaderOptions options;
-  options.shuffle = false;
-  options.max_bad = max_bad;
-  return options;
-}
-
 }  // namespace
+
+PairReaderOptions reading_of(const BatchOptions& options) {
+  PairReaderOptions reading;
+  reading.shuffle = false;
+  reading.captions = Captions::required;
+  reading.max_bad = options.max_bad;
+  reading.on_bad = options.on_bad;
+  return reading;
+}
 
 Image softened(const Image& picture, RandomStream& random) {
   const int side = picture.width;
@@ -43,7 +45,7 @@ Image softened(const Image& picture, RandomStream& random) {
 
 PreparedPairs::PreparedPairs(std::shared_ptr<const PairSource> source, const BatchOptions& options,
                              int resolution)
-    : source_(std::move(source)), reader_(source_, in_order(options.max_bad)), resolution_(resolution) {
+    : reader_(std::move(source), reading_of(options)), resolution_(resolution) {
   const int64_t bytes = static_cast<int64_t>(size()) * resolution * resolution * 3;
   if (bytes > options.cache_megabytes * 1'000'000) return;
   cache_.resize(size());
@@ -56,7 +58,6 @@ Sample PreparedPairs::read(uint64_t index) {
     if (!cache_.empty() && cache_[index].width > 0) return {{}, captions_[index], cache_[index]};
     auto sample = reader_.read(index);
     if (!sample) continue;
-    check(!sample->caption.empty(), ErrorKind::input, "{}: the picture has no caption", sample->key);
     sample->image = fit_to_resolution(sample->image, resolution_);
     if (!cache_.empty()) {
       cache_[index] = sample->image;

@@ -2,6 +2,7 @@
 // batch number).
 #pragma once
 
+#include <functional>
 #include <future>
 #include <memory>
 #include <optional>
@@ -25,7 +26,9 @@ struct BatchOptions {
   float soften_share = 0.0f;  ///< Part of the pictures that are blurred and tinted by cells, which is how a
                               ///< picture looks that has been through a dVAE.
   int64_t cache_megabytes = 2000;  ///< Pictures are kept at the model's resolution when all of them fit.
-  double max_bad = 0.001;          ///< Share of pictures that may be broken.
+  double max_bad = 0.001;          ///< Share of pairs that may be broken or without caption.
+  /// Called once for each of them with one line that names it and says why.
+  std::function<void(const std::string&)> on_bad = {};
   uint64_t seed = 0;
 };
 
@@ -41,19 +44,21 @@ class PreparedPairs {
  public:
   PreparedPairs(std::shared_ptr<const PairSource> source, const BatchOptions& options, int resolution);
 
-  uint64_t size() const { return source_->size(); }
-  /// For a broken picture, a pair further on. Error(input) for a pair without a caption.
+  uint64_t size() const { return reader_.size(); }
+  /// For a broken pair, one further on.
   Sample read(uint64_t index);
-  /// As it is stored, picture or not.
-  std::string caption(uint64_t index) const { return source_->read(index).caption; }
+  /// Whatever its picture is like; empty when it has none that can be read.
+  std::string caption(uint64_t index) { return reader_.read_caption(index).value_or(""); }
 
  private:
-  std::shared_ptr<const PairSource> source_;
   PairReader reader_;  // in the order of the source: positions are indices
   int resolution_;
   std::vector<Image> cache_;  // by index; empty when the pictures do not fit
   std::vector<std::string> captions_;
 };
+
+/// How pairs are read: in the order of the source, with captions.
+PairReaderOptions reading_of(const BatchOptions& options);
 
 class PairBatches {
  public:
@@ -61,8 +66,7 @@ class PairBatches {
   /// drew for captions of `source` and that do not show them, or null; those of other captions are left out.
   /// A near miss says only combinations of words (WordClasses::combinations) that some caption of `source`
   /// says: else what no picture shows, such as a pair of words that is held out, would be learned to be wrong
-  /// about all of them. Error(input) for a pair without a caption, and when every drawn picture is of another
-  /// caption.
+  /// about all of them. Error(input) when every drawn picture is of another caption.
   PairBatches(std::shared_ptr<const PairSource> source, std::shared_ptr<const PairSource> drawn,
               const WordClasses& classes, const BatchOptions& options, int64_t resolution);
   ~PairBatches();

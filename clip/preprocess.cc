@@ -7,9 +7,8 @@
 namespace dalle1::clip {
 
 Image fit_to_resolution(const Image& image, int64_t resolution) {
-  const int side = static_cast<int>(resolution);
-  const Filter filter = filter_as_pillow(image, Filter::bicubic);
-  return to_rgb(crop_centre(resize_shorter_side(image, side, filter, SideRounding::truncate), side));
+  return to_rgb(fit_square(image, static_cast<int>(resolution), filter_as_pillow(image, Filter::bicubic),
+                           SideRounding::truncate));
 }
 
 Tensor normalise(Device& device, const ClipConfig& config, std::span<const Image> images) {

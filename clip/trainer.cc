@@ -73,8 +73,10 @@ void ClipTask::set_data(std::shared_ptr<const PairSource> source, std::shared_pt
                         std::vector<HeldOutPair> held_out) {
   batches_ = std::make_unique<PairBatches>(std::move(source), std::move(drawn), training_.word_classes,
                                            training_.batches, clip_.config().image_resolution);
+  const auto group = std::min(training_.evaluate_group, static_cast<int64_t>(held_out.size()));
+  check(group >= 2, ErrorKind::input, "{} pairs are held out for measuring; it needs two at least", group);
   evaluation_ = std::make_unique<Evaluation>(std::move(held_out), training_.word_classes,
-                                             training_.ignored_words, training_.evaluate_group, seed_);
+                                             training_.ignored_words, group, seed_);
 }
 
 // Captions differ much in length: they are encoded in groups of similar length, each cut to its longest.

@@ -33,7 +33,8 @@ class ClipTask : public TrainTask {
   ClipTask(Device& device, const ClipConfig& config, const ClipTraining& training,
            std::shared_ptr<const text::Tokenizer> tokenizer, uint64_t seed);
 
-  /// `drawn` may be null: see PairBatches.
+  /// `drawn` may be null: see PairBatches. Where fewer pairs are held out than evaluate_group, the right one
+  /// is looked for among all of them; Error(input) for less than two.
   void set_data(std::shared_ptr<const PairSource> source, std::shared_ptr<const PairSource> drawn,
                 std::vector<HeldOutPair> held_out);
   void set_exporter(Exporter exporter) { exporter_ = std::move(exporter); }

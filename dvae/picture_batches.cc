@@ -16,15 +16,30 @@ class JoinedSource : public PairSource {
     for (const auto& source : sources_) total += source->size();
     return total;
   }
-  Pair read(uint64_t index) const override {
+  Pair picture(uint64_t index) const override {
+    const PairSource& source = source_of(index);
+    return source.picture(index);
+  }
+  std::string caption(uint64_t index) const override {
+    const PairSource& source = source_of(index);
+    return source.caption(index);
+  }
+  DataSummary summary() const override {
+    DataSummary all;
+    for (const auto& source : sources_) all.add(source->summary());
+    return all;
+  }
+
+ private:
+  /// `index` becomes the one in that source.
+  const PairSource& source_of(uint64_t& index) const {
     for (const auto& source : sources_) {
-      if (index < source->size()) return source->read(index);
+      if (index < source->size()) return *source;
       index -= source->size();
     }
     fail(ErrorKind::internal, "data: index {} past the end", index);
   }
 
- private:
   std::vector<std::unique_ptr<PairSource>> sources_;
 };
 
@@ -33,7 +48,8 @@ class PartOfSource : public PairSource {
   PartOfSource(std::shared_ptr<PairSource> source, uint64_t begin, uint64_t end)
       : source_(std::move(source)), begin_(begin), end_(end) {}
   uint64_t size() const override { return end_ - begin_; }
-  Pair read(uint64_t index) const override { return source_->read(begin_ + index); }
+  Pair picture(uint64_t index) const override { return source_->picture(begin_ + index); }
+  std::string caption(uint64_t index) const override { return source_->caption(begin_ + index); }
 
  private:
   std::shared_ptr<PairSource> source_;

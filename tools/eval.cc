@@ -79,7 +79,7 @@ class Evaluation {
   void read_pictures() {
     if (options_.pictures.empty()) return;
     pictures_ = read_held_out(options_.pictures, options_.kinds, options_.pictures_limit,
-                              studio_->decoder().encoded_size());
+                              studio_->decoder().encoded_size(), data_);
   }
 
   Json settings() const {
@@ -197,6 +197,7 @@ class Evaluation {
   void measure_models(Json& document, ProgressPrinter& printer) {
     if (pictures_.empty()) return;
     printer.note(fmt::format("measuring the models on {} held-out pictures", pictures_.size()));
+    document["data"] = data_.json();
     document["dvae"] = measure_dvae(*studio_, pictures_);
     check_signal();
     document["transformer"] = measure_transformer(*studio_, pictures_);
@@ -251,6 +252,7 @@ class Evaluation {
   std::optional<Studio> studio_;
   std::optional<TokenShards> training_;
   std::vector<HeldOutPicture> pictures_;
+  DataReport data_{common_};
   DrawingPlan plan_;
   std::vector<PromptVerdict> verdicts_;  // of the first prompts
   std::string verdicts_text_;

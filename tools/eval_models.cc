@@ -1,13 +1,15 @@
 #include "tools/eval_models.h"
 
 #include <algorithm>
-#include <fstream>
 #include <map>
 #include <numbers>
 
 #include "clip/evaluation.h"
 #include "clip/preprocess.h"
 #include "clip/trainer.h"
+#include "core/data/caption_text.h"
+#include "core/data/pair_source.h"
+#include "core/data/data_lines.h"
 #include "core/error.h"
 #include "core/image/resample.h"
 #include "dvae/picture_metrics.h"
@@ -27,24 +29,28 @@ struct Line {
   std::string caption, kind;
 };
 
-std::vector<Line> read_lines(const fs::path& path, const std::vector<std::string>& kinds) {
-  std::ifstream file(path, std::ios::binary);
-  check(file.good(), ErrorKind::input, "{}: cannot be read", path.string());
+struct Lines {
   std::vector<Line> lines;
-  std::string text;
-  for (int number = 1; std::getline(file, text); ++number) {
-    if (text.empty()) continue;
-    const auto json = Json::parse(text, nullptr, false);
-    const auto is_text = [&](const char* name) { return json.contains(name) && json[name].is_string(); };
-    check(json.is_object() && is_text("image") && is_text("caption"), ErrorKind::input,
-          "{} line {}: no JSON object with \"image\" and \"caption\"", path.string(), number);
-    const auto kind = is_text("kind") ? json["kind"].get<std::string>() : "pictures";
-    if (kinds.empty() || std::find(kinds.begin(), kinds.end(), kind) != kinds.end())
-      lines.push_back(
-          {path.parent_path() / json["image"].get<std::string>(), json["caption"].get<std::string>(), kind});
+  uint64_t without_caption = 0;
+};
+
+Lines read_lines(const fs::path& path, const std::vector<std::string>& kinds) {
+  DataLines file(path);
+  Lines found;
+  while (const auto text = file.next()) {
+    const auto row = parse_json_object(*text, file.where());
+    const std::string image = picture_path_of(row);
+    const auto captions = captions_of(row, file.where());
+    check(!image.empty() && captions.has_value(), ErrorKind::input,
+          "{}: no JSON object with \"image\" and \"caption\"", file.where());
+    const auto kind =
+        row.contains("kind") && row["kind"].is_string() ? row["kind"].get<std::string>() : "pictures";
+    if (!kinds.empty() && std::find(kinds.begin(), kinds.end(), kind) == kinds.end()) continue;
+    found.without_caption += captions->empty();
+    if (!captions->empty()) found.lines.push_back({path.parent_path() / image, captions->front(), kind});
   }
-  check(!lines.empty(), ErrorKind::input, "{}: no such pictures in it", path.string());
-  return lines;
+  check(!found.lines.empty(), ErrorKind::input, "{}: no such pictures in it", path.string());
+  return found;
 }
 
 // The pictures' places by kind; all of them under "all", which comes last, where there are several kinds.
@@ -70,8 +76,12 @@ double mean_of(const std::vector<double>& values, const std::vector<size_t>& pla
 }  // namespace
 
 std::vector<HeldOutPicture> read_held_out(const fs::path& where, const std::vector<std::string>& kinds,
-                                          int limit, int side) {
-  const auto lines = read_lines(fs::is_directory(where) ? where / "captions.jsonl" : where, kinds);
+                                          int limit, int side, DataReport& report) {
+  const fs::path file = fs::is_directory(where) ? captions_file_in(where) : where;
+  check(!file.empty(), ErrorKind::input, "{}: has no captions.jsonl", where.string());
+  const auto [lines, without_caption] = read_lines(file, kinds);
+  report.add({.samples = lines.size() + without_caption, .without_caption = without_caption});
+  report.print();
   const size_t count = std::min(lines.size(), static_cast<size_t>(limit));
   std::vector<HeldOutPicture> pictures;
   for (size_t i = 0; i < count; ++i) {

@@ -7,6 +7,7 @@
 
 #include "core/image/image.h"
 #include "rerank/results.h"
+#include "tools/data_report.h"
 #include "tools/studio.h"
 
 namespace dalle1::tools {
@@ -18,9 +19,11 @@ struct HeldOutPicture {
 };
 
 /// At most `limit` pictures of some kinds (empty: all), evenly spread over a captions.jsonl (or a folder with
-/// one); "kind" is optional there. Error(input) names file and line.
+/// one); "kind" is optional there, and of several captions the first counts. Those without a caption are left
+/// out and reported. Error(input) names file and line.
 std::vector<HeldOutPicture> read_held_out(const std::filesystem::path& where,
-                                          const std::vector<std::string>& kinds, int limit, int side);
+                                          const std::vector<std::string>& kinds, int limit, int side,
+                                          DataReport& report);
 
 /// Reconstruction from hard codes, by kind and of all: {"kind", "pictures", "psnr" (over all pixels, dB),
 /// "ssim" (mean)}; with "codes_used" and "perplexity". Leaves the codes in `pictures`.

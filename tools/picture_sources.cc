@@ -4,7 +4,7 @@
 
 namespace dalle1::tools {
 
-std::shared_ptr<PairSource> open_picture_sources(const std::string& list) {
+std::shared_ptr<PairSource> open_picture_sources(const std::string& list, DataReport& report) {
   std::vector<std::unique_ptr<PairSource>> sources;
   std::string item;
   int depth = 0;
@@ -16,7 +16,9 @@ std::shared_ptr<PairSource> open_picture_sources(const std::string& list) {
       sources.push_back(open_pairs(std::exchange(item, {})));
     }
   }
-  return dvae::join_sources(std::move(sources));
+  std::shared_ptr<PairSource> joined = dvae::join_sources(std::move(sources));
+  report.add(joined->summary());
+  return joined;
 }
 
 }  // namespace dalle1::tools

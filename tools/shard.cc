@@ -13,9 +13,11 @@
 #include "dvae/dvae.h"
 #include "dvae/picture_batches.h"
 #include "tools/command.h"
+#include "tools/data_report.h"
 #include "tools/interrupt.h"
 #include "tools/models.h"
 #include "tools/output_folder.h"
+#include "tools/training.h"
 #include "weights/describe.h"
 #include "weights/load.h"
 #include "weights/sha256.h"
@@ -55,6 +57,18 @@ Image view_of(const Image& picture, int size, int view, uint64_t seed, uint64_t 
   return crop(square, left, top, size, size);
 }
 
+// Pictures counted on the way: those that are in whole shards, and those after them, which an interruption
+// makes the next run count again.
+struct Tally {
+  uint64_t settled = 0;
+  std::vector<uint64_t> open;
+
+  void settle(uint64_t picture) {
+    settled += std::erase_if(open, [&](uint64_t each) { return each < picture; });
+  }
+  uint64_t count() const { return settled + open.size(); }
+};
+
 // OUT/000000.tokens, OUT/000001.tokens, ... and OUT/progress.json, which is written after each of them and
 // says where the next one begins. A view's place is its picture's number times the views of each, plus its
 // own.
@@ -75,7 +89,8 @@ class ShardFolder {
     ++records_;
     if (writer_->count() == kRecordsPerShard) finish(place + 1);
   }
-  void count_broken(uint64_t picture) { broken_.push_back(picture); }
+  void count_broken(uint64_t picture) { broken_.open.push_back(picture); }
+  void count_without_caption(uint64_t picture) { without_caption_.open.push_back(picture); }
 
   /// Completes the open shard; the place `next` is the first that is not in it.
   void finish(uint64_t next) {
@@ -83,18 +98,19 @@ class ShardFolder {
     writer_.reset();
     next_ = next;
     const auto views = settings_.at("views").get<uint64_t>();
-    broken_before_ += std::erase_if(broken_, [&](uint64_t picture) { return picture * views < next_; });
-    const nlohmann::ordered_json progress = {{"settings", settings_},
-                                             {"next", next_},
-                                             {"records", records_},
-                                             {"shards", shards_},
-                                             {"broken", broken_before_}};
+    broken_.settle(next_ / views);
+    without_caption_.settle(next_ / views);
+    const nlohmann::ordered_json progress = {
+        {"settings", settings_},     {"next", next_},
+        {"records", records_},       {"shards", shards_},
+        {"broken", broken_.settled}, {"without_caption", without_caption_.settled}};
     write_file_atomically(folder_ / "progress.json", progress.dump(2) + "\n");
   }
 
   uint64_t next() const { return next_; }
   uint64_t records() const { return records_; }
-  uint64_t broken() const { return broken_before_ + broken_.size(); }
+  uint64_t broken() const { return broken_.count(); }
+  uint64_t without_caption() const { return without_caption_.count(); }
   int shards() const { return shards_; }
 
  private:
@@ -123,7 +139,8 @@ class ShardFolder {
       next_ = progress.at("next");
       records_ = progress.at("records");
       shards_ = progress.at("shards");
-      broken_before_ = progress.at("broken");
+      broken_.settled = progress.at("broken");
+      without_caption_.settled = progress.value("without_caption", uint64_t{0});  // not in version 0.1
     } catch (const nlohmann::json::exception& error) {
       fail(ErrorKind::input, "{}: {}; begin anew with --overwrite", file, error.what());
     }
@@ -133,19 +150,20 @@ class ShardFolder {
   TokenShardInfo info_;
   nlohmann::json settings_;
   std::optional<TokenShardWriter> writer_;
-  uint64_t next_ = 0, records_ = 0, broken_before_ = 0;
-  std::vector<uint64_t> broken_;  // pictures from next_ on
+  uint64_t next_ = 0, records_ = 0;
+  Tally broken_, without_caption_;
   int shards_ = 0;
 };
 
 class Sharder {
  public:
   Sharder(const ShardOptions& options, const CommonOptions& common)
-      : options_(options), common_(common), device_(open_device(common)) {
+      : options_(options), common_(common), device_(open_device(common)), data_(common) {
     const weights::Checkpoint checkpoint = open_part(common, "dvae");
     dvae_ = dvae::make_dvae(checkpoint.config, *device_);
     weights::load_parameters(*dvae_, checkpoint);
     pairs_ = open_pairs(options.data);
+    data_.add(pairs_->summary());
     TokenShardInfo info;
     info.grid = options.grid;
     info.codes = static_cast<int>(dvae_->codes());
@@ -167,9 +185,8 @@ class Sharder {
     const auto size = static_cast<double>(std::max<uint64_t>(pairs_->size(), 1));
     reading.max_bad = std::max(0.0, options_.max_bad - static_cast<double>(folder_->broken()) / size);
     const bool quiet = common_.progress_mode() == ProgressMode::none;
-    reading.on_bad = [quiet](const std::string& line) {
-      if (!quiet) fmt::print(stderr, "skipped: {}\n", line);
-    };
+    reading.on_bad = data_.on_bad();
+    data_.print();
     PairReader reader(pairs_, reading);
     const GracefulStop stop;
     const auto views = static_cast<uint64_t>(options_.views);
@@ -178,6 +195,7 @@ class Sharder {
     for (; index < reader.size() && !GracefulStop::requested(); ++index) {
       const auto sample = reader.read(index);
       if (!sample) folder_->count_broken(index);
+      if (sample && sample->caption.empty()) folder_->count_without_caption(index);
       for (uint64_t view = 0; sample && view < views; ++view) {
         if (index * views + view >= begin) add(*sample, static_cast<int>(view), index);
       }
@@ -185,6 +203,8 @@ class Sharder {
     }
     encode_pending();
     folder_->finish(index * views);
+    data_.set_counts(folder_->without_caption(), folder_->broken());
+    data_.print();
     report();
     check(index >= reader.size(), ErrorKind::interrupted,
           "interrupted: {} of {} pictures are in whole shards; --resume goes on", index, reader.size());
@@ -225,7 +245,8 @@ class Sharder {
       fmt::print("{}\n", json_text(nlohmann::ordered_json({{"records", folder_->records()},
                                                            {"shards", folder_->shards()},
                                                            {"broken_pictures", folder_->broken()},
-                                                           {"folder", options_.out}}),
+                                                           {"folder", options_.out},
+                                                           {"data", data_.json()}}),
                                    -1));
     } else {
       fmt::print("{}: {} samples in {} shards, {} pictures skipped\n", options_.out, folder_->records(),
@@ -238,6 +259,7 @@ class Sharder {
   std::shared_ptr<Device> device_;
   std::unique_ptr<dvae::Dvae> dvae_;
   std::shared_ptr<const PairSource> pairs_;
+  DataReport data_;
   std::optional<ShardFolder> folder_;
   std::vector<Image> images_;
   std::vector<Pending> pending_;
@@ -251,7 +273,9 @@ Command shard_command() {
           [](CLI::App& app, CommonOptions& common) {
             auto options = std::make_shared<ShardOptions>();
             add_model_options(app, common);
-            app.add_option("--data", options->data, "A folder of pictures, a captions.jsonl or tar shards")
+            app.add_option("--data", options->data,
+                           "A folder of pictures, a captions.jsonl or metadata.jsonl, or tar shards: "
+                           "'data/{000..017}.tar'")
                 ->required();
             app.add_option("--out", options->out, "Folder to write")->required();
             app.add_option("--grid", options->grid, "Tokens along one side")
@@ -264,9 +288,7 @@ Command shard_command() {
                 ->check(CLI::Range(1, 4096))
                 ->capture_default_str();
             app.add_option("--seed", options->seed, "Of the crops")->capture_default_str();
-            app.add_option("--max-bad", options->max_bad, "Share of pictures that may be broken")
-                ->check(CLI::Range(0.0, 1.0))
-                ->capture_default_str();
+            add_max_bad_option(app, options->max_bad);
             app.add_flag("--resume", options->resume, "Go on after the last whole shard in --out, or start");
             app.add_flag("--overwrite", options->overwrite, "Remove the shards that are in --out first");
             return [options, &common] { return Sharder(*options, common).run(); };

@@ -44,22 +44,24 @@ int train_clip(const ClipOptions& options, const CommonOptions& common) {
   TrainOptions train_options = train_options_from_json(file.train, clip::ClipTraining::field_names());
   train_options.max_minutes = options.max_minutes;
   auto training = clip::ClipTraining::from_json(file.train, train_options.seed);
+  DataReport data(common);
   training.batches.max_bad = options.max_bad;
+  training.batches.on_bad = data.on_bad();
 
   check(!common.tokenizer.empty(), ErrorKind::usage, "--tokenizer FILE is needed: the captions are text");
   const fs::path tokenizer_path = common.tokenizer.front();
   const std::shared_ptr<const text::Tokenizer> tokenizer = text::open_tokenizer(tokenizer_path);
   const auto config = config_of(file.architecture, *tokenizer);
-  std::shared_ptr<PairSource> pairs = open_picture_sources(options.data), held_out;
+  std::shared_ptr<PairSource> pairs = open_picture_sources(options.data, data), held_out;
   if (options.held_out.empty()) {
     const auto wanted = static_cast<uint64_t>(training.evaluate_pairs);
     std::tie(pairs, held_out) = dvae::split_source(pairs, pairs->size() - std::min(wanted, pairs->size()));
   } else {
-    held_out = open_picture_sources(options.held_out);
+    held_out = open_picture_sources(options.held_out, data);
   }
 
   const std::shared_ptr<PairSource> drawn =
-      options.drawn.empty() ? nullptr : open_picture_sources(options.drawn);
+      options.drawn.empty() ? nullptr : open_picture_sources(options.drawn, data);
 
   const auto device = open_device(common);
   clip::ClipTask task(*device, config, training, tokenizer, train_options.seed);
@@ -72,12 +74,13 @@ int train_clip(const ClipOptions& options, const CommonOptions& common) {
                              {"init_from", options.init_from}};
   if (drawn) settings["drawn"] = drawn->size();
   const TrainRun run = make_train_run(options, common, settings);
+  PairReader measuring(held_out, clip::reading_of(training.batches));
   task.set_data(pairs, drawn,
-                clip::read_held_out(*held_out, training.evaluate_pairs, config.image_resolution));
+                clip::read_held_out(measuring, training.evaluate_pairs, config.image_resolution));
   task.set_exporter([&](clip::Clip& model, const fs::path& folder) {
     export_model(model, tokenizer_path, std::string(tokenizer->kind()), folder);
   });
-  return run_training(*device, task, train_options, run, common);
+  return run_training(*device, task, train_options, run, common, data);
 }
 
 }  // namespace
@@ -96,9 +99,7 @@ Command train_clip_command() {
             app.add_option("--drawn", options->drawn,
                            "Pictures that a model drew for captions of --data and that do not show them: "
                            "further wrong pictures for those captions (tools/train/drawn)");
-            app.add_option("--max-bad", options->max_bad, "Share of pictures that may be broken")
-                ->check(CLI::Range(0.0, 1.0))
-                ->capture_default_str();
+            add_max_bad_option(app, options->max_bad);
             return [options, &common] { return train_clip(*options, common); };
           }};
 }

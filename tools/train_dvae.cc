@@ -25,11 +25,6 @@ void export_model(dvae::OpenAiDvae& model, const fs::path& folder) {
   writer.commit();
 }
 
-// The lines that name them are far above by the end of a run.
-void report_bad(uint64_t bad, uint64_t pictures) {
-  if (bad > 0) fmt::print(stderr, "{} of {} pictures are broken and were skipped\n", bad, pictures);
-}
-
 int train_dvae(const DvaeOptions& options, const CommonOptions& common) {
   const TrainingFile file = read_training_file(options.config);
   const auto config = dvae::OpenAiConfig::from_json(file.architecture);
@@ -37,13 +32,14 @@ int train_dvae(const DvaeOptions& options, const CommonOptions& common) {
   train_options.max_minutes = options.max_minutes;
   const auto training = dvae::DvaeTraining::from_json(file.train, train_options);
 
-  std::shared_ptr<PairSource> pictures = open_picture_sources(options.data), held_out;
+  DataReport data(common);
+  std::shared_ptr<PairSource> pictures = open_picture_sources(options.data, data), held_out;
   if (options.held_out.empty()) {
     const auto wanted = static_cast<uint64_t>(training.evaluate_pictures);
     std::tie(pictures, held_out) =
         dvae::split_source(pictures, pictures->size() - std::min(wanted, pictures->size()));
   } else {
-    held_out = open_picture_sources(options.held_out);
+    held_out = open_picture_sources(options.held_out, data);
   }
   const auto device = open_device(common);
   dvae::DvaeTask task(*device, config, training, train_options.seed);
@@ -58,21 +54,16 @@ int train_dvae(const DvaeOptions& options, const CommonOptions& common) {
   const TrainRun run = make_train_run(options, common, settings);
   PairReaderOptions reading;
   reading.seed = train_options.seed;
+  reading.captions = Captions::ignored;
   reading.max_bad = options.max_bad;
-  if (common.progress_mode() != ProgressMode::none) {
-    reading.on_bad = [](const std::string& line) { fmt::print(stderr, "skipped: {}\n", line); };
-  }
+  reading.on_bad = data.on_bad();
   const auto reader = std::make_shared<PairReader>(pictures, reading);
   reading.shuffle = false;
   PairReader measuring(held_out, reading);
   task.set_data(reader,
                 dvae::read_held_out(measuring, training.evaluate_pictures, training.batches.resolution));
   task.set_output(options.out, export_model);
-  const int status = run_training(*device, task, train_options, run, common);
-  if (common.progress_mode() != ProgressMode::none) {
-    report_bad(reader->bad_count() + measuring.bad_count(), pictures->size() + held_out->size());
-  }
-  return status;
+  return run_training(*device, task, train_options, run, common, data);
 }
 
 }  // namespace
@@ -85,9 +76,7 @@ Command train_dvae_command() {
             add_training_options(app, *options);
             app.add_option("--held-out", options->held_out,
                            "Pictures for measuring; otherwise the last ones of --data are set aside");
-            app.add_option("--max-bad", options->max_bad, "Share of pictures that may be broken")
-                ->check(CLI::Range(0.0, 1.0))
-                ->capture_default_str();
+            add_max_bad_option(app, options->max_bad);
             return [options, &common] { return train_dvae(*options, common); };
           }};
 }

@@ -1,6 +1,4 @@
 // dalle1 train transformer: from token shards to a model folder.
-#include <fmt/format.h>
-
 #include <filesystem>
 
 #include "tools/models.h"
@@ -58,9 +56,9 @@ int train_transformer(const TransformerOptions& options, const CommonOptions& co
         tokenizer->vocab_size(), config.text_vocab);
   const TokenShards shards(options.data, /*check_records=*/false);
   check_data(shards.info(), config, options.data);
-  const transformer::TokenSamples samples(shards, options.max_bad, [&](const std::string& line) {
-    if (common.progress_mode() != ProgressMode::none) fmt::print(stderr, "skipped: {}\n", line);
-  });
+  DataReport data(common);
+  const transformer::TokenSamples samples(shards, options.max_bad, data.on_bad());
+  data.add({.samples = shards.size(), .without_caption = samples.without_caption()});
 
   const auto device = open_device(common);
   transformer::Transformer model(*device, config);
@@ -81,7 +79,7 @@ int train_transformer(const TransformerOptions& options, const CommonOptions& co
       model, samples, *tokenizer, training, train_options, [&](const fs::path& folder) {
         export_model(model, tokenizer_path, std::string(tokenizer->kind()), folder);
       });
-  return run_training(*device, task, train_options, run, common);
+  return run_training(*device, task, train_options, run, common, data);
 }
 
 }  // namespace

@@ -51,6 +51,15 @@ void add_training_options(CLI::App& app, TrainingOptions& options) {
                "Also write event files for TensorBoard to OUT/tensorboard");
 }
 
+void add_max_bad_option(CLI::App& app, double& max_bad) {
+  app.add_option(
+         "--max-bad", max_bad,
+         "Share of samples that may be broken: pictures or captions that cannot be read; one always may, "
+         "unless it is 0")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+}
+
 TrainingFile read_training_file(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
   check(in.good(), ErrorKind::input, "{}: cannot be read", path.string());
@@ -86,14 +95,17 @@ TrainRun make_train_run(const TrainingOptions& options, const CommonOptions& com
 }
 
 int run_training(Device& device, TrainTask& task, const TrainOptions& train_options, const TrainRun& run,
-                 const CommonOptions& common) {
+                 const CommonOptions& common, DataReport& data) {
   const GracefulStop stop;
+  data.print();
   const TrainResult result = train(device, task, train_options, run);
+  data.print();  // again if samples were skipped, whose lines are far above by now
   if (common.json) {
     fmt::print("{}\n", json_text(nlohmann::ordered_json({{"steps", result.steps},
                                                          {"finished", result.finished},
                                                          {"folder", run.folder.string()},
-                                                         {"model", (run.folder / "model").string()}}),
+                                                         {"model", (run.folder / "model").string()},
+                                                         {"data", data.json()}}),
                                  -1));
   } else {
     fmt::print("{}\n", (run.folder / "model").string());

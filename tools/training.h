@@ -7,6 +7,7 @@
 
 #include "core/train/loop.h"
 #include "tools/command.h"
+#include "tools/data_report.h"
 
 namespace dalle1::tools {
 
@@ -19,6 +20,9 @@ struct TrainingOptions {
   bool resume = false;
   bool tensorboard = false;
 };
+
+/// --max-bad of the commands that read pictures with captions.
+void add_max_bad_option(CLI::App& app, double& max_bad);
 
 /// --config, --data, --out, --init-from, --max-minutes, --resume and --tensorboard.
 void add_training_options(CLI::App& app, TrainingOptions& options);
@@ -35,9 +39,9 @@ TrainingFile read_training_file(const std::filesystem::path& path);
 /// it and --resume is not given. `settings` decides the result of the training (see TrainRun).
 TrainRun make_train_run(const TrainingOptions& options, const CommonOptions& common, nlohmann::json settings);
 
-/// Trains, tells how it ended and returns the exit code: 0. Error(interrupted) when a signal stopped it; its
-/// checkpoint and model are written then, too.
+/// Trains, tells how it ended and what of the data was left out or skipped, and returns the exit code: 0.
+/// Error(interrupted) when a signal stopped it; its checkpoint and model are written then, too.
 int run_training(Device& device, TrainTask& task, const TrainOptions& train_options, const TrainRun& run,
-                 const CommonOptions& common);
+                 const CommonOptions& common, DataReport& data);
 
 }  // namespace dalle1::tools

@@ -13,7 +13,7 @@ TokenSamples::TokenSamples(const TokenShards& shards, double max_bad,
   const uint64_t allowed = max_bad > 0 ? std::max<uint64_t>(1, static_cast<uint64_t>(share)) : 0;
   for (uint64_t index = 0; index < shards.size(); ++index) {
     try {
-      shards.read(index);
+      without_caption_ += shards.read(index).caption.empty();
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::input) throw;
       on_bad(error.what());

@@ -20,12 +20,15 @@ class TokenSamples {
                const std::function<void(const std::string&)>& on_bad);
 
   uint64_t size() const { return shards_->size() - damaged_.size(); }
+  /// Samples whose caption is empty, of what was read at the start: they are learned without a prompt.
+  uint64_t without_caption() const { return without_caption_; }
   /// Record `index` of those that are left.
   TokenRecord read(uint64_t index) const;
 
  private:
   const TokenShards* shards_;
   std::vector<uint64_t> damaged_;  // rising
+  uint64_t without_caption_ = 0;
 };
 
 }  // namespace dalle1::transformer

@@ -12,7 +12,7 @@
 namespace dalle1 {
 
 MappedFile::MappedFile(const std::filesystem::path& path, ErrorKind kind) {
-  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a FIFO would wait for its writer
   check(file >= 0, kind, "{}: cannot be opened: {}", path.string(), std::strerror(errno));
   const std::shared_ptr<void> closer(nullptr, [file](void*) { close(file); });
   struct stat status {};

@@ -1,28 +1,39 @@
-// What the sources of pictures and captions share.
+// What the name of a file or of a tar's member says about its part in a sample.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
-#include <span>
 #include <string>
+#include <string_view>
 
 namespace dalle1 {
 
 inline constexpr uint64_t kMaxCaptionBytes = 1 << 20;
 
-/// Whether a file extension or webdataset field, with or without its dot, is one that is decoded.
-inline bool is_picture_field(std::string field) {
-  if (field.starts_with('.')) field.erase(0, 1);
-  std::transform(field.begin(), field.end(), field.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; });
-  return field == "png" || field == "jpg" || field == "jpeg";
-}
+/// By the ending of a name, whose case does not matter.
+enum class FieldKind : uint8_t {
+  picture,        ///< png, jpg, jpeg: decoded
+  text,           ///< txt: a caption
+  json,           ///< json: perhaps with a caption in it
+  other_picture,  ///< webp, gif and others that are not decoded
+  other
+};
+FieldKind field_kind(std::string_view name);
 
-/// A caption without the white space around it.
-inline std::string trimmed_caption(std::span<const uint8_t> bytes) {
-  const std::string text(bytes.begin(), bytes.end());
-  const size_t first = text.find_first_not_of(" \t\r\n"), last = text.find_last_not_of(" \t\r\n");
-  return first == std::string::npos ? "" : text.substr(first, last - first + 1);
+/// What follows the last dot of the last part of a path, in lower case; empty without a dot.
+std::string lower_ending(std::string_view name);
+
+/// Whether a part of the path begins with a dot: what systems and archivers put beside the data, such as the
+/// "._0001.jpg" of macOS.
+bool is_hidden(std::string_view path);
+
+/// Whether the name is that of a compressed tar file: .tar.gz, .tgz, .tar.zst and so on.
+bool is_compressed_tar(std::string_view name);
+
+/// Why a file or member is left out (DataSummary).
+namespace left_out {
+inline constexpr const char *kHidden = "hidden", *kNoFile = "link or device",
+                            *kWithoutPicture = "without a picture",
+                            *kRepeated = "repeated (the first is used)", *kUnpaired = "without a clear pair";
 }
 
 }  // namespace dalle1

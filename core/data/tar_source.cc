@@ -2,27 +2,32 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <nlohmann/json.hpp>
-#include <optional>
+#include <unordered_map>
 
+#include "core/data/caption_text.h"
+#include "core/data/compressed.h"
 #include "core/data/pair_fields.h"
 #include "core/data/pair_source.h"
+#include "core/data/shard_members.h"
 #include "core/error.h"
 #include "core/image/image.h"
 
 namespace dalle1 {
 namespace {
 
-/// Reads tar members one after the other from any header's offset on.
+/// Reads tar members one after the other from any header's offset on. Error(input) that names the file when
+/// it is no regular file, compressed, no tar file or damaged.
 class TarCursor {
  public:
   TarCursor(const std::filesystem::path& path, uint64_t offset) : path_(path), start_(offset), next_(offset) {
-    file_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    check(file_ >= 0, ErrorKind::input, "{}: cannot be opened: {}", path.string(), std::strerror(errno));
+    open_file();
     archive_ = archive_read_new();
     archive_read_support_format_tar(archive_);
     archive_read_set_read_callback(archive_, read_block);
@@ -41,7 +46,10 @@ class TarCursor {
     if (result != ARCHIVE_OK && result != ARCHIVE_WARN) damaged();
     return true;
   }
-  bool is_file() const { return archive_entry_filetype(entry_) == AE_IFREG; }
+  bool is_file() const {
+    return archive_entry_filetype(entry_) == AE_IFREG && archive_entry_hardlink(entry_) == nullptr;
+  }
+  bool is_folder() const { return archive_entry_filetype(entry_) == AE_IFDIR; }
   std::string name() const {
     const char* utf8 = archive_entry_pathname_utf8(entry_);
     if (utf8) return utf8;
@@ -52,6 +60,7 @@ class TarCursor {
     return start_ + static_cast<uint64_t>(archive_read_header_position(archive_));
   }
 
+  uint64_t size() const { return static_cast<uint64_t>(std::max<int64_t>(archive_entry_size(entry_), 0)); }
   std::vector<uint8_t> content(uint64_t limit) {
     const int64_t size = archive_entry_size(entry_);
     check(size >= 0 && static_cast<uint64_t>(size) <= limit, ErrorKind::input,
@@ -82,7 +91,19 @@ class TarCursor {
     cursor->next_ += static_cast<uint64_t>(request);
     return request;
   }
-  [[noreturn]] void damaged() const {
+  void open_file() {
+    file_ = open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a FIFO would wait for its writer
+    check(file_ >= 0, ErrorKind::input, "{}: cannot be opened: {}", path_.string(), std::strerror(errno));
+    struct stat status {};
+    const bool regular = fstat(file_, &status) == 0 && S_ISREG(status.st_mode);
+    if (!regular) close(file_);
+    check(regular, ErrorKind::input, "{}: not a regular file", path_.string());
+  }
+  [[noreturn]] void damaged() {
+    const ssize_t got = pread(file_, block_, sizeof block_, 0);
+    refuse_compressed(
+        {reinterpret_cast<const uint8_t*>(block_), static_cast<size_t>(std::max<ssize_t>(got, 0))},
+        path_.string());
     const char* reason = archive_error_string(archive_);
     fail(ErrorKind::input, "{}: not an uncompressed tar file, or damaged near byte {}: {}", path_.string(),
          next_, reason ? reason : "a member ends early");
@@ -100,100 +121,106 @@ class TarCursor {
   char block_[16384];
 };
 
-/// "dir/0001.left.png" is field "left.png" of key "dir/0001".
-struct MemberName {
-  std::string key, field;
-
-  explicit MemberName(const std::string& name) {
-    const size_t slash = name.rfind('/');
-    const size_t dot = name.find('.', slash == std::string::npos ? 0 : slash + 1);
-    key = name.substr(0, dot);
-    if (dot != std::string::npos) field = name.substr(dot + 1);
-  }
-};
-
 class TarSource : public PairSource {
  public:
-  explicit TarSource(const std::vector<std::filesystem::path>& shards) : shards_(shards) {
+  TarSource(const std::vector<std::filesystem::path>& shards, DataSummary beside)
+      : shards_(shards), summary_(std::move(beside)) {
     for (uint32_t shard = 0; shard < shards_.size(); ++shard) index_shard(shard);
-    check(!samples_.empty(), ErrorKind::input, "{}: no sample with a .png or .jpg picture in {} tar files",
-          shards_.empty() ? "data" : shards_[0].string(), shards_.size());
+    summary_.samples = samples_.size();
+    const std::string left_out = summary_.left_out_line();
+    check(!samples_.empty(), ErrorKind::input, "{}: no sample with a .png or .jpg picture in {} tar files{}",
+          shards_.empty() ? "data" : shards_[0].string(), shards_.size(),
+          left_out.empty() ? "" : fmt::format("; left out: {}", left_out));
   }
   uint64_t size() const override { return samples_.size(); }
+  DataSummary summary() const override { return summary_; }
 
-  Pair read(uint64_t index) const override {
+  Pair picture(uint64_t index) const override {
     const Entry& entry = samples_.at(index);
     Pair pair;
     pair.encoded = read_member(entry.shard, entry.picture, kMaxImageFileBytes, pair.key);
-    if (entry.caption == kNone) return pair;
-    std::string caption_key;
-    const std::vector<uint8_t> caption =
-        read_member(entry.shard, entry.caption, kMaxCaptionBytes, caption_key);
-    pair.caption =
-        caption_key.ends_with("json") ? caption_of_json(caption, caption_key) : trimmed_caption(caption);
     return pair;
+  }
+  std::string caption(uint64_t index) const override {
+    const Entry& entry = samples_.at(index);
+    if (entry.caption == kNoMember) return "";
+    std::string name;
+    const std::vector<uint8_t> bytes = read_member(entry.shard, entry.caption, kMaxCaptionBytes, name);
+    const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    if (field_kind(name) == FieldKind::text) return caption_of_text(text, name);
+    const std::vector<std::string> captions = captions_of_json(text, name);
+    check(entry.number < captions.size(), ErrorKind::input, "{}: changed since it was opened", name);
+    return captions[entry.number];
   }
 
  private:
-  static constexpr uint64_t kNone = UINT64_MAX;
   struct Entry {
-    uint32_t shard = 0;
-    uint64_t picture = kNone, caption = kNone;  // offsets of the members' headers
+    uint32_t shard, number;     // which of several captions
+    uint64_t picture, caption;  // offsets of the members' headers
   };
+  using Contents = std::unordered_map<uint64_t, std::vector<uint8_t>>;  // by offset
 
   void index_shard(uint32_t shard) {
     TarCursor cursor(shards_[shard], 0);
-    std::optional<std::string> key;
-    Entry sample{shard};
-    bool plain_text = false;
-    const auto finish = [&] {
-      if (sample.picture != kNone) samples_.push_back(sample);
-      sample = Entry{shard};
-      plain_text = false;
-    };
+    ShardMembers members(summary_);
+    Contents jsons;
     while (cursor.next()) {
-      if (!cursor.is_file()) continue;
-      const MemberName name(cursor.name());
-      if (name.field.empty()) continue;
-      if (name.key != key) finish();
-      key = name.key;
-      if (is_picture_field(name.field)) {
-        if (sample.picture == kNone) sample.picture = cursor.header_offset();
-      } else if (name.field == "txt" || (name.field == "json" && !plain_text)) {
-        sample.caption = cursor.header_offset();
-        plain_text = name.field == "txt";
+      const std::string name = cursor.name();
+      if (!cursor.is_file()) {  // a link has no content
+        if (!cursor.is_folder() && field_kind(name) != FieldKind::other)
+          ++summary_.left_out[left_out::kNoFile];
+        continue;
       }
+      members.add(name, cursor.header_offset());
+      if (field_kind(name) == FieldKind::json && cursor.size() <= kMaxCaptionBytes)
+        jsons[cursor.header_offset()] = cursor.content(kMaxCaptionBytes);
     }
-    finish();
+    for (const ShardSample& sample : members.samples()) add(shard, sample, jsons);
   }
 
-  /// `key` becomes SHARD:MEMBER.
-  std::vector<uint8_t> read_member(uint32_t shard, uint64_t offset, uint64_t limit, std::string& key) const {
+  void add(uint32_t shard, const ShardSample& sample, const Contents& jsons) {
+    const auto json = jsons.find(sample.caption);
+    const uint32_t captions =
+        json == jsons.end() ? sample.caption != kNoMember : count_captions(json->second);
+    if (captions == 0) ++summary_.without_caption;
+    if (captions == 0) samples_.push_back({shard, 0, sample.picture, kNoMember});
+    for (uint32_t number = 0; number < captions; ++number)
+      samples_.push_back({shard, number, sample.picture, sample.caption});
+  }
+
+  /// One for what is no JSON object with a caption: reading it says why.
+  static uint32_t count_captions(const std::vector<uint8_t>& json) {
+    try {
+      return static_cast<uint32_t>(
+          captions_of_json({reinterpret_cast<const char*>(json.data()), json.size()}, "").size());
+    } catch (const Error&) {
+      return 1;
+    }
+  }
+
+  static std::vector<std::string> captions_of_json(std::string_view text, const std::string& name) {
+    return captions_of(parse_json_object(text, name), name).value_or(std::vector<std::string>());
+  }
+
+  /// `name` becomes SHARD:MEMBER.
+  std::vector<uint8_t> read_member(uint32_t shard, uint64_t offset, uint64_t limit, std::string& name) const {
     TarCursor cursor(shards_[shard], offset);
     check(cursor.next(), ErrorKind::input, "{}: nothing at byte {} any more", shards_[shard].string(),
           offset);
-    key = fmt::format("{}:{}", shards_[shard].string(), cursor.name());
+    name = fmt::format("{}:{}", shards_[shard].string(), cursor.name());
     return cursor.content(limit);
   }
 
-  static std::string caption_of_json(const std::vector<uint8_t>& bytes, const std::string& key) {
-    const auto row = nlohmann::json::parse(bytes, nullptr, false);
-    check(row.is_object(), ErrorKind::input, "{}: not a JSON object", key);
-    for (const char* name : {"caption", "text"}) {
-      if (const auto text = row.find(name); text != row.end() && text->is_string())
-        return text->get<std::string>();
-    }
-    return "";
-  }
-
   std::vector<std::filesystem::path> shards_;
+  DataSummary summary_;
   std::vector<Entry> samples_;
 };
 
 }  // namespace
 
-std::unique_ptr<PairSource> open_tar_shards(const std::vector<std::filesystem::path>& shards) {
-  return std::make_unique<TarSource>(shards);
+std::unique_ptr<PairSource> open_tar_shards(const std::vector<std::filesystem::path>& shards,
+                                            DataSummary beside) {
+  return std::make_unique<TarSource>(shards, std::move(beside));
 }
 
 }  // namespace dalle1

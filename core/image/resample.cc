@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <vector>
 
 #include "core/error.h"
@@ -12,8 +13,14 @@ namespace {
 // Weights are integers of 22 fraction bits: 8 bits of a sample and 2 for overshoot are left of 32.
 constexpr int kPrecisionBits = 32 - 8 - 2;
 
-/// For each target position the source positions [first, first + count) and their weights, which add up to
-/// one.
+/// The part [begin, begin + count) of an axis that is resized from `source` to `target` pixels.
+struct AxisWindow {
+  int source, target, begin, count;
+  bool keeps_length() const { return source == target; }
+};
+
+/// For each position of a window the source positions [first, first + count) and their weights, which add up
+/// to one.
 struct Taps {
   std::vector<int> first, count;
   int stride = 0;               // weights per target
@@ -56,16 +63,16 @@ double support_of(Filter filter) {
   }
 }
 
-Taps make_taps(int source, int target, Filter filter) {
-  const double scale = static_cast<double>(source) / target;
+Taps make_taps(const AxisWindow& axis, Filter filter) {
+  const double scale = static_cast<double>(axis.source) / axis.target;
   const double stretch = std::max(scale, 1.0), support = support_of(filter) * stretch;
   Taps taps;
   taps.stride = static_cast<int>(std::ceil(support)) * 2 + 1;
-  taps.weights.assign(static_cast<size_t>(target) * taps.stride, 0.0);
-  for (int i = 0; i < target; ++i) {
-    const double centre = (i + 0.5) * scale;
+  taps.weights.assign(static_cast<size_t>(axis.count) * taps.stride, 0.0);
+  for (int i = 0; i < axis.count; ++i) {
+    const double centre = (axis.begin + i + 0.5) * scale;
     const int first = std::max(0, static_cast<int>(centre - support + 0.5));
-    const int count = std::min(source, static_cast<int>(centre + support + 0.5)) - first;
+    const int count = std::min(axis.source, static_cast<int>(centre + support + 0.5)) - first;
     double* weights = &taps.weights[static_cast<size_t>(i) * taps.stride];
     double sum = 0;
     for (int k = 0; k < count; ++k) {
@@ -80,17 +87,19 @@ Taps make_taps(int source, int target, Filter filter) {
 }
 
 /// Target i covers [i, i + 1) * source / target.
-Taps make_area_taps(int source, int target) {
+Taps make_area_taps(const AxisWindow& axis) {
+  const int64_t source = axis.source, target = axis.target;
   Taps taps;
-  taps.stride = (source + target - 1) / target + 2;
-  taps.weights.assign(static_cast<size_t>(target) * taps.stride, 0.0);
-  for (int64_t i = 0; i < target; ++i) {
+  taps.stride = static_cast<int>((source + target - 1) / target + 2);
+  taps.weights.assign(static_cast<size_t>(axis.count) * taps.stride, 0.0);
+  for (int64_t i = 0; i < axis.count; ++i) {
     // In units of 1 / target source pixels everything is an integer.
-    const int64_t begin = i * source, end = begin + source;
+    const int64_t begin = (axis.begin + i) * source, end = begin + source;
     const auto first = static_cast<int>(begin / target), last = static_cast<int>((end - 1) / target);
     for (int64_t k = first; k <= last; ++k) {
       const int64_t covered = std::min((k + 1) * target, end) - std::max(k * target, begin);
-      taps.weights[i * taps.stride + (k - first)] = static_cast<double>(covered) / source;
+      taps.weights[i * taps.stride + (k - first)] =
+          static_cast<double>(covered) / static_cast<double>(source);
     }
     taps.first.push_back(first);
     taps.count.push_back(last - first + 1);
@@ -168,49 +177,46 @@ void resample_columns(const Taps& taps, const Plane<typename Arithmetic::Sample>
   }
 }
 
-/// Rows first, then columns; a side that keeps its length is left alone.
-template <typename Arithmetic, typename MakeTaps>
-Plane<typename Arithmetic::Sample> resample(Plane<typename Arithmetic::Sample> plane, int width, int height,
-                                            const MakeTaps& make) {
-  if (width != plane.width) {
-    Plane<typename Arithmetic::Sample> out{width, plane.height, plane.channels, {}};
-    out.samples.resize(static_cast<size_t>(width) * plane.height * plane.channels);
-    resample_rows<Arithmetic>(make(plane.width, width), plane, out);
+/// Rows first, then columns; a side that keeps its length is only cut.
+template <typename Arithmetic>
+Plane<typename Arithmetic::Sample> resample(Plane<typename Arithmetic::Sample> plane, const Taps* columns,
+                                            const Taps* rows) {
+  using Samples = Plane<typename Arithmetic::Sample>;
+  const auto blank = [](int width, int height, int channels) {
+    Samples out{width, height, channels, {}};
+    out.samples.resize(static_cast<size_t>(width) * height * channels);
+    return out;
+  };
+  if (columns) {
+    Samples out = blank(static_cast<int>(columns->first.size()), plane.height, plane.channels);
+    resample_rows<Arithmetic>(*columns, plane, out);
     plane = std::move(out);
   }
-  if (height != plane.height) {
-    Plane<typename Arithmetic::Sample> out{width, height, plane.channels, {}};
-    out.samples.resize(static_cast<size_t>(width) * height * plane.channels);
-    resample_columns<Arithmetic>(make(plane.height, height), plane, out);
+  if (rows) {
+    Samples out = blank(plane.width, static_cast<int>(rows->first.size()), plane.channels);
+    resample_columns<Arithmetic>(*rows, plane, out);
     plane = std::move(out);
   }
   return plane;
 }
 
-std::vector<uint8_t> resample_area(const Image& image, int width, int height) {
-  Plane<float> plane{image.width, image.height, image.channels, {image.pixels.begin(), image.pixels.end()}};
-  plane = resample<Floating>(std::move(plane), width, height, make_area_taps);
-  std::vector<uint8_t> pixels(plane.samples.size());
-  std::transform(plane.samples.begin(), plane.samples.end(), pixels.begin(), [](float value) {
-    return static_cast<uint8_t>(std::clamp(std::nearbyint(value), 0.0f, 255.0f));
-  });
-  return pixels;
+std::vector<int> nearest_positions(const AxisWindow& axis) {
+  // Pillow adds the step up instead of multiplying; the last bit of the sum decides ties.
+  const double step = static_cast<double>(axis.source) / axis.target;
+  std::vector<int> chosen;
+  double at = step * 0.5;
+  for (int i = 0; i < axis.begin + axis.count; ++i, at += step) {
+    if (i >= axis.begin) chosen.push_back(std::min(static_cast<int>(at), axis.source - 1));
+  }
+  return chosen;
 }
 
-Image resize_nearest(const Image& image, int width, int height) {
-  const auto positions = [](int source, int target) {
-    // Pillow adds the step up instead of multiplying; the last bit of the sum decides ties.
-    const double step = static_cast<double>(source) / target;
-    std::vector<int> chosen;
-    for (double at = step * 0.5; static_cast<int>(chosen.size()) < target; at += step) {
-      chosen.push_back(std::min(static_cast<int>(at), source - 1));
-    }
-    return chosen;
-  };
-  const std::vector<int> columns = positions(image.width, width), rows = positions(image.height, height);
-  Image out(width, height, image.channels);
-  for (int y = 0; y < height; ++y) {
-    for (int x = 0; x < width; ++x) std::copy_n(image.at(columns[x], rows[y]), image.channels, out.at(x, y));
+Image resize_nearest(const Image& image, const AxisWindow& across, const AxisWindow& down) {
+  const std::vector<int> columns = nearest_positions(across), rows = nearest_positions(down);
+  Image out(across.count, down.count, image.channels);
+  for (int y = 0; y < down.count; ++y) {
+    for (int x = 0; x < across.count; ++x)
+      std::copy_n(image.at(columns[x], rows[y]), image.channels, out.at(x, y));
   }
   return out;
 }
@@ -237,15 +243,64 @@ Image divide_alpha(Image image) {
   return image;
 }
 
-Image resize_channels(Image image, int width, int height, Filter filter) {
-  Image out(width, height, image.channels);
-  if (filter == Filter::area) {
-    out.pixels = resample_area(image, width, height);
-  } else {
-    Plane<uint8_t> plane{image.width, image.height, image.channels, std::move(image.pixels)};
-    const auto make = [filter](int source, int target) { return make_taps(source, target, filter); };
-    out.pixels = resample<Fixed>(std::move(plane), width, height, make).samples;
+/// The source pixels [begin, end) that an axis needs, and its taps counted from there; no taps where the side
+/// keeps its length.
+struct AxisPlan {
+  std::optional<Taps> taps;
+  int begin, end;
+
+  AxisPlan(const AxisWindow& axis, Filter filter) : begin(axis.begin), end(axis.begin + axis.count) {
+    if (axis.keeps_length()) return;
+    taps = filter == Filter::area ? make_area_taps(axis) : make_taps(axis, filter);
+    begin = *std::min_element(taps->first.begin(), taps->first.end());
+    end = 0;
+    for (size_t i = 0; i < taps->first.size(); ++i) {
+      end = std::max(end, taps->first[i] + taps->count[i]);
+      taps->first[i] -= begin;
+    }
   }
+  const Taps* get() const { return taps ? &*taps : nullptr; }
+};
+
+Image resize_area(const Image& image, const AxisPlan& across, const AxisPlan& down) {
+  Plane<float> plane{image.width, image.height, image.channels, {image.pixels.begin(), image.pixels.end()}};
+  plane = resample<Floating>(std::move(plane), across.get(), down.get());
+  Image out(plane.width, plane.height, plane.channels);
+  std::transform(plane.samples.begin(), plane.samples.end(), out.pixels.begin(), [](float value) {
+    return static_cast<uint8_t>(std::clamp(std::nearbyint(value), 0.0f, 255.0f));
+  });
+  return out;
+}
+
+Image resize_fixed(Image image, const AxisPlan& across, const AxisPlan& down) {
+  Plane<uint8_t> plane{image.width, image.height, image.channels, std::move(image.pixels)};
+  plane = resample<Fixed>(std::move(plane), across.get(), down.get());
+  Image out(plane.width, plane.height, plane.channels);
+  out.pixels = std::move(plane.samples);
+  return out;
+}
+
+Image resize_channels(Image image, const AxisPlan& across, const AxisPlan& down, Filter filter) {
+  return filter == Filter::area ? resize_area(image, across, down)
+                                : resize_fixed(std::move(image), across, down);
+}
+
+/// A window of the picture resized to across.target x down.target pixels; nothing else of it is computed.
+Image resize_window(const Image& image, const AxisWindow& across, const AxisWindow& down, Filter filter) {
+  Image out;
+  if (across.keeps_length() && down.keeps_length()) {
+    out = crop(image, across.begin, down.begin, across.count, down.count);
+  } else if (filter == Filter::nearest) {
+    out = resize_nearest(image, across, down);
+  } else {
+    const AxisPlan columns(across, filter), rows(down, filter);
+    Image part = crop(image, columns.begin, rows.begin, columns.end - columns.begin, rows.end - rows.begin);
+    const bool alpha = part.channels == 4;
+    if (alpha) part = multiply_alpha(std::move(part));
+    out = resize_channels(std::move(part), columns, rows, filter);
+    if (alpha) out = divide_alpha(std::move(out));
+  }
+  out.origin = image.origin;
   return out;
 }
 
@@ -254,53 +309,25 @@ Image resize_channels(Image image, int width, int height, Filter filter) {
 Image resize(const Image& image, int width, int height, Filter filter) {
   check(std::min(width, height) >= 1 && std::max(width, height) <= kMaxImageSide, ErrorKind::usage,
         "resize: {} x {} pixels asked for; each side must be in [1, {}]", width, height, kMaxImageSide);
-  if (width == image.width && height == image.height) return image;
-  Image out;
-  if (filter == Filter::nearest) {
-    out = resize_nearest(image, width, height);
-  } else if (image.channels == 4) {
-    out = divide_alpha(resize_channels(multiply_alpha(image), width, height, filter));
-  } else {
-    out = resize_channels(image, width, height, filter);
-  }
-  out.origin = image.origin;
-  return out;
+  return resize_window(image, {image.width, width, 0, width}, {image.height, height, 0, height}, filter);
 }
 
 Filter filter_as_pillow(const Image& image, Filter wanted) {
   return image.origin == PixelOrigin::indexed ? Filter::nearest : wanted;
 }
 
-Image resize_shorter_side(const Image& image, int size, Filter filter, SideRounding rounding) {
+Image fit_square(const Image& image, int size, Filter filter, SideRounding rounding) {
   check(size >= 1 && size <= kMaxImageSide, ErrorKind::usage,
         "resize: shorter side {}; it must be in [1, {}]", size, kMaxImageSide);
   const int shorter = std::min(image.width, image.height), longer = std::max(image.width, image.height);
-  const int64_t whole = int64_t{size} * longer / shorter;
   const double ratio = static_cast<double>(size) / shorter;
-  const auto other = rounding == SideRounding::truncate ? whole : std::lrint(ratio * longer);
-  const int clipped =
-      static_cast<int>(std::min<int64_t>(other, kMaxImageSide + 1));  // refused below, by name
-  return image.width <= image.height ? resize(image, size, clipped, filter)
-                                     : resize(image, clipped, size, filter);
-}
-
-Image crop_centre(const Image& image, int size) {
-  const auto offset = [size](int side) { return static_cast<int>(std::lrint((side - size) / 2.0)); };
-  return crop(image, offset(image.width), offset(image.height), size, size);
-}
-
-Image fit_square(const Image& image, int size, Filter filter) {
-  const int shorter = std::min(image.width, image.height), longer = std::max(image.width, image.height);
-  if (longer / shorter > 32) {
-    // Of a very long strip only the middle matters: the square and, on both sides, more than any filter
-    // reaches.
-    const int cut = (longer - 9 * shorter) / 2;
-    const bool wide = image.width > image.height;
-    return fit_square(wide ? crop(image, cut, 0, longer - 2 * cut, shorter)
-                           : crop(image, 0, cut, shorter, longer - 2 * cut),
-                      size, filter);
-  }
-  return crop_centre(resize_shorter_side(image, size, filter, SideRounding::round_half_even), size);
+  // At most kMaxImageSide squared: an int.
+  const auto other = static_cast<int>(rounding == SideRounding::truncate ? int64_t{size} * longer / shorter
+                                                                         : std::lrint(ratio * longer));
+  const auto offset = static_cast<int>(std::lrint((other - size) / 2.0));
+  const AxisWindow whole{shorter, size, 0, size}, middle{longer, other, offset, size};
+  return image.width <= image.height ? resize_window(image, whole, middle, filter)
+                                     : resize_window(image, middle, whole, filter);
 }
 
 }  // namespace dalle1

@@ -23,14 +23,11 @@ Filter filter_as_pillow(const Image& image, Filter wanted);
 /// The longer side of a picture whose shorter side becomes `size`: `truncate` is torchvision's rule (CLIP),
 /// `round_half_even` that of OpenAI's dVAE notebook.
 enum class SideRounding : uint8_t { truncate, round_half_even };
-Image resize_shorter_side(const Image& image, int size, Filter filter, SideRounding rounding);
 
-/// Crops the centre `size` x `size`, with torchvision's offset round_half_even((side - size) / 2).
-/// Error(usage) when the picture is smaller.
-Image crop_centre(const Image& image, int size);
-
-/// Shorter side to `size` by `filter`, then the centre square: how pictures go into a dVAE. Smaller ones are
-/// enlarged.
-Image fit_square(const Image& image, int size, Filter filter = Filter::lanczos);
+/// Shorter side to `size` by `filter`, then the centre `size` x `size`, with torchvision's offset
+/// round_half_even((side - size) / 2): how pictures go into a dVAE and into CLIP. Smaller ones are enlarged.
+/// Only the square is computed, so that any aspect will do: a picture of 1 x 16384 too.
+Image fit_square(const Image& image, int size, Filter filter = Filter::lanczos,
+                 SideRounding rounding = SideRounding::round_half_even);
 
 }  // namespace dalle1

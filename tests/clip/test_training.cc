@@ -17,6 +17,7 @@
 #include "core/text/sentencepiece_tokenizer.h"
 #include "core/text/train_sentencepiece.h"
 #include "tests/support/golden.h"
+#include "tests/tools/run_files.h"
 #include "weights/training_state.h"
 
 namespace dalle1::test {
@@ -151,6 +152,11 @@ clip::ClipTraining small_training() {
                                        7);
 }
 
+std::vector<clip::HeldOutPair> held_out_of(std::shared_ptr<const PairSource> source) {
+  PairReader reader(std::move(source), clip::reading_of({}));
+  return clip::read_held_out(reader, 24, 32);
+}
+
 // 250 steps; gives the last row of metrics.
 nlohmann::json train_small(Device& device, clip::ClipTask& task, const std::filesystem::path& folder) {
   task.set_exporter([](clip::Clip&, const std::filesystem::path&) {});
@@ -231,6 +237,45 @@ TEST_CASE("a batch depends on its number alone") {
     CHECK(direct.captions[8 + i] != direct.captions[direct.near_miss_of[i]]);
 }
 
+TEST_CASE("pairs that are broken or have no caption are named, and others take their place") {
+  const ScratchDir scratch;
+  small_data(scratch.path());
+  const std::string lines = test::content_of(scratch / "captions.jsonl");
+  const auto replaced = [&](const std::string& from, const std::string& to) {
+    std::string changed = lines;
+    return changed.replace(changed.find(from), from.size(), to);
+  };
+  write_file_atomically(scratch / "3.png", "no picture");
+  write_file_atomically(scratch / "captions.jsonl", replaced("a red bar", "  "));  // of 3.png
+  write_png(scratch / "5.png", Image(300, 1, 3, 90));                              // thin, but a picture
+  auto training = small_training();
+  std::vector<std::string> named;
+  training.batches.on_bad = [&](const std::string& line) { named.push_back(line); };
+  const std::shared_ptr<const PairSource> source = open_pairs(scratch.path().string());
+  auto batches = [&] {
+    clip::PairBatches made(source, nullptr, training.word_classes, training.batches, 32);
+    std::vector<clip::PairBatch> all;
+    for (int64_t number = 0; number < 6; ++number) all.push_back(made.get(number));
+    return all;
+  };
+  const auto all = batches(), again = batches();
+  for (const auto& batch : all) {
+    REQUIRE(batch.pictures.size() == 8);
+    for (const auto& caption : batch.captions) CHECK_FALSE(caption.empty());
+  }
+  CHECK(all.back().pictures.back().pixels == again.back().pictures.back().pixels);
+  REQUIRE(named.size() == 2);  // once in each
+  CHECK(named[0].find("3.png") != std::string::npos);
+
+  training.batches.max_bad = 0;
+  CHECK_THROWS_WITH_AS(batches(), doctest::Contains("1 of 24 samples are broken, more than the 0 allowed"),
+                       Error);
+  training.batches.max_bad = 0.001;
+  PairReader reader(source, clip::reading_of(training.batches));
+  CHECK(clip::read_held_out(reader, 24, 32).size() == 23);
+  CHECK(clip::read_held_out(reader, 12, 32).size() == 12);
+}
+
 TEST_CASE("near misses say nothing that no caption says") {
   const ScratchDir scratch;
   std::string captions;
@@ -292,7 +337,7 @@ TEST_CASE("a caption learns to prefer its picture to what was drawn for it") {
   auto training = small_training();
   training.batches.drawn = 2;
   clip::ClipTask task(*device, small_config(false), training, small_tokenizer(), 7);
-  task.set_data(source, drawn, clip::read_held_out(*source, 24, 32));
+  task.set_data(source, drawn, held_out_of(source));
   train_small(*device, task, scratch / "run");
   Context context(*device);
   const std::vector<std::string> texts{"a red square", "a green square"};
@@ -340,7 +385,7 @@ TEST_CASE("both image encoders learn to tell pictures apart") {
     CAPTURE(resnet);
     const auto config = small_config(resnet);
     clip::ClipTask task(*device, config, small_training(), small_tokenizer(), 7);
-    task.set_data(source, nullptr, clip::read_held_out(*source, 24, 32));
+    task.set_data(source, nullptr, held_out_of(source));
     const auto before = task.evaluate(0);
     const auto last = train_small(*device, task, scratch / (resnet ? "resnet" : "vit"));
     CHECK(before["recall_1"].get<double>() < 0.5);

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 
 #include "core/error.h"
@@ -78,11 +79,30 @@ TEST_CASE("resample: a constant picture stays constant under every filter") {
 }
 
 TEST_CASE("resample: CLIP's size and crop") {
-  const Image resized =
-      resize_shorter_side(golden_image("source_rgb.png"), 16, Filter::bicubic, SideRounding::truncate);
-  CHECK(resized.width == 20);  // int(16 * 37 / 29)
-  CHECK(largest_difference(crop_centre(resized, 16), golden_image("clip_rgb_16.png")) == 0);
-  CHECK_THROWS_AS(crop_centre(resized, 17), Error);
+  const Image source = golden_image("source_rgb.png");
+  CHECK(largest_difference(fit_square(source, 16, Filter::bicubic, SideRounding::truncate),
+                           golden_image("clip_rgb_16.png")) == 0);
+}
+
+TEST_CASE("resample: fit_square is the middle of the whole picture resized, in every mode") {
+  for (const char* mode : {"rgb", "grey", "rgba", "palette"}) {
+    const Image source = golden_image(fmt::format("source_{}.png", mode));  // 37 x 29
+    for (Filter filter : {Filter::nearest, Filter::box, Filter::bicubic, Filter::lanczos, Filter::area}) {
+      for (const auto& [size, longer] : {std::pair{16, 20}, {29, 37}, {50, 63}}) {
+        CAPTURE(mode);
+        CAPTURE(size);
+        const Image wide = resize(source, longer, size, filter);
+        const auto cut = static_cast<int>(std::lrint((longer - size) / 2.0));
+        const Image square = fit_square(source, size, filter, SideRounding::truncate);
+        CHECK(largest_difference(square, crop(wide, cut, 0, size, size)) == 0);
+        CHECK(square.origin == source.origin);
+      }
+    }
+  }
+  Image tall(20, 400, 3);
+  for (size_t i = 0; i < tall.pixels.size(); ++i) tall.pixels[i] = static_cast<uint8_t>(i * i % 251);
+  CHECK(fit_square(tall, 64, Filter::bicubic).pixels ==
+        crop(resize(tall, 64, 1280, Filter::bicubic), 0, 608, 64, 64).pixels);
 }
 
 TEST_CASE("resample: fit_square takes any aspect, also strips") {
@@ -95,9 +115,10 @@ TEST_CASE("resample: fit_square takes any aspect, also strips") {
   // The middle of a strip is the same whether the strip is long or very long.
   Image strip(5, 45, 1);
   for (size_t i = 0; i < strip.pixels.size(); ++i) strip.pixels[i] = static_cast<uint8_t>(i * 37);
-  Image longer(5, 445, 1);
-  std::copy(strip.pixels.begin(), strip.pixels.end(), longer.at(0, 200));
-  CHECK(fit_square(longer, 20).pixels == fit_square(strip, 20).pixels);
+  Image longer(5, 16325, 1);
+  std::copy(strip.pixels.begin(), strip.pixels.end(), longer.at(0, 8140));
+  for (Filter filter : {Filter::nearest, Filter::area, Filter::bicubic, Filter::lanczos})
+    CHECK(fit_square(longer, 20, filter).pixels == fit_square(strip, 20, filter).pixels);
   CHECK_THROWS_AS(resize(strip, 0, 4, Filter::box), Error);
   CHECK_THROWS_AS(resize(strip, 20000, 4, Filter::box), Error);
 }

@@ -38,7 +38,8 @@ class DrawnSource : public PairSource {
  public:
   DrawnSource(uint64_t size, uint64_t broken) : size_(size), broken_(broken) {}
   uint64_t size() const override { return size_; }
-  Pair read(uint64_t index) const override {
+  std::string caption(uint64_t) const override { return ""; }
+  Pair picture(uint64_t index) const override {
     Pair pair{fmt::format("picture {}", index), "", encode_png(drawn(index))};
     if (index < broken_) pair.encoded.resize(pair.encoded.size() / 2);
     return pair;

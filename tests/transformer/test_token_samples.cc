@@ -51,4 +51,15 @@ TEST_CASE("one damaged record never stops a small set, unless none is allowed") 
   CHECK(TokenSamples(shards).size() == 10);
 }
 
+TEST_CASE("samples without a caption stay, and are counted") {
+  ScratchDir scratch;
+  TokenShardWriter writer(scratch / "pairs.tokens", {2, 16, "dvae", ""});
+  for (const char* caption : {"red", "", "blue", ""}) writer.add(std::vector<int32_t>(4, 1), caption);
+  writer.finish();
+  const TokenShards shards(scratch / "pairs.tokens", /*check_records=*/false);
+  const TokenSamples samples(shards, 0, [](const std::string&) {});
+  CHECK(samples.size() == 4);
+  CHECK(samples.without_caption() == 2);
+}
+
 }  // namespace dalle1::test
