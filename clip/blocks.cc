@@ -43,14 +43,15 @@ Tensor attend(Context& context, const Tensor& q, const Tensor& k, const Tensor& 
                       q.shape());
 }
 
-ResidualAttentionBlock::ResidualAttentionBlock(Device& device, int64_t width, int64_t heads, DType matrices)
-    : heads_(heads),
-      ln_1_(device, width),
-      ln_2_(device, width),
-      in_proj_(device, width, 3 * width, matrices),
-      out_proj_(device, width, width, matrices),
-      c_fc_(device, width, 4 * width, matrices),
-      c_proj_(device, 4 * width, width, matrices) {}
+ResidualAttentionBlock::ResidualAttentionBlock(Device& device, const BlockShape& shape, DType matrices)
+    : heads_(shape.heads),
+      activation_(shape.activation),
+      ln_1_(device, shape.width),
+      ln_2_(device, shape.width),
+      in_proj_(device, shape.width, 3 * shape.width, matrices),
+      out_proj_(device, shape.width, shape.width, matrices),
+      c_fc_(device, shape.width, shape.mlp_width, matrices),
+      c_proj_(device, shape.mlp_width, shape.width, matrices) {}
 
 Tensor ResidualAttentionBlock::forward(Context& context, const Tensor& x,
                                        const AttentionPattern& pattern) const {
@@ -59,7 +60,7 @@ Tensor ResidualAttentionBlock::forward(Context& context, const Tensor& x,
   auto third = [&](int64_t i) { return ops::slice(context, qkv, -1, i * width, (i + 1) * width); };
   const Tensor attended = attend(context, third(0), third(1), third(2), heads_, pattern);
   const Tensor h = ops::add(context, x, out_proj_(context, attended));
-  const Tensor inner = ops::unary(context, Unary::quick_gelu, c_fc_(context, ln_2_(context, h)));
+  const Tensor inner = ops::unary(context, activation_, c_fc_(context, ln_2_(context, h)));
   return ops::add(context, h, c_proj_(context, inner));
 }
 

@@ -5,6 +5,7 @@
 
 #include "core/attention/attention_pattern.h"
 #include "core/nn/parameters.h"
+#include "core/ops/kernels.h"
 #include "core/tensor/context.h"
 
 namespace dalle1::clip {
@@ -26,15 +27,22 @@ struct LayerNorm {
   void visit(const std::string& name, const ParameterVisitor& visitor);
 };
 
-/// x + attention(ln_1(x)), then x + mlp(ln_2(x)) with quick-GELU.
+/// Channels, heads, hidden channels of the MLP and its activation.
+struct BlockShape {
+  int64_t width = 0, heads = 0, mlp_width = 0;
+  Unary activation = Unary::quick_gelu;
+};
+
+/// x + attention(ln_1(x)), then x + mlp(ln_2(x)).
 class ResidualAttentionBlock {
  public:
-  ResidualAttentionBlock(Device& device, int64_t width, int64_t heads, DType matrices);
+  ResidualAttentionBlock(Device& device, const BlockShape& shape, DType matrices);
   Tensor forward(Context& context, const Tensor& x, const AttentionPattern& pattern) const;  ///< x [B, T, C]
   void visit(const std::string& name, const ParameterVisitor& visitor);
 
  private:
   int64_t heads_;
+  Unary activation_;
   LayerNorm ln_1_, ln_2_;
   LinearLayer in_proj_;  // [3C, C]: query, key, value
   LinearLayer out_proj_, c_fc_, c_proj_;

@@ -13,18 +13,18 @@
 namespace dalle1::clip {
 
 Clip::Clip(const ClipConfig& config, Device& device, DType matrices)
-    : config_(config),
+    : config_(config.resolved()),
       matrices_(matrices),
-      vision_(config.is_resnet() ? make_modified_resnet(config, device, matrices)
-                                 : make_vision_transformer(config, device, matrices)),
-      token_embedding_(Tensor::zeros(device, {config.vocab_size, config.transformer_width})),
-      positional_embedding_(Tensor::zeros(device, {config.context_length, config.transformer_width})),
-      ln_final_(device, config.transformer_width),
-      text_projection_(Tensor::zeros(device, {config.transformer_width, config.embed_dim}, matrices)),
+      vision_(config_.is_resnet() ? make_modified_resnet(config_, device, matrices)
+                                  : make_vision_transformer(config_, device, matrices)),
+      token_embedding_(Tensor::zeros(device, {config_.vocab_size, config_.transformer_width})),
+      positional_embedding_(Tensor::zeros(device, {config_.context_length, config_.transformer_width})),
+      ln_final_(device, config_.transformer_width),
+      text_projection_(Tensor::zeros(device, {config_.transformer_width, config_.embed_dim}, matrices)),
       logit_scale_(Tensor::full(device, {}, std::log(1.0f / 0.07f))) {
-  for (int64_t i = 0; i < config.transformer_layers; ++i) {
-    blocks_.emplace_back(device, config.transformer_width, config.transformer_heads, matrices);
-  }
+  const BlockShape shape{config_.transformer_width, config_.transformer_heads, config_.transformer_mlp_width,
+                         ops::activation_from_name(config_.activation)};
+  for (int64_t i = 0; i < config_.transformer_layers; ++i) blocks_.emplace_back(device, shape, matrices);
 }
 
 // Norms then give what products take.

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "core/error.h"
+#include "core/ops/elementwise.h"
 
 namespace dalle1::clip {
 namespace {
@@ -27,11 +28,14 @@ const std::map<std::string, Field>& fields() {
       {"embed_dim", plain(&ClipConfig::embed_dim)},
       {"image_resolution", plain(&ClipConfig::image_resolution)},
       {"vision_width", plain(&ClipConfig::vision_width)},
+      {"vision_heads", plain(&ClipConfig::vision_heads)},
       {"context_length", plain(&ClipConfig::context_length)},
       {"vocab_size", plain(&ClipConfig::vocab_size)},
       {"transformer_width", plain(&ClipConfig::transformer_width)},
       {"transformer_heads", plain(&ClipConfig::transformer_heads)},
       {"transformer_layers", plain(&ClipConfig::transformer_layers)},
+      {"transformer_mlp_width", plain(&ClipConfig::transformer_mlp_width)},
+      {"activation", plain(&ClipConfig::activation)},
       {"end_token", plain(&ClipConfig::end_token)},
       {"mean", plain(&ClipConfig::mean)},
       {"std", plain(&ClipConfig::deviation)},
@@ -40,6 +44,11 @@ const std::map<std::string, Field>& fields() {
         [](ClipConfig& c, const json& value) {
           c.vision_layers =
               value.is_array() ? value.get<std::vector<int64_t>>() : std::vector{value.get<int64_t>()};
+        }}},
+      {"vision_mlp_width",
+       {[](const ClipConfig& c) { return c.is_resnet() ? json() : json(c.vision_mlp_width); },
+        [](ClipConfig& c, const json& value) {
+          c.vision_mlp_width = value.is_null() ? 0 : value.get<int64_t>();
         }}},
       {"vision_patch_size",
        {[](const ClipConfig& c) { return c.is_resnet() ? json() : json(c.vision_patch_size); },
@@ -61,6 +70,10 @@ void validate(const ClipConfig& c) {
   positive(c.transformer_width, "transformer_width");
   positive(c.transformer_heads, "transformer_heads");
   positive(c.transformer_layers, "transformer_layers");
+  positive(c.vision_heads, "vision_heads");
+  positive(c.vision_mlp_width, "vision_mlp_width");
+  positive(c.transformer_mlp_width, "transformer_mlp_width");
+  ops::activation_from_name(c.activation);
   check(c.vision_layers.size() == 1 || c.vision_layers.size() == 4, ErrorKind::model,
         "CLIP configuration: vision_layers has {} entries; give one (ViT) or four (ResNet)",
         c.vision_layers.size());
@@ -75,9 +88,10 @@ void validate(const ClipConfig& c) {
     check(c.image_resolution % c.vision_patch_size == 0, ErrorKind::model,
           "CLIP configuration: image_resolution {} is not a multiple of vision_patch_size {}",
           c.image_resolution, c.vision_patch_size);
-    check(c.vision_width % 64 == 0, ErrorKind::model,
-          "CLIP configuration: vision_width {} is not a multiple of 64", c.vision_width);
   }
+  check(c.vision_channels() % c.vision_heads == 0, ErrorKind::model,
+        "CLIP configuration: {} vision_heads do not share {} channels evenly", c.vision_heads,
+        c.vision_channels());
   check(c.transformer_width % c.transformer_heads == 0, ErrorKind::model,
         "CLIP configuration: transformer_width {} is not a multiple of transformer_heads {}",
         c.transformer_width, c.transformer_heads);
@@ -85,9 +99,23 @@ void validate(const ClipConfig& c) {
 
 }  // namespace
 
+ClipConfig ClipConfig::resolved() const {
+  ClipConfig out = *this;
+  if (vision_heads == 0) {
+    check(vision_channels() % 64 == 0, ErrorKind::model,
+          "CLIP configuration: vision_width {} does not divide into heads of 64: say vision_heads",
+          vision_width);
+    out.vision_heads = vision_channels() / 64;
+  }
+  if (vision_mlp_width == 0) out.vision_mlp_width = 4 * vision_width;
+  if (transformer_mlp_width == 0) out.transformer_mlp_width = 4 * transformer_width;
+  return out;
+}
+
 json ClipConfig::to_json() const {
   json object{{"kind", "openai"}};
-  for (const auto& [name, field] : fields()) object[name] = field.get(*this);
+  const ClipConfig config = resolved();
+  for (const auto& [name, field] : fields()) object[name] = field.get(config);
   return object;
 }
 
@@ -104,6 +132,7 @@ ClipConfig clip_config_from_json(const json& object) {
       fail(ErrorKind::model, "CLIP configuration: '{}' cannot be {}", name, value.dump());
     }
   }
+  config = config.resolved();
   validate(config);
   return config;
 }

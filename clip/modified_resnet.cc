@@ -134,7 +134,7 @@ class ModifiedResNet final : public ImageEncoder {
         conv1_(device, 3, config.vision_width / 2, 3),
         conv2_(device, config.vision_width / 2, config.vision_width / 2, 3),
         conv3_(device, config.vision_width / 2, config.vision_width, 3),
-        pool_(device, config.image_resolution / 32, config.vision_width * 32, config.vision_heads(),
+        pool_(device, config.image_resolution / 32, config.vision_width * 32, config.vision_heads,
               config.embed_dim, matrices) {
     int64_t channels = config.vision_width;
     for (size_t stage = 0; stage < 4; ++stage) {

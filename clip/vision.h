@@ -16,6 +16,8 @@ class ImageEncoder : public Module {
   virtual Tensor forward(Context& context, const Tensor& images) = 0;
 };
 
+// Both take a configuration that is resolved.
+
 /// Patches by a strided convolution, a class token, learned positions, norms before and after (section 2.4).
 std::unique_ptr<ImageEncoder> make_vision_transformer(const ClipConfig& config, Device& device,
                                                       DType matrices);

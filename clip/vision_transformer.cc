@@ -20,8 +20,9 @@ class VisionTransformer final : public ImageEncoder {
         proj_(Tensor::zeros(device, {width_, config.embed_dim}, matrices)),
         ln_pre_(device, width_),
         ln_post_(device, width_) {
-    for (int64_t i = 0; i < config.vision_layers[0]; ++i)
-      blocks_.emplace_back(device, width_, config.vision_heads(), matrices);
+    const BlockShape shape{width_, config.vision_heads, config.vision_mlp_width,
+                           ops::activation_from_name(config.activation)};
+    for (int64_t i = 0; i < config.vision_layers[0]; ++i) blocks_.emplace_back(device, shape, matrices);
   }
 
   Tensor forward(Context& context, const Tensor& images) override {

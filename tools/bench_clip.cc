@@ -21,8 +21,8 @@ struct BenchOptions {
   double seconds = 10;
 };
 
-double block_flops(int64_t layers, int64_t width, int64_t tokens) {
-  return static_cast<double>(layers * tokens) * (24.0 * width * width + 4.0 * width * tokens);
+double block_flops(int64_t layers, int64_t width, int64_t mlp_width, int64_t tokens) {
+  return static_cast<double>(layers * tokens) * (8.0 * width * width + 4.0 * width * (mlp_width + tokens));
 }
 
 // Multiplications and additions of one picture through a Vision Transformer.
@@ -30,12 +30,13 @@ double picture_flops(const clip::ClipConfig& config) {
   const int64_t side = config.image_resolution / config.vision_patch_size, patches = side * side;
   const double patch = 2.0 * 3 * config.vision_patch_size * config.vision_patch_size * config.vision_width;
   return static_cast<double>(patches) * patch +
-         block_flops(config.vision_layers[0], config.vision_width, patches + 1) +
+         block_flops(config.vision_layers[0], config.vision_width, config.vision_mlp_width, patches + 1) +
          2.0 * config.vision_width * config.embed_dim;
 }
 
 double text_flops(const clip::ClipConfig& config) {
-  return block_flops(config.transformer_layers, config.transformer_width, config.context_length) +
+  return block_flops(config.transformer_layers, config.transformer_width, config.transformer_mlp_width,
+                     config.context_length) +
          2.0 * config.transformer_width * config.embed_dim;
 }
 

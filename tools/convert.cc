@@ -80,8 +80,7 @@ int convert(const ConvertOptions& options, const CommonOptions& common) {
   check(options.overwrite || !fs::exists(options.out, absent) || fs::is_empty(options.out, absent),
         ErrorKind::usage, "{} is not empty; choose another --out or add --overwrite", options.out);
   const Inputs inputs = sort_inputs(options);
-  const auto parts = weights::open_parts(inputs.checkpoints,
-                                         [&](std::string_view part) { return config_for(common, part); });
+  const auto parts = open_parts(common, inputs.checkpoints);
   check(!parts.empty(), ErrorKind::model, "no checkpoint among the inputs");
   for (const auto& [name, part] : parts) check_part(part);
 

@@ -1,6 +1,7 @@
 // dalle1 info: what a checkpoint or a configuration is.
 #include <fmt/format.h>
 
+#include "clip/config.h"
 #include "core/text/tokenizer.h"
 #include "tools/command.h"
 #include "tools/models.h"
@@ -158,9 +159,10 @@ Json describe_paths(const InfoOptions& options, const CommonOptions& common) {
     }
   }
   Json parts = Json::array();
-  const auto opened =
-      weights::open_parts(checkpoints, [&](std::string_view part) { return config_for(common, part); });
-  for (const auto& [name, part] : opened) {
+  auto opened = open_parts(common, checkpoints);
+  for (auto& [name, part] : opened) {
+    // Older files leave out what follows from the rest, such as the heads.
+    if (name == "clip") part.config = clip::clip_config_from_json(part.config).to_json();
     if (!part.config.contains("half")) check_part(part);  // one half of OpenAI's dVAE may be looked at alone
     parts.push_back(weights::describe(part, options.tensors));
     if (name == "transformer") parts.back()["costs"] = transformer_costs(part.config);

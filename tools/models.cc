@@ -1,8 +1,12 @@
 #include "tools/models.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "core/error.h"
+#include "tools/progress.h"
+#include "weights/import.h"
 #include "weights/model_dir.h"
 #include "weights/open.h"
 
@@ -47,6 +51,39 @@ std::unique_ptr<text::Tokenizer> open_kind(const weights::TokenizerFile& file) {
   return tokenizer;
 }
 
+// A configuration without a part is for those that it can describe: CLIP's have fields of their own.
+bool describes_clip(const nlohmann::json& config) {
+  return config.contains("vision_width") || config.contains("vision_heads") ||
+         config.contains("transformer_width");
+}
+
+// A checkpoint, or what names the option where a configuration is missing.
+template <typename Open>
+auto opened(const Open& open) {
+  try {
+    return open();
+  } catch (const weights::MissingConfiguration& error) {
+    fail(ErrorKind::model, "{} (--config {}=FILE)", error.what(), error.part());
+  }
+}
+
+// Also for those who want no progress: what was taken for granted decides the numbers.
+void tell_note(const CommonOptions& common, const weights::Checkpoint& checkpoint) {
+  if (checkpoint.note.empty()) return;
+  const std::string text = fmt::format("{} (--config {}=FILE)", checkpoint.note, checkpoint.part);
+  if (common.progress_mode() == ProgressMode::json)
+    tell(common, {{"event", "note"}, {"text", text}}, text);
+  else
+    fmt::print(stderr, "note: {}\n", text);
+}
+
+weights::Checkpoint open_paths(const CommonOptions& common, const std::vector<fs::path>& paths,
+                               std::string_view part) {
+  auto checkpoint = opened([&] { return weights::open_checkpoint(paths, config_for(common, part), part); });
+  tell_note(common, checkpoint);
+  return checkpoint;
+}
+
 }  // namespace
 
 nlohmann::json config_for(const CommonOptions& common, std::string_view part) {
@@ -63,19 +100,31 @@ nlohmann::json config_for(const CommonOptions& common, std::string_view part) {
           "--config {}: there is no part '{}'; there are dvae, transformer and clip", entry, name);
     if (name == part) value = entry.substr(equals + 1), chosen = &entry;
   }
-  return chosen ? weights::read_config(value) : nlohmann::json();
+  if (!chosen) return nullptr;
+  auto config = weights::read_config(value);
+  const bool named = chosen->size() != value.size();
+  return named || describes_clip(config) == (part == "clip") || part.empty() ? config : nlohmann::json();
 }
 
 std::optional<weights::Checkpoint> open_part_if_any(const CommonOptions& common, std::string_view part) {
   const auto paths = paths_of(common, part);
   if (paths.empty() || (files_of(common, part).empty() && directory_lacks(paths, part))) return std::nullopt;
-  return weights::open_checkpoint(paths, config_for(common, part), part);
+  return open_paths(common, paths, part);
 }
 
 weights::Checkpoint open_part(const CommonOptions& common, std::string_view part) {
   auto paths = paths_of(common, part);
   if (paths.empty()) paths = {find_model(common)};  // throws with the places that were looked at
-  return weights::open_checkpoint(paths, config_for(common, part), part);
+  return open_paths(common, paths, part);
+}
+
+std::map<std::string, weights::Checkpoint> open_parts(const CommonOptions& common,
+                                                      const std::vector<fs::path>& paths) {
+  auto parts = opened([&] {
+    return weights::open_parts(paths, [&](std::string_view part) { return config_for(common, part); });
+  });
+  for (const auto& [name, part] : parts) tell_note(common, part);
+  return parts;
 }
 
 fs::path find_text_tokenizer(const CommonOptions& common) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,8 +15,8 @@
 
 namespace dalle1::tools {
 
-/// The configuration that --config gives for a part: PART=..., else one without a part; null when there is
-/// none.
+/// The configuration that --config gives for a part: PART=..., else one without a part that is not of another
+/// kind; null when there is none.
 nlohmann::json config_for(const CommonOptions& common, std::string_view part);
 
 /// "dvae", "transformer" or "clip": the files of --dvae, --transformer or --clip, else the model that
@@ -23,6 +24,10 @@ nlohmann::json config_for(const CommonOptions& common, std::string_view part);
 weights::Checkpoint open_part(const CommonOptions& common, std::string_view part);
 /// The same, or nothing when neither an option nor the model has the part.
 std::optional<weights::Checkpoint> open_part_if_any(const CommonOptions& common, std::string_view part);
+
+/// Every part of the given files by name, with the configurations of --config, as weights::open_parts.
+std::map<std::string, weights::Checkpoint> open_parts(const CommonOptions& common,
+                                                      const std::vector<std::filesystem::path>& paths);
 
 /// The file of the transformer's tokenizer: --tokenizer, else the model's. Error(model) when there is none.
 std::filesystem::path find_text_tokenizer(const CommonOptions& common);

@@ -66,7 +66,12 @@ int train_clip(const ClipOptions& options, const CommonOptions& common) {
   const auto device = open_device(common);
   clip::ClipTask task(*device, config, training, tokenizer, train_options.seed);
   if (!options.init_from.empty())
-    weights::load_parameters(task.clip(), weights::open_checkpoint({options.init_from}, nullptr, "clip"));
+    weights::load_parameters(task.clip(),
+                             weights::open_checkpoint({options.init_from},
+                                                      {{"vision_heads", config.vision_heads},
+                                                       {"transformer_heads", config.transformer_heads},
+                                                       {"activation", config.activation}},
+                                                      "clip"));
   nlohmann::json settings = {{"architecture", config.to_json()},
                              {"train", file.train},
                              {"pairs", pairs->size()},

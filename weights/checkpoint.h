@@ -36,6 +36,7 @@ struct Checkpoint {
   std::string part;    ///< "dvae", "transformer" or "clip"; empty when the file does not say.
   std::string format;  ///< "native", "openai-dvae", "openai-clip", "rudalle", "rudalle-vqgan", ...
   std::string source;  ///< The file or files it came from.
+  std::string note;  ///< What had to be taken for granted, where that could be wrong; one sentence or empty.
   nlohmann::json config;
   std::vector<RawTensor> tensors;  ///< In file order; names are unique and are those of the native format.
 

@@ -95,6 +95,17 @@ int64_t count_numbered(const std::vector<RawTensor>& tensors, std::string_view p
   return count;
 }
 
+void add_given(Checkpoint& checkpoint, const nlohmann::json& given) {
+  if (given.is_null()) return;
+  check(given.is_object(), ErrorKind::model, "{}: the configuration is no JSON object", checkpoint.source);
+  for (const auto& [field, value] : given.items()) {
+    const auto [own, fresh] = checkpoint.config.emplace(field, value);
+    check(fresh || *own == value, ErrorKind::model,
+          "{}: the configuration that was given says {} {}, but the file has {}", checkpoint.source,
+          printable(field), printable(value.dump()), printable(own->dump()));
+  }
+}
+
 Checkpoint part_from(const std::vector<StateFile>& files, std::string_view part, std::string_view format) {
   Checkpoint result;
   result.part = part;

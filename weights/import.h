@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/error.h"
 #include "weights/state_file.h"
 
 namespace dalle1::weights {
@@ -46,6 +47,21 @@ int64_t extent_of(const TensorIndex& tensors, const std::string& source, std::st
 
 /// One more than the largest number at '#' among tensors named like `pattern`, which ends in '*'.
 int64_t count_numbered(const std::vector<RawTensor>& tensors, std::string_view pattern);
+
+/// What the files do not say and a configuration has to: Error(model), with the part that it is of.
+class MissingConfiguration : public Error {
+ public:
+  MissingConfiguration(std::string_view part, const std::string& message)
+      : Error(ErrorKind::model, message), part_(part) {}
+  const std::string& part() const { return part_; }
+
+ private:
+  std::string part_;
+};
+
+/// Adds the fields of `given` (null: none) to the checkpoint's configuration. Error(model) names one that
+/// disagrees with what the checkpoint has there.
+void add_given(Checkpoint& checkpoint, const nlohmann::json& given);
 
 /// A checkpoint with everything but its configuration and tensors.
 Checkpoint part_from(const std::vector<StateFile>& files, std::string_view part, std::string_view format);

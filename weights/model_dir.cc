@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "core/data/file_kind.h"
 #include "weights/safetensors.h"
 #include "weights/sha256.h"
 #include "weights/small_json.h"
@@ -50,8 +51,8 @@ class Document {
     const auto size = member(name_, record, "bytes", value::number_unsigned).get<uint64_t>();
     const std::string hash = text(record, "sha256");
     FileBytes bytes = map_file(folder_ / file);
-    check(bytes.size() == size, ErrorKind::model, "{}: {} bytes; model.json says {}", bytes.name,
-          bytes.size(), size);
+    check(bytes.size() == size, ErrorKind::model, "{}: {} bytes; model.json says {}{}", bytes.name,
+          bytes.size(), size, bytes.size() < size ? but_it_is(text_of(bytes.bytes)) : "");
     check(!verify_ || sha256(bytes.bytes) == hash, ErrorKind::model,
           "{}: its sha256 is not the one in model.json", bytes.name);
     return folder_ / file;

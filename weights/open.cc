@@ -1,9 +1,11 @@
 #include "weights/open.h"
 
 #include <algorithm>
+#include <set>
 
 #include "weights/import.h"
 #include "weights/model_dir.h"
+#include "weights/name_prefix.h"
 #include "weights/small_json.h"
 
 namespace dalle1::weights {
@@ -16,6 +18,33 @@ const Importer* find_importer(const StateFile& file) {
   return nullptr;
 }
 
+/// The importer that knows the file's names, whose shared components are removed until one does.
+const Importer* recognise(StateFile& file) {
+  if (const Importer* importer = find_importer(file)) return importer;
+  StateFile inner = file;
+  while (strip_shared_component(inner)) {
+    const Importer* importer = find_importer(inner);
+    if (!importer) continue;
+    file = std::move(inner);
+    return importer;
+  }
+  return nullptr;
+}
+
+/// "; those under 'clip.' are of openai-clip" where only the rest is in the way.
+std::string known_part_of(const StateFile& file) {
+  std::set<std::string> seen;
+  for (const RawTensor& tensor : file.tensors) {
+    const size_t dot = tensor.name.find('.');
+    if (dot == tensor.name.npos || !seen.insert(tensor.name.substr(0, dot)).second) continue;
+    StateFile part = tensors_under(file, tensor.name.substr(0, dot));
+    if (const Importer* importer = recognise(part))
+      return fmt::format("; those under '{}.' are of {}: save them as a file of their own",
+                         printable(tensor.name.substr(0, dot)), importer->format);
+  }
+  return "";
+}
+
 [[noreturn]] void refuse_unknown(const StateFile& file) {
   std::string names;
   for (size_t i = 0; i < file.tensors.size() && i < 3; ++i)
@@ -23,15 +52,16 @@ const Importer* find_importer(const StateFile& file) {
   if (file.tensors.size() > 3) names += ", ...";
   fail(ErrorKind::model,
        "{}: {} {}, of no known model; known are dalle1's own files, OpenAI's dVAE and CLIP, and ru-dalle's "
-       "transformers and VQGANs",
+       "transformers and VQGANs{}",
        file.name, file.container,
        names.empty() ? "without tensors"
-                     : fmt::format("with tensors {} ({} in all)", names, file.tensors.size()));
+                     : fmt::format("with tensors {} ({} in all)", names, file.tensors.size()),
+       known_part_of(file));
 }
 
 bool is_native(const StateFile& file) { return file.metadata.contains("dalle1.part"); }
 
-Checkpoint native_part(const StateFile& file) {
+Checkpoint native_part(StateFile file, const nlohmann::json& config) {
   auto text = file.metadata.find("dalle1.config");
   check(text != file.metadata.end(), ErrorKind::model, "{}: its metadata lack dalle1.config", file.name);
   Checkpoint result;
@@ -39,30 +69,34 @@ Checkpoint native_part(const StateFile& file) {
   result.format = "native";
   result.source = file.name;
   result.config = parse_small_json(file.name, text->second);
-  result.tensors = file.tensors;
+  strip_wrappers(file);
+  result.tensors = std::move(file.tensors);
+  if (result.part == "clip") add_given(result, config);
   return result;
 }
 
-Checkpoint from_directory(const std::filesystem::path& path, std::string_view part) {
+Checkpoint from_directory(const std::filesystem::path& path, const nlohmann::json& config,
+                          std::string_view part) {
   check(is_model_dir(path), ErrorKind::model, "{}: a folder without model.json", path.string());
   ModelDir model = read_model_dir(path);
   check(!part.empty() || model.parts.size() == 1, ErrorKind::model, "{}: it has several parts",
         path.string());
   auto found = part.empty() ? model.parts.begin() : model.parts.find(std::string(part));
   check(found != model.parts.end(), ErrorKind::model, "{}: it has no {}", path.string(), part);
+  if (found->first == "clip") add_given(found->second, config);
   return found->second;
 }
 
 }  // namespace
 
-Checkpoint import_files(const std::vector<StateFile>& files, const nlohmann::json& config) {
+Checkpoint import_files(std::vector<StateFile> files, const nlohmann::json& config) {
   check(!files.empty(), ErrorKind::internal, "no files to import");
-  if (files.size() == 1 && is_native(files[0])) return native_part(files[0]);
-  const Importer* importer = find_importer(files[0]);
+  if (files.size() == 1 && is_native(files[0])) return native_part(files[0], config);
+  const Importer* importer = recognise(files[0]);
   if (!importer) refuse_unknown(files[0]);
-  for (const StateFile& file : files)
-    check(find_importer(file) == importer, ErrorKind::model, "{} and {} do not belong together",
-          files[0].name, file.name);
+  for (StateFile& file : files)
+    check(recognise(file) == importer, ErrorKind::model, "{} and {} do not belong together", files[0].name,
+          file.name);
   check(
       !config.is_null() || !importer->needs_config, ErrorKind::model,
       "{}: {} does not say its configuration: add --config with a preset (such as {}) or a JSON file of the "
@@ -81,10 +115,10 @@ Checkpoint open_checkpoint(const std::vector<std::filesystem::path>& paths, cons
   check(!paths.empty(), ErrorKind::usage, "no checkpoint was given");
   std::error_code unreadable;  // then opening it says why
   if (paths.size() == 1 && std::filesystem::is_directory(paths[0], unreadable))
-    return from_directory(paths[0], part);
+    return from_directory(paths[0], config, part);
   std::vector<StateFile> files;
   for (const auto& path : paths) files.push_back(read_state_file(path));
-  Checkpoint result = import_files(files, config);
+  Checkpoint result = import_files(std::move(files), config);
   check(part.empty() || result.part == part, ErrorKind::model, "{}: a {} ({}), not a {}", result.source,
         result.part, result.format, part);
   return result;
@@ -101,7 +135,10 @@ std::map<std::string, Checkpoint> open_parts(const std::vector<std::filesystem::
   std::map<const Importer*, std::vector<StateFile>> groups;
   for (const auto& path : paths) {
     if (is_model_dir(path)) {
-      for (auto& [name, part] : read_model_dir(path).parts) add(part);
+      for (auto& [name, part] : read_model_dir(path).parts) {
+        if (name == "clip") add_given(part, config_of(name));
+        add(part);
+      }
       continue;
     }
     std::error_code unreadable;  // then reading it says why
@@ -109,10 +146,10 @@ std::map<std::string, Checkpoint> open_parts(const std::vector<std::filesystem::
           "{}: a folder without model.json", path.string());
     StateFile file = read_state_file(path);
     if (is_native(file)) {
-      add(native_part(file));
+      add(native_part(file, config_of(file.metadata.at("dalle1.part"))));
       continue;
     }
-    const Importer* importer = find_importer(file);
+    const Importer* importer = recognise(file);
     if (!importer) refuse_unknown(file);
     groups[importer].push_back(std::move(file));
   }

@@ -17,8 +17,10 @@ namespace dalle1::weights {
 /// One part of a model. `paths` is a model directory, a native file, or the files of one published checkpoint
 /// (several where it comes in several: OpenAI's encoder.pkl and decoder.pkl). `config` is the architecture
 /// where the files do not carry it: JSON in the native or the publisher's terms (see read_config); null
-/// otherwise. `part` is "dvae", "transformer" or "clip": what a directory shall yield and a file must be;
-/// empty takes what is there. Error(model) when the content is unknown, damaged or not that part.
+/// otherwise. A CLIP's has to agree with what its file says. Components that wrap all names of a published
+/// checkpoint ("module.") are passed over. `part` is "dvae", "transformer" or "clip": what a directory shall
+/// yield and a file must be; empty takes what is there. Error(model) when the content is unknown, damaged or
+/// not that part.
 Checkpoint open_checkpoint(const std::vector<std::filesystem::path>& paths,
                            const nlohmann::json& config = nullptr, std::string_view part = "");
 
@@ -30,9 +32,10 @@ std::map<std::string, Checkpoint> open_parts(const std::vector<std::filesystem::
                                              const ConfigOfPart& config_of);
 
 /// One part from files that are read already.
-Checkpoint import_files(const std::vector<StateFile>& files, const nlohmann::json& config = nullptr);
+Checkpoint import_files(std::vector<StateFile> files, const nlohmann::json& config = nullptr);
 
 /// A configuration as the user gives it: the name of a preset, a JSON file, or the published YAML.
+/// open_clip's JSON is turned into native terms.
 nlohmann::json read_config(const std::string& preset_or_file);
 
 }  // namespace dalle1::weights

@@ -1,5 +1,7 @@
+#include "core/data/file_kind.h"
 #include "weights/file_bytes.h"
 #include "weights/open.h"
+#include "weights/open_clip_config.h"
 #include "weights/presets.h"
 #include "weights/small_json.h"
 #include "weights/yaml.h"
@@ -13,8 +15,12 @@ nlohmann::json read_config(const std::string& preset_or_file) {
         "'{}' is neither a file nor a preset; presets are {}", preset_or_file, preset_names());
   const std::string text = read_text_file(preset_or_file, largest_small_json);
   const size_t start = text.find_first_not_of(" \t\r\n");
-  return start != text.npos && text[start] == '{' ? parse_small_json(preset_or_file, text)
-                                                  : parse_simple_yaml(preset_or_file, text);
+  const std::string_view kind = file_kind(text);
+  check(kind.empty() || kind == "text" || kind == "blank" || kind == "JSON text", ErrorKind::model,
+        "{}: not a configuration, but {}", preset_or_file, kind);
+  if (start == text.npos || text[start] != '{') return parse_simple_yaml(preset_or_file, text);
+  nlohmann::json config = parse_small_json(preset_or_file, text);
+  return is_open_clip_config(config) ? from_open_clip(preset_or_file, config) : config;
 }
 
 }  // namespace dalle1::weights

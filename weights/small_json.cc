@@ -1,9 +1,28 @@
 #include "weights/small_json.h"
 
+#include <algorithm>
+
 #include "core/error.h"
 #include "core/text/utf8.h"
 
 namespace dalle1::weights {
+
+namespace {
+
+/// "line 3, column 8" of a byte, and what is there when it is a number that JSON does not have.
+std::string place_in(std::string_view text, size_t byte) {
+  byte = std::min(byte, text.size());
+  if (byte > 0 && text[byte - 1] == '-') --byte;  // a number begins with its sign
+  const std::string_view before = text.substr(0, byte);
+  const auto line = 1 + std::count(before.begin(), before.end(), '\n');
+  const size_t column = byte - (before.rfind('\n') + 1) + 1;
+  std::string place = fmt::format("line {}, column {}", line, column);
+  for (const std::string_view number : {"NaN", "Infinity", "-Infinity"})
+    if (text.substr(byte).starts_with(number)) place += fmt::format(": {} is no number of JSON", number);
+  return place;
+}
+
+}  // namespace
 
 nlohmann::json parse_small_json(const std::string& name, std::string_view text) {
   check(text.size() <= largest_small_json, ErrorKind::model, "{}: {} bytes of JSON; the limit is {}", name,
@@ -15,7 +34,7 @@ nlohmann::json parse_small_json(const std::string& name, std::string_view text) 
   try {
     return nlohmann::json::parse(text.begin(), text.end(), limit_depth);
   } catch (const nlohmann::json::parse_error& error) {
-    fail(ErrorKind::model, "{}: not JSON at byte {}", name, error.byte ? error.byte - 1 : 0);
+    fail(ErrorKind::model, "{}: not JSON at {}", name, place_in(text, error.byte ? error.byte - 1 : 0));
   } catch (const nlohmann::json::exception& error) {
     fail(ErrorKind::model, "{}: {}", name, error.what());
   }

@@ -11,7 +11,8 @@ constexpr uint64_t largest_small_json = 1 << 20;  ///< Bytes; parsed JSON can ta
 constexpr int deepest_json = 32;
 constexpr size_t longest_tensor_name = 1024;
 
-/// Parses with a limit on depth; Error(model) with the byte where the text is not JSON.
+/// Parses with a limit on depth; Error(model) with the line and column where the text is not
+/// JSON.
 nlohmann::json parse_small_json(const std::string& name, std::string_view text);
 
 /// True for a name without folders: not empty, not "." or "..", no slash, no NUL.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/data/file_kind.h"
 #include "weights/safetensors.h"
 #include "weights/small_json.h"
 #include "weights/torch_file.h"
@@ -37,10 +38,12 @@ StateFile read_state_file(const FileBytes& file) {
   if (head.starts_with("PK")) return read_torch_zip(file);
   if (head.starts_with(torch_legacy_magic)) return read_torch_legacy(file);
   if (first_of_header(file) == '{') return from_safetensors(file.name, read_safetensors(file));
-  std::string shown;
-  for (unsigned char c : head.substr(0, 8)) shown += fmt::format(" {:02x}", c);
-  fail(ErrorKind::model, "{}: neither safetensors nor a PyTorch file: {} bytes that begin with{}", file.name,
-       file.size(), shown.empty() ? " nothing" : shown);
+  std::string shown = but_it_is(text_of(file.bytes));
+  if (shown.empty()) {
+    shown = fmt::format(": {} bytes that begin with", file.size());
+    for (unsigned char c : head.substr(0, 8)) shown += fmt::format(" {:02x}", c);
+  }
+  fail(ErrorKind::model, "{}: neither safetensors nor a PyTorch file{}", file.name, shown);
 }
 
 StateFile read_state_file(const std::filesystem::path& path) {

@@ -24,8 +24,12 @@ const ZipMember& find_pickle(const ZipArchive& archive) {
           printable(found ? found->name : ""), printable(member.name));
     found = &member;
   }
-  check(found, ErrorKind::model, "{}: a zip archive that PyTorch did not write: it has no data.pkl",
-        archive.file().name);
+  check(found, ErrorKind::model,
+        "{}: a zip archive that PyTorch did not write: it has no data.pkl, but {}; unpack it if a checkpoint "
+        "is "
+        "in it",
+        archive.file().name,
+        archive.members().empty() ? "nothing" : "'" + printable(archive.members().front().name) + "'");
   return *found;
 }
 

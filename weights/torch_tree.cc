@@ -16,6 +16,9 @@ constexpr int deepest_tree = 100;
 constexpr size_t most_visits = 1'000'000, most_found = 100'000, most_text = 16u << 20, longest_list = 4096;
 constexpr size_t highest_rank = 8;
 
+/// Under which a training program keeps the model beside its optimiser and counters.
+constexpr const char* state_keys[] = {"state_dict", "model_state_dict", "model", "module"};
+
 struct StorageName {
   std::string_view name;
   DType dtype;
@@ -83,7 +86,12 @@ class TreeWalker {
 
   void run() {
     Id root = pickle_.root();
-    if (auto inner = entry(root, "state_dict"); inner && is_mapping(*inner)) root = *inner;
+    for (const char* key : state_keys) {
+      const auto inner = entry(root, key);
+      if (!inner || !is_mapping(*inner)) continue;
+      root = *inner;
+      break;
+    }
     if (pickle_.kind(root) == Kind::object && !is_mapping(root)) state_.root_class = class_name(root);
     walk(root, 0);
     check(!state_.tensors.empty(), ErrorKind::model, "{}: no tensors in it{}", file_.name,

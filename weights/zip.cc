@@ -160,7 +160,10 @@ uint64_t ZipArchive::read_entry(uint64_t position, uint64_t end) {
         file_.name, shown, position);
   check(member.method == stored ? member.packed == member.size
                                 : member.method == deflated && may_be_deflated(member.name),
-        ErrorKind::model, "{}: zip member '{}' is compressed (byte {}); PyTorch stores weights as they are",
+        ErrorKind::model,
+        "{}: zip member '{}' is compressed (byte {}); PyTorch stores weights as they are: if it is a "
+        "checkpoint "
+        "packed into an archive, unpack it first",
         file_.name, shown, position);
   check_local_header(member, flags);
   members_.push_back(member);

@@ -9,6 +9,7 @@
 
 #include "core/data/atomic_file.h"
 #include "core/data/file_bytes.h"
+#include "core/data/file_kind.h"
 
 namespace dalle1 {
 namespace {
@@ -143,8 +144,8 @@ std::optional<uint64_t> count_elements(std::span<const int64_t> shape) {
 
 NpyArray decode_npy(std::span<const uint8_t> bytes, std::string_view name) {
   const bool magic = bytes.size() >= 10 && std::memcmp(bytes.data(), kMagic.data(), kMagic.size()) == 0;
-  check(magic && bytes[6] >= 1 && bytes[6] <= 3, ErrorKind::input, "{}: not a .npy file of version 1 to 3",
-        name);
+  check(magic && bytes[6] >= 1 && bytes[6] <= 3, ErrorKind::input, "{}: not a .npy file of version 1 to 3{}",
+        name, magic ? "" : but_it_is(bytes));
   const size_t prefix = bytes[6] == 1 ? 10 : 12;
   check(bytes.size() >= prefix, ErrorKind::input, "{}: truncated at byte {}", name, bytes.size());
   size_t length = bytes[8] | bytes[9] << 8;

@@ -4,7 +4,9 @@
 #include <memory>
 
 #include "core/data/file_bytes.h"
+#include "core/data/file_kind.h"
 #include "core/error.h"
+#include "core/image/exif.h"
 #include "core/image/image.h"
 #include "core/image/jpeg_segments.h"
 #include "core/image/png_chunks.h"
@@ -45,16 +47,19 @@ struct Header {
   int64_t width = 0, height = 0;
   int channels = 0;
   PixelOrigin origin = PixelOrigin::direct;
+  int orientation = 1;  // see exif_orientation
 };
 
 Header png_header(std::span<const uint8_t> bytes, std::string_view name) {
   const PngHeader png = read_png_header(bytes, name);
   const bool alpha = (png.colour_type & 4) != 0, palette = png.colour_type == 3;
+  Header header{png.width, png.height};
   bool transparent_entries = false;
   for_each_png_chunk(bytes, name, [&](const PngChunk& chunk) {
-    transparent_entries |= palette && std::string_view(chunk.type) == "tRNS";
+    const std::string_view type = chunk.type;
+    transparent_entries |= palette && type == "tRNS";
+    if (type == "eXIf") header.orientation = exif_orientation(chunk.data);
   });
-  Header header{png.width, png.height};
   // A transparent colour of a grey or RGB picture is not an alpha channel; Pillow drops it on conversion too.
   header.channels = alpha || transparent_entries ? 4 : palette || png.colour_type == 2 ? 3 : 1;
   if (alpha) header.origin = PixelOrigin::alpha;
@@ -62,9 +67,12 @@ Header png_header(std::span<const uint8_t> bytes, std::string_view name) {
   return header;
 }
 
-Header jpeg_header(std::span<const uint8_t> bytes, std::string_view name) {
+/// Also gives `bytes` the form in which their colours cannot be misread.
+Header jpeg_header(std::span<const uint8_t>& bytes, std::vector<uint8_t>& copy, std::string_view name) {
   const JpegHeader jpeg = check_jpeg(bytes, name);
-  return {jpeg.width, jpeg.height, jpeg.components == 1 ? 1 : 3};
+  if (jpeg.components > 1) bytes = copy = with_colour_marker(bytes, jpeg);
+  return {jpeg.width, jpeg.height, jpeg.components == 1 ? 1 : 3, PixelOrigin::direct,
+          exif_orientation(jpeg.exif)};
 }
 
 }  // namespace
@@ -73,8 +81,9 @@ Image decode_image(std::span<const uint8_t> bytes, std::string_view name) {
   check(bytes.size() <= kMaxImageFileBytes, ErrorKind::input,
         "{}: a picture file of {} bytes; at most {} are read", name, bytes.size(), kMaxImageFileBytes);
   const bool png = is_png(bytes);
-  check(png || is_jpeg(bytes), ErrorKind::input, "{}: not a PNG or JPEG picture", name);
-  const Header header = png ? png_header(bytes, name) : jpeg_header(bytes, name);
+  check(png || is_jpeg(bytes), ErrorKind::input, "{}: not a PNG or JPEG picture{}", name, but_it_is(bytes));
+  std::vector<uint8_t> copy;
+  const Header header = png ? png_header(bytes, name) : jpeg_header(bytes, copy, name);
   check(std::max(header.width, header.height) <= kMaxImageSide &&
             header.width * header.height <= kMaxImagePixels,
         ErrorKind::input, "{}: {} x {} pixels; at most {} a side and {} megapixels are read", name,
@@ -94,7 +103,7 @@ Image decode_image(std::span<const uint8_t> bytes, std::string_view name) {
   Image image(width, height, header.channels);
   std::copy_n(decoded.get(), image.pixels.size(), image.pixels.begin());
   image.origin = header.origin;
-  return image;
+  return oriented(std::move(image), header.orientation);
 }
 
 Image read_image(const std::filesystem::path& path) {

@@ -39,9 +39,9 @@ struct Image {
 };
 
 /// Decodes a PNG or JPEG file. Palettes are expanded, grey with alpha becomes RGBA, 16-bit samples keep their
-/// high byte (as Pillow does for colour), CMYK becomes RGB; EXIF orientation is not applied (as Pillow's open
-/// does not). Error(input) with one line that names the file: not a PNG or JPEG, over the limits, truncated,
-/// damaged.
+/// high byte (as Pillow does for colour), CMYK becomes RGB; the picture is turned as its EXIF orientation
+/// says (as Pillow's ImageOps.exif_transpose does). Error(input) with one line that names the file: not a PNG
+/// or JPEG, over the limits, truncated, damaged.
 Image read_image(const std::filesystem::path& path);
 /// The same from memory; `name` is what errors call it.
 Image decode_image(std::span<const uint8_t> bytes, std::string_view name);

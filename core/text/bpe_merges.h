@@ -37,6 +37,7 @@ class BpeDropout {
   BpeDropout(float probability, uint64_t seed, uint64_t index)
       : probability_(probability),
         draws_(seed, Stream::bpe_dropout, static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32)) {}
+  float probability() const { return probability_; }
   bool ignore() { return probability_ > 0 && draws_.uniform() < probability_; }
 
  private:

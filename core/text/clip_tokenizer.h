@@ -3,6 +3,10 @@
 // The file has a title line, then one "left right" pair a line by falling priority, over 256 printable
 // stand-ins for the bytes; a word's last symbol carries "</w>". Ids: the 256 byte symbols, the same with
 // "</w>", the merges, then <|startoftext|> and <|endoftext|>. Only the first 48,894 merges of the file count.
+//
+// The names of the two special tokens inside a text become these tokens, as the published tokenizer has it:
+// scores equal those of published code for every text. All that a text can do with them is to end itself
+// early, since CLIP takes its feature at the first end.
 #pragma once
 
 #include <memory>

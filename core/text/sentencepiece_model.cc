@@ -117,6 +117,9 @@ void read_trainer(MessageReader reader, SentencePieceModel& model) {
       case 24:
         model.whitespace_suffix = field.flag();
         break;
+      case 35:
+        model.byte_fallback = field.flag();
+        break;
       case 44:
         model.unknown_surface = field.text();
         break;

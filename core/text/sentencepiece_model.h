@@ -20,6 +20,7 @@ struct SentencePieceModel {
 
   int model_type = 1;  // 1 unigram, 2 BPE, 3 word, 4 character
   bool whitespace_suffix = false;
+  bool byte_fallback = false;  // what no piece covers becomes the byte pieces of its UTF-8
   std::string bos_piece = "<s>", eos_piece = "</s>", pad_piece = "<pad>";
   std::string unknown_surface = " \u2047 ";
 

@@ -36,10 +36,16 @@ std::vector<int32_t> score_ranks(const std::vector<SentencePieceModel::Piece>& p
 
 SentencePieceTokenizer::SentencePieceTokenizer(SentencePieceModel model, const std::string& name)
     : model_(std::move(model)), map_(model_.character_map, name), name_(name) {
-  check(model_.model_type == 2, ErrorKind::model, "{}: only BPE models of sentencepiece are supported", name);
+  constexpr int unigram = 1, bpe = 2;
+  check(model_.model_type == unigram || model_.model_type == bpe, ErrorKind::model,
+        "{}: only BPE and unigram models of sentencepiece are supported", name);
   check(model_.escape_whitespaces, ErrorKind::model, "{}: models without escaped spaces are not supported",
         name);
   register_pieces();
+  if (model_.model_type == unigram) {
+    unigram_ = Unigram(model_.pieces, special_.unk);
+    return;
+  }
   register_merges();
   choose_word_break();
 }
@@ -53,21 +59,44 @@ void SentencePieceTokenizer::register_pieces() {
     for (size_t at = 0; at < text.size(); at += first_code_point(std::string_view(text).substr(at)).length)
       check(first_code_point(std::string_view(text).substr(at)).length > 0, ErrorKind::model,
             "{}: piece {} is not UTF-8", name_, i);
-    check(type == Type::normal || type == Type::control || type == Type::unknown, ErrorKind::model,
-          "{}: piece {} is user-defined, unused or a byte: models with such pieces are not supported", name_,
-          i);
-    if (type == Type::normal) {
-      check(symbols_.emplace(text, id).second, ErrorKind::model, "{}: piece {} is there twice", name_, i);
-    } else if (type == Type::unknown) {
-      check(special_.unk < 0, ErrorKind::model, "{}: has two pieces for unknown characters", name_);
-      special_.unk = id;
-    } else {
-      if (text == model_.pad_piece) special_.pad = id;
-      if (text == model_.bos_piece) special_.bos = id;
-      if (text == model_.eos_piece) special_.eos = id;
+    switch (type) {
+      case Type::normal:
+        check(symbols_.emplace(text, id).second, ErrorKind::model, "{}: piece {} is there twice", name_, i);
+        break;
+      case Type::user_defined:
+        check(user_pieces_.emplace(text, id).second, ErrorKind::model, "{}: piece {} is there twice", name_,
+              i);
+        longest_user_piece_ = std::max(longest_user_piece_, text.size());
+        break;
+      case Type::unknown:
+        check(special_.unk < 0, ErrorKind::model, "{}: has two pieces for unknown characters", name_);
+        special_.unk = id;
+        break;
+      case Type::byte:
+        register_byte(text, id);
+        break;
+      case Type::control:
+        if (text == model_.pad_piece) special_.pad = id;
+        if (text == model_.bos_piece) special_.bos = id;
+        if (text == model_.eos_piece) special_.eos = id;
+        break;
+      default:
+        fail(ErrorKind::model, "{}: piece {} is unused: models with such pieces are not supported", name_, i);
     }
   }
   check(special_.unk >= 0, ErrorKind::model, "{}: has no piece for unknown characters", name_);
+  check(!model_.byte_fallback || (!byte_ids_.empty() && std::ranges::find(byte_ids_, -1) == byte_ids_.end()),
+        ErrorKind::model, "{}: falls back to bytes and has no piece for some of them", name_);
+}
+
+// "<0x0A>", in this form only.
+void SentencePieceTokenizer::register_byte(std::string_view text, int32_t id) {
+  int byte = 0;
+  while (byte < 256 && text != fmt::format("<0x{:02X}>", byte)) ++byte;
+  check(byte < 256, ErrorKind::model, "{}: piece {} is called a byte and is none", name_, id);
+  byte_ids_.resize(256, -1);
+  check(byte_ids_[static_cast<size_t>(byte)] < 0, ErrorKind::model, "{}: piece {} is there twice", name_, id);
+  byte_ids_[static_cast<size_t>(byte)] = id;
 }
 
 // Two neighbours merge whenever their texts joined are a piece: so each way to split a piece into two symbols
@@ -78,7 +107,8 @@ void SentencePieceTokenizer::register_merges() {
     if (type != Type::normal) continue;
     for (std::string_view rest = text; !rest.empty();) {
       const std::string_view character = first_character(rest);
-      symbols_.emplace(character, vocab_size() + static_cast<int32_t>(symbols_.size()));
+      const int32_t fresh = vocab_size() + static_cast<int32_t>(characters_.size());
+      if (symbols_.emplace(character, fresh).second) characters_.push_back(character);
       rest.remove_prefix(character.size());
     }
   }
@@ -125,7 +155,10 @@ std::string SentencePieceTokenizer::normalize(std::string_view utf8) const {
   if (model_.add_dummy_prefix && !model_.whitespace_suffix) out = mark;
   while (!utf8.empty()) {
     auto [length, shown] = map_.longest(utf8);
-    if (length == 0) {
+    if (const std::string_view piece = user_piece_at(utf8); !piece.empty()) {  // stays as it is
+      shown = piece;
+      length = piece.size();
+    } else if (length == 0) {
       shown = next_character(utf8);
       length = shown.size();
     }
@@ -142,52 +175,102 @@ std::string SentencePieceTokenizer::normalize(std::string_view utf8) const {
   return out;
 }
 
-int32_t SentencePieceTokenizer::symbol_of(std::string_view character) const {
-  const auto at = symbols_.find(character);
-  return at == symbols_.end() ? special_.unk : at->second;
+// The longest user-defined piece that begins `text`; empty where none does.
+std::string_view SentencePieceTokenizer::user_piece_at(std::string_view text) const {
+  for (size_t length = std::min(longest_user_piece_, text.size()); length > 0; --length)
+    if (user_pieces_.contains(text.substr(0, length))) return text.substr(0, length);
+  return {};
 }
 
-int32_t SentencePieceTokenizer::id_of(int32_t symbol) const {
-  return symbol < vocab_size() ? symbol : special_.unk;
+std::vector<SentencePieceTokenizer::Part> SentencePieceTokenizer::merged(std::string_view normalised,
+                                                                         BpeDropout* dropout) const {
+  // Beyond the symbols of the model: the characters of this text that it does not know.
+  const int32_t first_unknown = vocab_size() + static_cast<int32_t>(characters_.size());
+  std::vector<std::string_view> unknown;
+  std::vector<int32_t> word, symbols;
+  WordMerger merger(merges_, dropout);
+  const auto end_word = [&] {
+    merger.append(word, symbols);
+    word.clear();
+  };
+  while (!normalised.empty()) {
+    if (const std::string_view piece = user_piece_at(normalised); !piece.empty()) {
+      end_word();  // nothing merges with it
+      symbols.push_back(user_pieces_.at(piece));
+      normalised.remove_prefix(piece.size());
+      continue;
+    }
+    const std::string_view character = next_character(normalised);
+    if (character == mark && word_break_ == WordBreak::before_mark) end_word();
+    const auto at = symbols_.find(character);
+    if (at == symbols_.end()) unknown.push_back(character);
+    word.push_back(at != symbols_.end() ? at->second
+                                        : first_unknown + static_cast<int32_t>(unknown.size()) - 1);
+    if (character == mark && word_break_ == WordBreak::after_mark) end_word();
+    normalised.remove_prefix(character.size());
+  }
+  end_word();
+  std::vector<Part> parts;
+  for (const int32_t symbol : symbols) {
+    if (symbol < vocab_size())
+      parts.push_back({symbol, {}});
+    else if (symbol < first_unknown)
+      parts.push_back({special_.unk, characters_[static_cast<size_t>(symbol - vocab_size())]});
+    else
+      parts.push_back({special_.unk, unknown[static_cast<size_t>(symbol - first_unknown)]});
+  }
+  return parts;
+}
+
+std::vector<SentencePieceTokenizer::Part> SentencePieceTokenizer::parts_of(std::string_view normalised,
+                                                                           BpeDropout* dropout) const {
+  if (model_.model_type == 2) return merged(normalised, dropout);
+  check(!dropout || dropout->probability() == 0, ErrorKind::usage,
+        "{}: a unigram model has no merges for BPE dropout to leave out", name_);
+  std::vector<Part> parts;
+  for (const Unigram::Part& part : unigram_.segment(normalised)) parts.push_back({part.id, part.text});
+  return parts;
 }
 
 std::vector<int32_t> SentencePieceTokenizer::encode_with(std::string_view utf8, BpeDropout* dropout) const {
   const std::string text = normalize(utf8);
-  std::vector<int32_t> word, symbols;
-  WordMerger merger(merges_, dropout);
-  for (std::string_view rest = text; !rest.empty();) {
-    const std::string_view character = next_character(rest);
-    if (character == mark && word_break_ == WordBreak::before_mark) {
-      merger.append(word, symbols);
-      word.clear();
-    }
-    word.push_back(symbol_of(character));
-    if (character == mark && word_break_ == WordBreak::after_mark) {
-      merger.append(word, symbols);
-      word.clear();
-    }
-    rest.remove_prefix(character.size());
-  }
-  merger.append(word, symbols);
   std::vector<int32_t> out;
-  for (const int32_t symbol : symbols) {
-    const int32_t id = id_of(symbol);
-    if (id != special_.unk || out.empty() || out.back() != special_.unk) out.push_back(id);
+  for (const Part& part : parts_of(text, dropout)) {
+    if (part.id != special_.unk)
+      out.push_back(part.id);
+    else if (model_.byte_fallback)
+      for (const char byte : part.text) out.push_back(byte_ids_[static_cast<uint8_t>(byte)]);
+    else if (out.empty() || out.back() != special_.unk)
+      out.push_back(special_.unk);
   }
   return out;
 }
 
 std::string SentencePieceTokenizer::decode(std::span<const int32_t> ids) const {
   check_ids(ids);
-  std::string out;
+  std::string out, bytes;
+  // Bytes in a row are read as UTF-8 together, each that does not belong to any as U+FFFD.
+  const auto end_bytes = [&] {
+    for (std::string_view rest = bytes; !rest.empty();) {
+      const int length = first_code_point(rest).length;
+      out += length > 0 ? rest.substr(0, static_cast<size_t>(length)) : std::string_view("\xEF\xBF\xBD");
+      rest.remove_prefix(static_cast<size_t>(std::max(length, 1)));
+    }
+    bytes.clear();
+  };
   // The space that normalisation put in front is not text.
   bool drop_space = model_.add_dummy_prefix || model_.remove_extra_whitespaces;
   for (const int32_t id : ids) {
     const auto& [text, score, type] = model_.pieces[id];
+    if (type == Type::byte) {
+      bytes += static_cast<char>(std::ranges::find(byte_ids_, id) - byte_ids_.begin());
+      continue;
+    }
+    end_bytes();
     if (type == Type::control) continue;
     std::string_view rest = type == Type::unknown ? std::string_view(model_.unknown_surface) : text;
     drop_space = drop_space && out.empty();
-    if (drop_space && type == Type::normal && rest.starts_with(mark)) {
+    if (drop_space && type != Type::unknown && rest.starts_with(mark)) {
       rest.remove_prefix(mark.size());
       drop_space = model_.remove_extra_whitespaces;
     }
@@ -197,6 +280,7 @@ std::string SentencePieceTokenizer::decode(std::span<const int32_t> ids) const {
     }
     out += rest;
   }
+  end_bytes();
   return out;
 }
 

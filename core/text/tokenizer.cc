@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/data/file_bytes.h"
+#include "core/data/file_kind.h"
 #include "core/error.h"
 #include "core/text/clip_tokenizer.h"
 #include "core/text/gzip.h"
@@ -49,10 +50,10 @@ std::unique_ptr<Tokenizer> parse_tokenizer(std::span<const uint8_t> bytes, const
   const std::string_view line = first_line(text);
   if (is_two_numbers(line)) return parse_yttm(bytes, name);
   if (line.find("#version") != line.npos) return parse_clip_merges(bytes, name);
-  check(
-      text.starts_with('\n'), ErrorKind::model,  // the tag of a protobuf's field 1
-      "{} is no tokenizer that this program knows: a sentencepiece model, a YTTM bpe.model or CLIP's merges",
-      name);
+  check(text.starts_with('\n'), ErrorKind::model,  // the tag of a protobuf's field 1
+        "{} is no tokenizer that this program knows (a sentencepiece model, a YTTM bpe.model or CLIP's "
+        "merges){}",
+        name, but_it_is(bytes));
   return parse_sentencepiece(bytes, name);
 }
 

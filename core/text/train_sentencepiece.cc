@@ -2,6 +2,7 @@
 
 #include <sentencepiece_trainer.h>
 
+#include <algorithm>
 #include <exception>
 #include <unordered_map>
 
@@ -11,6 +12,8 @@
 
 namespace dalle1::text {
 namespace {
+
+constexpr size_t longest_caption = 65536;  // bytes
 
 // Captions as the trainer wants them. What a caption throws is kept until the library has returned.
 class CaptionIterator final : public sentencepiece::SentenceIterator {
@@ -43,6 +46,12 @@ class CaptionIterator final : public sentencepiece::SentenceIterator {
       if (done_) return;
       ++read_;
       if (strip(to_code_points(*caption, fmt::format("caption {}", read_))).empty()) continue;
+      // The library would leave it out without a word.
+      check(
+          caption->size() <= longest_caption, ErrorKind::input,
+          "caption {} has {} bytes; a tokenizer is trained on captions of at most {}: shorten it or leave it "
+          "out",
+          read_, caption->size(), longest_caption);
       ++used_;
       caption_ = std::move(*caption);
       return;
@@ -67,8 +76,17 @@ std::unordered_map<std::string, std::string> trainer_options(const SentencePiece
           {"bos_id", "2"},
           {"eos_id", "3"},
           {"num_threads", "1"},
-          {"max_sentence_length", "65536"},
+          {"max_sentence_length", std::to_string(longest_caption)},
           {"minloglevel", "4"}};  // silent: what went wrong is in the status
+}
+
+// What is wrong in "file.cc(line) [condition] what is wrong"; the condition where nothing more is said.
+std::string_view reason_in(std::string_view message) {
+  const size_t end = message.rfind(']');
+  if (end == message.npos) return message;
+  const std::string_view said = message.substr(end + 1);
+  const size_t start = said.find_first_not_of(' ');
+  return start == said.npos ? message.substr(std::min(message.find('['), end)) : said.substr(start);
 }
 
 }  // namespace
@@ -84,10 +102,8 @@ std::string train_sentencepiece(const NextCaption& next, const SentencePieceTrai
       sentencepiece::SentencePieceTrainer::Train(trainer_options(training), &captions, &model);
   captions.rethrow();
   if (!status.ok()) {
-    std::string_view reason = status.error_message();  // "file.cc(line) [condition] what is wrong"
-    if (const size_t end = reason.rfind("] "); end != reason.npos) reason.remove_prefix(end + 2);
     fail(ErrorKind::input, "a tokenizer of {} pieces cannot be trained on these captions: {}",
-         training.vocab_size, reason);
+         training.vocab_size, reason_in(status.error_message()));
   }
   return model;
 }

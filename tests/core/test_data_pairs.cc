@@ -385,7 +385,7 @@ TEST_CASE("reader: broken pictures are skipped, counted once and named, up to th
   CHECK(reader.position() == 36);
   CHECK(reader.bad_count() == 1);
   REQUIRE(named.size() == 1);
-  CHECK(named[0].ends_with("0004.png: not a PNG or JPEG picture"));
+  CHECK(named[0].find("0004.png: not a PNG or JPEG picture") != std::string::npos);
 
   PairReader strict(source, {.shuffle = false, .max_bad = 0});
   CHECK_THROWS_WITH_AS(strict.read(4),

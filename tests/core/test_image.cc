@@ -112,8 +112,10 @@ TEST_CASE("image: a damaged byte of a PNG never passes unnoticed") {
 }
 
 TEST_CASE("image: the message says what is wrong") {
-  CHECK(refusal({}) == "some.png: not a PNG or JPEG picture");
-  CHECK(refusal({'G', 'I', 'F', '8', '9', 'a'}) == "some.png: not a PNG or JPEG picture");
+  CHECK(refusal({}) == "some.png: not a PNG or JPEG picture, but an empty file");
+  CHECK(refusal({'G', 'I', 'F', '8', '9', 'a'}) ==
+        "some.png: not a PNG or JPEG picture, but a GIF picture (convert it to PNG)");
+  CHECK(refusal({1, 2, 3, 0xfe}) == "some.png: not a PNG or JPEG picture");
   std::vector<uint8_t> wrong = golden_bytes("source_rgb.png");
   wrong[wrong.size() - 20] ^= 1;
   CHECK(refusal(wrong).find("wrong checksum of chunk IDAT at byte") != std::string::npos);

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -59,6 +60,31 @@ TEST_CASE("CLIP: every golden string, also those that need repair") {
       CHECK(clip().tokenize(text) == one["tokenize77"].get<std::vector<int32_t>>());
     }
   }
+}
+
+TEST_CASE("CLIP: text whose no-break spaces became spaces has the published ids") {
+  // OpenAI's simple_tokenizer.py with ftfy 6.3.1.
+  const std::pair<const char*, std::vector<int32_t>> cases[] = {
+      {"Ã  la carte", {21259, 1210, 44949}},
+      {"voilÃ  !", {947, 543, 21259, 256}},
+      {"l'Ã©tÃ© Ã  Paris", {331, 262, 3459, 39694, 21259, 3445}},
+      {"photoÂ ofÂ aÂ dog", {1125, 539, 320, 1929}},
+      {"red dressÂ ", {736, 2595}},
+      {"priceÂ £10", {2827, 1950, 272, 271}},
+      {"cafÃ© noir", {15304, 12953}}};
+  for (const auto& [text, ids] : cases) {
+    CAPTURE(text);
+    CHECK(clip().encode(text) == ids);
+  }
+}
+
+TEST_CASE("CLIP: the names of the special tokens in a text are these tokens, as published") {
+  const int32_t hi = clip().encode("hi").at(0), bos = clip().special().bos, eos = clip().special().eos;
+  CHECK(clip().encode("<|startoftext|>hi<|endoftext|>") == std::vector<int32_t>{bos, hi, eos});
+  CHECK(clip().encode("hi<|EndOfText|> hi") == std::vector<int32_t>{hi, eos, hi});
+  CHECK(clip().encode("hi <|endoftext") == clip().encode("hi <| endoftext"));
+  const auto punctuated = clip().encode("!<|endoftext|>");  // other marks before it are of one word with "<|"
+  CHECK(std::ranges::find(punctuated, eos) == punctuated.end());
 }
 
 TEST_CASE("CLIP: a long s is an s where the pattern ignores case") {

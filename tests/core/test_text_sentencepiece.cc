@@ -1,12 +1,18 @@
 #include <doctest/doctest.h>
 #include <sentencepiece_processor.h>
+#include <sentencepiece_trainer.h>
 
 #include <chrono>
+#include <fstream>
 #include <set>
 
+#include "core/data/atomic_file.h"
 #include "core/error.h"
 #include "core/text/sentencepiece_tokenizer.h"
 #include "core/text/train_sentencepiece.h"
+#include "core/text/unicode.h"
+#include "core/text/utf8.h"
+#include "tests/support/golden.h"
 
 using namespace dalle1;
 using namespace dalle1::text;
@@ -39,6 +45,11 @@ std::string train(const SentencePieceTraining& training, std::vector<std::string
 const std::string& model() {
   static const std::string bytes = train({.vocab_size = 320});
   return bytes;
+}
+
+std::string file_content(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 std::unique_ptr<SentencePieceTokenizer> parse(std::string_view bytes) {
@@ -108,6 +119,47 @@ TEST_CASE("sentencepiece: ids and text equal the library's on every text") {
     CHECK(ours->decode(ids) == library.DecodeIds(expected));
   }
   CHECK(ours->decode(std::vector<int32_t>{2, 1, 0, 3, 1}) == library.DecodeIds({2, 1, 0, 3, 1}));
+}
+
+TEST_CASE("sentencepiece: user-defined pieces, byte fallback and unigram models, equal to the library") {
+  std::string lines;
+  for (const std::string& caption : captions())
+    if (!strip(to_code_points(caption)).empty()) lines += caption + "\n";
+  const test::ScratchDir scratch;
+  write_file_atomically(scratch / "lines.txt", lines);
+  std::vector<std::string> all = texts();
+  for (const char* more : {"a red<mask> cat", "<mask><mask>", "redder tired <sep> REDRED",
+                           "<mas k> <0x41> [UNK]", "avocadored 🐱字 x<mask>🐱", "  <mask>  a ", "naïve▁red"})
+    all.emplace_back(more);
+  for (const char* kind : {"bpe", "unigram"}) {
+    for (const bool bytes : {false, true}) {
+      CAPTURE(kind);
+      CAPTURE(bytes);
+      const std::string prefix = (scratch / "m").string();
+      const auto trained = sentencepiece::SentencePieceTrainer::Train(
+          fmt::format("--input={} --model_prefix={} --vocab_size={} --model_type={} --byte_fallback={} "
+                      "--user_defined_symbols=<mask>,red,<sep> --pad_id=3 --unk_piece=[UNK] --unk_surface=?? "
+                      "--hard_vocab_limit=false --minloglevel=4",
+                      (scratch / "lines.txt").string(), prefix, bytes ? 500 : 250, kind, bytes));
+      REQUIRE_MESSAGE(trained.ok(), trained.error_message());
+      const std::string model = file_content(prefix + ".model");
+      sentencepiece::SentencePieceProcessor library;
+      REQUIRE(library.LoadFromSerializedProto(model).ok());
+      const auto ours = parse(model);
+      for (const std::string& text : all) {
+        CAPTURE(text);
+        const auto expected = library.EncodeAsIds(text);
+        CHECK(ours->encode(text) == expected);
+        for (size_t from = 0; from < expected.size(); ++from) {
+          const std::vector<int32_t> part(expected.begin() + static_cast<long>(from), expected.end());
+          CHECK(ours->decode(part) == library.DecodeIds(part));
+        }
+      }
+      if (kind == std::string("unigram"))
+        CHECK_THROWS_WITH_AS(ours->encode_dropout("a red cat", 0.1f, 1, 1), doctest::Contains("BPE dropout"),
+                             Error);
+    }
+  }
 }
 
 TEST_CASE("sentencepiece: case, width and spaces do not matter") {
@@ -181,6 +233,12 @@ TEST_CASE("sentencepiece: training is deterministic and its problems are plain e
   }
   CHECK_THROWS_WITH_AS(train({.vocab_size = 320}, {"fine", "bad \xFF byte"}),
                        "caption 2 is not valid UTF-8 at byte 4 (0xff); save it as UTF-8", Error);
+  // The library would leave it out in silence, and then say nothing of why no caption is left.
+  CHECK_THROWS_WITH_AS(
+      train({.vocab_size = 320}, {"fine", std::string(70000, 'a')}),
+      "caption 2 has 70000 bytes; a tokenizer is trained on captions of at most 65536: shorten "
+      "it or leave it out",
+      Error);
   const auto digits = parse(train({.vocab_size = 320, .split_digits = true}));
   CHECK(digits->encode("12").size() == digits->encode("1").size() + 1);
   CHECK(digits->encode("10")[0] == digits->encode("12")[0]);
@@ -197,13 +255,16 @@ TEST_CASE("sentencepiece: other kinds of model and damaged files are refused, ne
     change(bad);
     CHECK_THROWS_AS(SentencePieceTokenizer(bad, "m"), Error);
   };
-  refused([](auto& m) { m.model_type = 1; });
+  refused([](auto& m) { m.model_type = 3; });  // words
+  refused([](auto& m) { m.pieces.push_back({"b", 0, Type::unused}); });
+  refused([](auto& m) { m.byte_fallback = true; });
   refused([](auto& m) { m.pieces.clear(); });
   refused([](auto& m) { m.pieces.erase(m.pieces.begin()); });
   refused([](auto& m) { m.pieces.push_back({"a", -2}); });
   refused([](auto& m) { m.pieces.push_back({"\xFF", -2}); });
   refused([](auto& m) { m.pieces.push_back({"b", NAN}); });
-  refused([](auto& m) { m.pieces.push_back({"<0x00>", 0, Type::byte}); });
+  refused([](auto& m) { m.pieces.push_back({"<0x0>", 0, Type::byte}); });
+  refused([](auto& m) { m.pieces.resize(4, {"<0x00>", 0, Type::byte}); });
   refused([](auto& m) { m.pieces.push_back({std::string(600, 'a'), -2}); });
   refused([](auto& m) { m.character_map = std::string("\xFF\xFF\xFF\xFF\0", 5); });
 

@@ -8,6 +8,7 @@
 #include "core/data/npy.h"
 #include "core/image/png.h"
 #include "core/random/philox.h"
+#include "tests/support/exif.h"
 #include "tests/support/golden.h"
 #include "tests/tools/program.h"
 #include "tests/tools/tiny_model.h"
@@ -147,6 +148,100 @@ TEST_CASE("embed gives the features of a published file, and needs its tokenizer
   const auto text = embed({"--text", "a red cat"});  // this file's vocabulary is smaller than the merges
   CHECK(text.exit_code == 4);
   CHECK(text.error_line().find("tokens") != std::string::npos);
+}
+
+TEST_CASE("a CLIP that does not say its activation or heads: never a silent number") {
+  ScratchDir scratch;
+  const auto out = (scratch / "features.npy").string();
+  const auto file = test::golden("openai_clip_rn/rn_state_dict.pt").string();  // tensors alone
+  const auto embed = [&](const std::string& clip, std::vector<std::string> more) {
+    more.insert(more.begin(), {"embed", "--quiet", "--out", out, "--clip", clip,
+                               test::golden("openai_clip_vit/land300x200.png").string()});
+    return test::run_program(more);
+  };
+  const auto config = [&](const json& fields) {
+    write_file_atomically(scratch / "config.json", fields.dump());
+    return "clip=" + (scratch / "config.json").string();
+  };
+  const auto assumed = embed(file, {});
+  CHECK(assumed.exit_code == 0);
+  CHECK(assumed.err.find("note: ") == 0);
+  CHECK(assumed.err.find("quick_gelu is taken") != std::string::npos);
+  CHECK(assumed.err.find("(--config clip=FILE)") != std::string::npos);
+  const auto told = embed(file, {"--config", config({{"activation", "quick_gelu"}})});
+  CHECK(told.exit_code == 0);
+  CHECK(told.err.empty());
+  CHECK(embed(file, {"--config", config({{"no_such_field", 1}})}).error_line().find("'no_such_field'") !=
+        std::string::npos);
+  const auto wrong = embed(file, {"--config", config({{"vision_heads", 3}})});
+  CHECK(wrong.exit_code == 4);
+  CHECK(wrong.error_line().find("vision_heads") != std::string::npos);
+  const auto other = embed(file, {"--config", "clip=clip-vit-b-32"});
+  CHECK(other.exit_code == 4);
+  CHECK(other.error_line().find("but the file has") != std::string::npos);
+  // A configuration of another part is none of CLIP's.
+  CHECK(embed(file, {"--config", "dalle1-5m"}).exit_code == 0);
+  // What the archive says of itself cannot be told otherwise without numbers changing.
+  const auto jit = test::golden("openai_clip_vit/small_jit.pt").string();
+  REQUIRE(embed(jit, {}).exit_code == 0);
+  const auto plain = read_npy(out).to_f32();
+  REQUIRE(embed(jit, {"--config", config({{"vision_heads", 4}})}).exit_code == 0);
+  CHECK(read_npy(out).to_f32() != plain);
+  REQUIRE(embed(jit, {"--config", config({{"activation", "gelu"}})}).exit_code == 0);
+  CHECK(read_npy(out).to_f32() != plain);
+  const auto info = test::run_program({"info", jit, "--config", config({{"vision_heads", 4}})});
+  CHECK(info.out.find("vision_heads = 4") != std::string::npos);
+  CHECK(info.out.find("activation = quick_gelu") != std::string::npos);
+  const auto native = test::run_program({"info", test::tiny_model().string()});
+  CHECK(native.out.find("vision_heads = 1") != std::string::npos);
+}
+
+TEST_CASE("files that are something else are called what they are") {
+  ScratchDir scratch;
+  const auto write = [&](const char* name, const std::string& content) {
+    write_file_atomically(scratch / name, content);
+    return (scratch / name).string();
+  };
+  const auto pointer = write("lfs.pt", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n");
+  const auto page = write("page.pt", "<!DOCTYPE html><html>Sign in</html>");
+  const auto packed = write("model.pt.gz", "\x1f\x8b\x08 packed");
+  const auto good = write_noise(scratch / "good.png", 1);
+  const auto says = [&](std::vector<std::string> arguments, int code, const char* words) {
+    const auto result = test::run_program(arguments);
+    CAPTURE(result.err);
+    CHECK(result.exit_code == code);
+    CHECK(result.error_line().find(words) != std::string::npos);
+  };
+  says({"rank", "--clip", pointer, "--prompt", "x", good}, 4, "git lfs pull");
+  says({"rank", "--clip", page, "--prompt", "x", good}, 4, "an HTML page");
+  says({"rank", "--clip", packed, "--prompt", "x", good}, 4, "gunzip");
+  says({"rank", "--clip", good, "--prompt", "x", good}, 4, "a PNG picture");
+  says({"info", pointer}, 4, "git lfs pull");
+  says({"convert", pointer, "--out", (scratch / "out").string()}, 4, "git lfs pull");
+  says({"reconstruct", "--dvae", page, good, "--out", (scratch / "o.png").string()}, 4, "an HTML page");
+  says({"rank", "--prompt", "x", pointer}, 3, "git lfs pull");
+  says({"tokenize", "--tokenizer", pointer, "--print", "x"}, 4, "git lfs pull");
+  says({"tokenize", "--clip", page, "--print", "x"}, 4, "an HTML page");
+  says({"decode", pointer, "--out", (scratch / "o.png").string()}, 3, "git lfs pull");
+}
+
+TEST_CASE("a picture is ranked as its EXIF turns it") {
+  ScratchDir scratch;
+  // The upper half is dark in `upright`; `phone` has the same picture lying on its side.
+  Image upright(32, 48, 3, 40), lying(48, 32, 3, 40);
+  for (int y = 24; y < 48; ++y)
+    for (int x = 0; x < 32; ++x) {
+      for (int c = 0; c < 3; ++c) upright.at(x, y)[c] = static_cast<uint8_t>(200 + x);
+      for (int c = 0; c < 3; ++c) lying.at(y, 31 - x)[c] = upright.at(x, y)[c];
+    }
+  write_png(scratch / "upright.png", upright);
+  const auto phone = test::with_exif(encode_png(lying), test::tiff(false, 6));
+  write_file_atomically(scratch / "phone.png", {reinterpret_cast<const char*>(phone.data()), phone.size()});
+  const auto ranked = run({"rank", "--json", "--prompt", "a red cat", (scratch / "phone.png").string(),
+                           (scratch / "upright.png").string()});
+  REQUIRE(ranked.exit_code == 0);
+  const auto rows = json::parse(ranked.out)["pictures"];
+  CHECK(rows[0]["cosine"] == rows[1]["cosine"]);
 }
 
 TEST_CASE("train clip writes a model that rank takes") {

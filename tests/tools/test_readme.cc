@@ -50,7 +50,7 @@ const Rule kSmaller[] = {
 };
 
 // Needs what a reader has and this test has not: every `dalle1` in it must get as far as missing its files.
-const char* const kMissesFiles[] = {"encoder\\.pkl",           "\\.ckpt", "ViT-B-32\\.pt",
+const char* const kMissesFiles[] = {"encoder\\.pkl",           "\\.ckpt", "ViT-B-32\\.pt",    "open_clip",
                                     "^dalle1 sample --model ", "runs/",   "^tools/train/.*sh"};
 
 // Not run here, and where it runs.

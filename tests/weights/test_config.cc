@@ -24,9 +24,10 @@ TEST_CASE("presets: all are there, and are the published shapes") {
         "rudalle-kandinsky", "rudalle-emojich",   "rudalle-surrealist", "openai-dvae",
         "rudalle-vqgan",     "rudalle-vqgan-dwt", "clip-rn50",          "clip-rn101",
         "clip-rn50x4",       "clip-rn50x16",      "clip-rn50x64",       "clip-vit-b-32",
-        "clip-vit-b-16",     "clip-vit-l-14",     "clip-vit-l-14-336"})
+        "clip-vit-b-16",     "clip-vit-l-14",     "clip-vit-l-14-336",  "clip-vit-h-14",
+        "clip-vit-g-14",     "clip-vit-bigg-14"})
     CHECK(find_preset(name) != nullptr);
-  CHECK(presets().size() == 23);
+  CHECK(presets().size() == 26);
   CHECK(find_preset("dalle1") == nullptr);
   const json config = find_preset("dalle1-12b")->config;
   CHECK(config["width"] == 62 * 64);
@@ -53,6 +54,67 @@ TEST_CASE("configurations: files by content, and a clear word for anything else"
   } catch (const Error& error) {
     CHECK(error.kind() == ErrorKind::usage);
     CHECK(has(error.what(), "dalle1-12b"));
+  }
+}
+
+TEST_CASE("configurations: open_clip's become native") {
+  const auto read = [](const json& config) {
+    ScratchDir scratch;
+    write_file_atomically(scratch / "open_clip.json", config.dump());
+    return read_config((scratch / "open_clip.json").string());
+  };
+  const json model = {
+      {"embed_dim", 1024},
+      {"vision_cfg",
+       {{"image_size", 224},
+        {"layers", 40},
+        {"width", 1408},
+        {"head_width", 88},
+        {"mlp_ratio", 4.3637},
+        {"patch_size", 14}}},
+      {"text_cfg",
+       {{"context_length", 77}, {"vocab_size", 49408}, {"width", 1024}, {"heads", 16}, {"layers", 24}}}};
+  json expected = find_preset("clip-vit-g-14")->config;
+  expected["transformer_mlp_width"] = 4096;
+  CHECK(read(model) == expected);
+
+  json hub = {{"model_cfg", model},
+              {"preprocess_cfg", {{"mean", {0.5, 0.5, 0.5}}, {"std", {0.5, 0.5, 0.5}}, {"mode", "RGB"}}}};
+  hub["model_cfg"]["quick_gelu"] = true;
+  expected["activation"] = "quick_gelu";
+  expected["mean"] = expected["std"] = {0.5, 0.5, 0.5};
+  CHECK(read(hub) == expected);
+
+  // open_clip's defaults where a field is absent.
+  const json small =
+      read({{"vision_cfg", {{"layers", {1, 1, 1, 1}}, {"width", 64}}}, {"text_cfg", json::object()}});
+  CHECK(small.at("vision_heads") == 32);
+  CHECK(small.at("transformer_heads") == 8);
+  CHECK(small.at("activation") == "gelu");
+
+  const auto refused = [&](const char* section, const char* field, const json& value) {
+    json changed = model;
+    changed[section][field] = value;
+    return refusal_of([&] { read(changed); });
+  };
+  CHECK(has(refused("vision_cfg", "timm_model_name", "vit"), "unknown field 'vision_cfg.timm_model_name'"));
+  CHECK(has(refused("vision_cfg", "head_width", -1), "'vision_cfg.head_width' cannot be -1"));
+  CHECK(has(refused("text_cfg", "hf_tokenizer_name", "x"), "'text_cfg.hf_tokenizer_name'"));
+  hub["preprocess_cfg"]["interpolation"] = "bilinear";
+  CHECK(has(refusal_of([&] { read(hub); }), "only \"bicubic\" is supported"));
+}
+
+TEST_CASE("configurations: a file of another kind is named") {
+  ScratchDir scratch;
+  write_file_atomically(scratch / "page.json", "<!doctype html><p>Not found");
+  CHECK(has(refusal_of([&] { read_config((scratch / "page.json").string()); }), "an HTML page"));
+  write_file_atomically(scratch / "lfs.json", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n");
+  CHECK(has(refusal_of([&] { read_config((scratch / "lfs.json").string()); }), "git lfs pull"));
+  for (const char* number : {"NaN", "Infinity", "-Infinity"}) {
+    write_file_atomically(scratch / "nan.json", fmt::format("{{\n  \"a\": 1,\n  \"b\": {}\n}}", number));
+    const std::string message = refusal_of([&] { read_config((scratch / "nan.json").string()); });
+    CHECK(has(message, "line 3, column 8"));
+    CHECK(has(message, number));
   }
 }
 

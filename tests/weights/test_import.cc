@@ -89,12 +89,17 @@ TEST_CASE("import: OpenAI's CLIP, its configuration from the shapes") {
                             {"image_resolution", 64},
                             {"vision_layers", 2},
                             {"vision_width", 128},
+                            {"vision_heads", 2},
+                            {"vision_mlp_width", 512},
                             {"vision_patch_size", 16},
                             {"context_length", 77},
                             {"vocab_size", 300},
                             {"transformer_width", 64},
                             {"transformer_heads", 1},
-                            {"transformer_layers", 3}}));
+                            {"transformer_mlp_width", 256},
+                            {"transformer_layers", 3},
+                            {"activation", "quick_gelu"}}));
+  CHECK(vit.note.empty());  // OpenAI's archives are of one activation
   CHECK(vit.tensors.size() == 74);
   CHECK(vit.find("visual.conv1.weight")->dtype == DType::f16);
   CHECK(vit.find("visual.ln_pre.weight")->dtype == DType::f32);
@@ -117,12 +122,125 @@ TEST_CASE("import: a state dict is recognised by its names in any container") {
   Checkpoint copy = open_checkpoint({as_safetensors(scratch, jit)});
   CHECK(copy.format == "openai-clip");
   CHECK(copy.config == open_checkpoint({golden("openai_clip_vit/small_jit.pt")}).config);
+  CHECK(has(copy.note, "does not say its activation: quick_gelu is taken"));
   CHECK(has(refusal({as_safetensors(scratch, jit, "ln_final.weight")}), "'ln_final.weight' is missing"));
   CHECK(has(refusal({as_safetensors(scratch, jit, "text_projection")}), "of no known model"));
   StateFile bare;
   bare.name = "f";
   bare.container = "safetensors";
   CHECK(has(refusal_of([&] { import_files({bare}); }), "f: safetensors without tensors, of no known model"));
+}
+
+namespace {
+
+/// A file with the names of a CLIP and shapes of this vision transformer; nobody looks at its numbers.
+StateFile clip_of_shape(int64_t width, int64_t layers, int64_t mlp_width, int64_t text_width = 64) {
+  StateFile file;
+  file.name = "clip.pt";
+  file.container = "PyTorch zip";
+  const auto add = [&](const std::string& name, std::vector<int64_t> shape) {
+    file.tensors.push_back({name, DType::f32, std::move(shape), {}, nullptr});
+  };
+  add("positional_embedding", {77, text_width});
+  add("text_projection", {text_width, 32});
+  add("logit_scale", {});
+  add("token_embedding.weight", {64, text_width});
+  add("ln_final.weight", {text_width});
+  add("transformer.resblocks.0.mlp.c_fc.weight", {4 * text_width, text_width});
+  add("visual.positional_embedding", {17, width});
+  add("visual.proj", {width, 32});
+  add("visual.conv1.weight", {width, 3, 8, 8});
+  for (int64_t i = 0; i < layers; ++i)
+    add(fmt::format("visual.transformer.resblocks.{}.mlp.c_fc.weight", i), {mlp_width, width});
+  return file;
+}
+
+json config_of_shape(int64_t width, int64_t layers, int64_t mlp_width, const json& given = nullptr) {
+  return import_files({clip_of_shape(width, layers, mlp_width)}, given).config;
+}
+
+}  // namespace
+
+TEST_CASE("import: CLIP's heads, from what was published or from a configuration, never by guessing") {
+  CHECK(config_of_shape(768, 12, 3072).at("vision_heads") == 12);
+  CHECK(config_of_shape(1024, 24, 4096).at("vision_heads") == 16);
+  CHECK(config_of_shape(896, 12, 3584).at("vision_heads") == 14);   // open_clip's ViT-B-plus
+  CHECK(config_of_shape(1280, 32, 5120).at("vision_heads") == 16);  // ViT-H: heads of 80
+  CHECK(config_of_shape(1792, 56, 15360).at("vision_heads") == 16);
+  const json giant = config_of_shape(1408, 40, 6144);
+  CHECK(giant.at("vision_heads") == 16);
+  CHECK(giant.at("vision_mlp_width") == 6144);
+  CHECK(config_of_shape(128, 1, 512).at("vision_heads") == 2);  // only 64 fits
+
+  const auto refused = [](int64_t width, int64_t layers, const json& given = nullptr) {
+    return refusal_of([&] { import_files({clip_of_shape(width, layers, 4 * width)}, given); });
+  };
+  CHECK(has(refused(320, 1), "320 channels in 1 layers (5 heads of 64 or 4 heads of 80)"));
+  CHECK(has(refused(320, 1), "give a configuration with vision_heads"));
+  CHECK(has(refused(1280, 24), "vision_heads"));
+  CHECK(has(refused(100, 1), "not of heads of 64"));
+  CHECK_THROWS_AS(import_files({clip_of_shape(320, 1, 1280)}), MissingConfiguration);
+  CHECK(has(refusal_of([&] { import_files({clip_of_shape(64, 1, 256, 96)}); }), "transformer_heads"));
+  CHECK(config_of_shape(320, 1, 1280, {{"vision_heads", 4}}).at("vision_heads") == 4);
+}
+
+TEST_CASE("import: a CLIP's configuration may say what the tensors do not, and must agree with them") {
+  const Checkpoint plain = import_files({clip_of_shape(64, 1, 256)});
+  CHECK(plain.config.at("activation") == "quick_gelu");
+  CHECK(has(plain.note, "{\"activation\": \"gelu\"}"));
+  const Checkpoint told = import_files({clip_of_shape(64, 1, 256)}, {{"activation", "gelu"}});
+  CHECK(told.config.at("activation") == "gelu");
+  CHECK(told.note.empty());
+  // A shape that only open_clip published.
+  const Checkpoint huge = import_files({clip_of_shape(1280, 32, 5120)});
+  CHECK(huge.config.at("activation") == "gelu");
+  CHECK(has(huge.note, "quick_gelu"));
+  const auto refused = [](const json& given) {
+    return refusal_of([&] { import_files({clip_of_shape(64, 1, 256)}, given); });
+  };
+  CHECK(has(refused({{"vision_width", 768}}), "says vision_width 768, but the file has 64"));
+  CHECK(has(refused(json::array()), "no JSON object"));
+  // A native file says all of it; what contradicts it is refused, too.
+  ScratchDir scratch;
+  Checkpoint native = open_checkpoint({golden("openai_clip_vit/small_jit.pt")});
+  write_part(scratch / "clip.safetensors", native, {});
+  CHECK(open_checkpoint({scratch / "clip.safetensors"}, {{"vision_heads", 2}}).config == native.config);
+  CHECK(has(refusal({scratch / "clip.safetensors"}, {{"activation", "gelu"}}), "but the file has"));
+}
+
+TEST_CASE("import: what wraps all names of a file is passed over, for every format") {
+  const auto wrapped = [](const std::string& file, const std::string& prefix) {
+    StateFile state = read_state_file(golden(file));
+    for (RawTensor& tensor : state.tensors) tensor.name = prefix + tensor.name;
+    return state;
+  };
+  for (const char* prefix : {"module.", "model.", "_orig_mod.", "module._orig_mod.", "clip."}) {
+    CAPTURE(prefix);
+    const Checkpoint clip = import_files({wrapped("openai_clip_vit/small_jit.pt", prefix)});
+    CHECK(clip.tensors.size() == 74);
+    CHECK(clip.find("visual.proj"));
+    const Checkpoint dvae = import_files({wrapped("openai_dvae/encoder_legacy.pkl", prefix),
+                                          wrapped("openai_dvae/decoder_legacy.pkl", "module.")});
+    CHECK(dvae.config.at("codes") == 512);
+    CHECK(import_files({wrapped("rudalle_vqgan/vqgan_f8_dwt.ckpt", prefix)}).format == "rudalle-vqgan-dwt");
+    CHECK(import_files({wrapped("rudalle/grid8_v2.bin", prefix)}, config_in("rudalle/grid8_v2_config.json"))
+              .format == "rudalle");
+  }
+  // A prefix that not all share is no wrapper, but the message tells what is under it.
+  StateFile mixed = wrapped("openai_clip_vit/small_jit.pt", "clip.");
+  mixed.tensors.push_back(mixed.tensors.front());
+  mixed.tensors.back().name = "loss.scale";
+  const std::string message = refusal_of([&] { import_files({mixed}); });
+  CHECK(has(message, "of no known model"));
+  CHECK(has(message, "those under 'clip.' are of openai-clip"));
+
+  ScratchDir scratch;
+  Checkpoint native = open_checkpoint({golden("openai_clip_vit/small_jit.pt")});
+  std::vector<PartTensor> tensors;
+  for (const RawTensor& tensor : native.tensors)
+    tensors.push_back({"_orig_mod." + tensor.name, tensor.shape, tensor.dtype, tensor.bytes, {}});
+  write_part_tensors(scratch / "compiled.safetensors", tensors, part_metadata("clip", native.config));
+  CHECK(open_checkpoint({scratch / "compiled.safetensors"}).find("visual.proj"));
 }
 
 TEST_CASE("import: ru-dalle's transformers, both conventions") {

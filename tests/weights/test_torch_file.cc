@@ -98,13 +98,29 @@ TEST_CASE("torch zip: hostile graphs") {
             "no tensors in it; it is a pickled 'os.system'"));
 }
 
+TEST_CASE("torch zip: the model beside what else a training program keeps") {
+  const std::string one = tensor(storage("FloatStorage", "0", 1), 0, {1}, {1});
+  for (const char* key : {"state_dict", "model_state_dict", "model", "module"}) {
+    CAPTURE(key);
+    const std::string pickle = "\x80\2}(" + text("epoch") + "K\3" + text("optimizer") + "}" +
+                               text("exp_avg") + one + "s" + text(key) + "}" + text("a.weight") + one + "su.";
+    const StateFile file = read(torch_zip(pickle, {{"0", "1234"}}));
+    REQUIRE(file.tensors.size() == 1);
+    CHECK(file.tensors[0].name == "a.weight");
+  }
+}
+
 TEST_CASE("torch zip: what is not a checkpoint") {
-  CHECK(has(refusal(zip_of({{"word/document.xml", "<a/>"}})), "has no data.pkl"));
+  CHECK(has(refusal(zip_of({{"word/document.xml", "<a/>"}})), "has no data.pkl, but 'word/document.xml'"));
   CHECK(has(refusal(zip_of({{"a/data.pkl", "}."}, {"b/data.pkl", "}."}})), "two pickles"));
   CHECK(has(refusal(torch_zip("}.}.", {})), "bytes after the pickle"));
   CHECK(has(refusal(zip_of({{"a/data.pkl", "}."}, {"a/byteorder", "big"}})), "not little-endian"));
-  CHECK(has(refusal(""), "0 bytes"));
-  CHECK(has(refusal("not a checkpoint at all"), "begin with 6e 6f 74"));
+  CHECK(has(refusal(""), "but an empty file"));
+  CHECK(has(refusal("not a checkpoint at all"), "but text"));
+  CHECK(has(refusal("\1\2\3 \xff"), "5 bytes that begin with 01 02 03"));
+  CHECK(has(refusal("version https://git-lfs.github.com/spec/v1\n"), "git lfs pull"));
+  CHECK(has(refusal("<html><body>Sign in"), "an HTML page"));
+  CHECK(has(refusal("\x1f\x8b\x08 packed"), "gunzip"));
   CHECK(
       has(refusal_of([] { read_state_file(std::filesystem::path("/nonexistent.pt")); }), "cannot be opened"));
   CHECK(

@@ -2,6 +2,7 @@
 
 NAME.png or .jpg are inputs; NAME.expected.png is what Pillow's open().convert("RGB") gives for them; resize_*.png are
 Image.resize of source_*.png, named resize_MODE_FILTER_WIDTHxHEIGHT.png. area_*.png are exact coverage means by numpy.
+cmyk_no_marker.jpg is four squares saved as CMYK, Adobe's marker then taken out.
 """
 import struct
 import zlib
