@@ -1,15 +1,16 @@
 #include "tools/eval_models.h"
 
 #include <algorithm>
-#include <fstream>
 #include <map>
 #include <numbers>
 
 #include "clip/evaluation.h"
 #include "clip/preprocess.h"
 #include "clip/trainer.h"
+#include "core/data/text_file.h"
 #include "core/error.h"
 #include "core/image/resample.h"
+#include "core/json.h"
 #include "dvae/picture_metrics.h"
 #include "tools/training.h"
 #include "transformer/loss.h"
@@ -28,16 +29,14 @@ struct Line {
 };
 
 std::vector<Line> read_lines(const fs::path& path, const std::vector<std::string>& kinds) {
-  std::ifstream file(path, std::ios::binary);
-  check(file.good(), ErrorKind::input, "{}: cannot be read", path.string());
+  TextLines texts(path);
   std::vector<Line> lines;
-  std::string text;
-  for (int number = 1; std::getline(file, text); ++number) {
-    if (text.empty()) continue;
-    const auto json = Json::parse(text, nullptr, false);
+  for (std::string text; texts.next(text);) {
+    if (is_blank(text)) continue;
+    const auto json = parse_json(text, path.string(), ErrorKind::input, texts.number());
     const auto is_text = [&](const char* name) { return json.contains(name) && json[name].is_string(); };
     check(json.is_object() && is_text("image") && is_text("caption"), ErrorKind::input,
-          "{} line {}: no JSON object with \"image\" and \"caption\"", path.string(), number);
+          "{}: no JSON object with \"image\" and \"caption\"", texts.where());
     const auto kind = is_text("kind") ? json["kind"].get<std::string>() : "pictures";
     if (kinds.empty() || std::find(kinds.begin(), kinds.end(), kind) != kinds.end())
       lines.push_back(

@@ -3,6 +3,8 @@
 
 #include "dvae/trainer.h"
 #include "tools/picture_sources.h"
+#include "tools/progress.h"
+#include "tools/standard_streams.h"
 #include "tools/training.h"
 #include "weights/load.h"
 #include "weights/model_dir.h"
@@ -27,7 +29,7 @@ void export_model(dvae::OpenAiDvae& model, const fs::path& folder) {
 
 // The lines that name them are far above by the end of a run.
 void report_bad(uint64_t bad, uint64_t pictures) {
-  if (bad > 0) fmt::print(stderr, "{} of {} pictures are broken and were skipped\n", bad, pictures);
+  if (bad > 0) write_stderr(fmt::format("{} of {} pictures are broken and were skipped\n", bad, pictures));
 }
 
 int train_dvae(const DvaeOptions& options, const CommonOptions& common) {
@@ -59,9 +61,7 @@ int train_dvae(const DvaeOptions& options, const CommonOptions& common) {
   PairReaderOptions reading;
   reading.seed = train_options.seed;
   reading.max_bad = options.max_bad;
-  if (common.progress_mode() != ProgressMode::none) {
-    reading.on_bad = [](const std::string& line) { fmt::print(stderr, "skipped: {}\n", line); };
-  }
+  reading.on_bad = [&common](const std::string& line) { tell_skipped(common, line); };
   const auto reader = std::make_shared<PairReader>(pictures, reading);
   reading.shuffle = false;
   PairReader measuring(held_out, reading);

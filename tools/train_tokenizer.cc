@@ -1,10 +1,11 @@
 // dalle1 train tokenizer: a BPE model from captions.
 #include <fmt/format.h>
 
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "core/data/atomic_file.h"
+#include "core/data/text_file.h"
+#include "core/json.h"
 #include "core/text/train_sentencepiece.h"
 #include "tools/command.h"
 
@@ -21,16 +22,12 @@ struct TokenizerOptions {
 class Captions {
  public:
   explicit Captions(const fs::path& where)
-      : path_(fs::is_directory(where) ? where / "captions.jsonl" : where) {
-    in_.open(path_, std::ios::binary);
-    check(in_.good(), ErrorKind::input, "{}: cannot be read", path_.string());
-  }
+      : path_(fs::is_directory(where) ? where / "captions.jsonl" : where), lines_(path_) {}
 
   std::optional<std::string> next() {
     while (pending_.empty()) {
       std::string line;
-      if (!std::getline(in_, line)) return std::nullopt;
-      ++line_;
+      if (!lines_.next(line)) return std::nullopt;
       if (path_.extension() == ".jsonl") {
         read_json(line);
       } else {
@@ -44,25 +41,22 @@ class Captions {
 
  private:
   void read_json(const std::string& line) {
-    if (line.empty()) return;
-    const auto row = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (is_blank(line)) return;
+    const auto row = parse_json(line, path_.string(), ErrorKind::input, lines_.number());
     const auto caption = row.is_object() && row.contains("caption") ? row["caption"] : nlohmann::json();
-    check(caption.is_string() || caption.is_array(), ErrorKind::input, "{}: line {} has no caption",
-          path_.string(), line_);
+    check(caption.is_string() || caption.is_array(), ErrorKind::input, "{} has no caption", lines_.where());
     if (caption.is_string()) {
       pending_.push_back(caption);
       return;
     }
     for (const auto& each : caption) {
-      check(each.is_string(), ErrorKind::input, "{}: line {} has a caption that is no text", path_.string(),
-            line_);
+      check(each.is_string(), ErrorKind::input, "{} has a caption that is no text", lines_.where());
       pending_.push_back(each);
     }
   }
 
   fs::path path_;
-  std::ifstream in_;
-  int64_t line_ = 0;
+  TextLines lines_;
   std::vector<std::string> pending_;
 };
 

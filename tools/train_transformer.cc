@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "tools/models.h"
+#include "tools/progress.h"
 #include "tools/training.h"
 #include "transformer/resample_grid.h"
 #include "transformer/trainer.h"
@@ -58,9 +59,8 @@ int train_transformer(const TransformerOptions& options, const CommonOptions& co
         tokenizer->vocab_size(), config.text_vocab);
   const TokenShards shards(options.data, /*check_records=*/false);
   check_data(shards.info(), config, options.data);
-  const transformer::TokenSamples samples(shards, options.max_bad, [&](const std::string& line) {
-    if (common.progress_mode() != ProgressMode::none) fmt::print(stderr, "skipped: {}\n", line);
-  });
+  const transformer::TokenSamples samples(shards, options.max_bad,
+                                          [&](const std::string& line) { tell_skipped(common, line); });
 
   const auto device = open_device(common);
   transformer::Transformer model(*device, config);
