@@ -147,7 +147,8 @@ void add_draw_options(CLI::App& app, DrawOptions& options) {
   app.add_option("--keep", options.keep, "Pictures to keep, the best ones; the sheet shows the first 128")
       ->check(CLI::Range(1, 1000000))
       ->capture_default_str();
-  app.add_option("--seed", options.seed, "Another seed, other pictures")->capture_default_str();
+  app.add_option("--seed", options.seed, "Another seed, other pictures; 0 to 2^64 - 1")
+      ->capture_default_str();
   add_sampling_options(app, options);
   app.add_option("--negative", options.negative, "What guidance leads away from; needs --guidance");
   app.add_option("--scorer", options.scorer,

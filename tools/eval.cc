@@ -267,7 +267,7 @@ void add_drawing_options(CLI::App& app, DrawOptions& draw) {
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
   app.add_option("--out", draw.out, "Output folder")->required();
-  app.add_option("--seed", draw.seed, "Another seed, other pictures")->capture_default_str();
+  app.add_option("--seed", draw.seed, "Another seed, other pictures; 0 to 2^64 - 1")->capture_default_str();
   add_sampling_options(app, draw);
   app.add_option("--scorer", draw.scorer, "As in sample (default: clip)");
   app.add_option("--batch", draw.batch, "Candidates decoded together; automatic by default")

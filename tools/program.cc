@@ -33,7 +33,11 @@ void print_overview(const std::vector<Command>& commands) {
       "DALL-E 1 in C++: draws pictures from text, ranks them, and trains the models that do "
       "so.\n\nCommands:\n");
   for (const auto& command : commands) fmt::print("  {:<20} {}\n", command.name, command.summary);
-  fmt::print("\n'dalle1 COMMAND --help' shows the options of a command.\n");
+  fmt::print(
+      "\n'dalle1 COMMAND --help' shows the options of a command.\n"
+      "Exit codes: 0 done, 1 internal, 2 usage, 3 input, 4 model, 5 memory, 6 device, 7 partly done, 8 "
+      "output,\n"
+      "130 and 143 stopped by SIGINT and SIGTERM.\n");
 }
 
 // The members of a group ("train" has "train dvae", ...).

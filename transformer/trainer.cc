@@ -48,8 +48,9 @@ TransformerTraining transformer_training_from_json(const nlohmann::json& train,
   read("compute", training.compute);
   read("validation", training.validation);
   if (training.text_slots == 0) training.text_slots = config.text_length;
-  check(training.batch > 0 && training.validation >= 0, ErrorKind::input,
-        "'train': batch must be positive and validation not negative");
+  constexpr int64_t most = 1 << 20;
+  check(training.batch > 0 && training.batch <= most && training.validation >= 0, ErrorKind::input,
+        "'train': batch must be 1 to {} and validation not negative", most);
   check(training.text_slots > 1 && training.text_slots <= config.text_length, ErrorKind::input,
         "'train.text_slots' is {}; it must be 2 to text_length, {}", training.text_slots, config.text_length);
   check(training.compute.empty() || training.compute == "f32" || training.compute == "bf16", ErrorKind::input,
