@@ -4,6 +4,7 @@
 #include <map>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "core/ops/elementwise.h"
 
 namespace dalle1::clip {
@@ -14,13 +15,15 @@ using nlohmann::json;
 // Every field once: its name, how it is written and how it is read.
 struct Field {
   std::function<json(const ClipConfig&)> get;
-  std::function<void(ClipConfig&, const json&)> set;
+  std::function<void(ClipConfig&, const json&, const std::string& name)> set;
 };
 
 template <typename T>
 Field plain(T ClipConfig::*member) {
   return {[member](const ClipConfig& c) { return json(c.*member); },
-          [member](ClipConfig& c, const json& value) { c.*member = value.get<T>(); }};
+          [member](ClipConfig& c, const json& value, const std::string& name) {
+            c.*member = value_of<T>(value, name, ErrorKind::model);
+          }};
 }
 
 const std::map<std::string, Field>& fields() {
@@ -41,19 +44,19 @@ const std::map<std::string, Field>& fields() {
       {"std", plain(&ClipConfig::deviation)},
       {"vision_layers",
        {[](const ClipConfig& c) { return c.is_resnet() ? json(c.vision_layers) : json(c.vision_layers[0]); },
-        [](ClipConfig& c, const json& value) {
-          c.vision_layers =
-              value.is_array() ? value.get<std::vector<int64_t>>() : std::vector{value.get<int64_t>()};
+        [](ClipConfig& c, const json& value, const std::string& name) {
+          const auto list = value.is_array() ? value : json::array({value});
+          c.vision_layers = value_of<std::vector<int64_t>>(list, name, ErrorKind::model);
         }}},
       {"vision_mlp_width",
        {[](const ClipConfig& c) { return c.is_resnet() ? json() : json(c.vision_mlp_width); },
-        [](ClipConfig& c, const json& value) {
-          c.vision_mlp_width = value.is_null() ? 0 : value.get<int64_t>();
+        [](ClipConfig& c, const json& value, const std::string& name) {
+          c.vision_mlp_width = value.is_null() ? 0 : value_of<int64_t>(value, name, ErrorKind::model);
         }}},
       {"vision_patch_size",
        {[](const ClipConfig& c) { return c.is_resnet() ? json() : json(c.vision_patch_size); },
-        [](ClipConfig& c, const json& value) {
-          c.vision_patch_size = value.is_null() ? 0 : value.get<int64_t>();
+        [](ClipConfig& c, const json& value, const std::string& name) {
+          c.vision_patch_size = value.is_null() ? 0 : value_of<int64_t>(value, name, ErrorKind::model);
         }}}};
   return table;
 }
@@ -127,9 +130,9 @@ ClipConfig clip_config_from_json(const json& object) {
     const auto field = fields().find(name);
     check(field != fields().end(), ErrorKind::model, "CLIP configuration: unknown field '{}'", name);
     try {
-      field->second.set(config, value);
-    } catch (const json::exception&) {
-      fail(ErrorKind::model, "CLIP configuration: '{}' cannot be {}", name, value.dump());
+      field->second.set(config, value, name);
+    } catch (const Error& error) {
+      fail(error.kind(), "CLIP configuration: {}", error.what());
     }
   }
   config = config.resolved();

@@ -6,6 +6,7 @@
 
 #include "clip/contrastive_loss.h"
 #include "clip/preprocess.h"
+#include "core/json.h"
 #include "core/ops/embedding.h"
 #include "core/ops/movement.h"
 
@@ -17,12 +18,7 @@ constexpr int64_t kTextsTogether = 64;
 
 template <typename T>
 void read_field(const nlohmann::json& train, const char* name, T& value) {
-  if (!train.contains(name)) return;
-  try {
-    value = train.at(name).get<T>();
-  } catch (const nlohmann::json::exception&) {
-    fail(ErrorKind::input, "'train.{}' cannot be {}", name, train.at(name).dump());
-  }
+  value = value_or(train, name, value, ErrorKind::input, "train.");
 }
 
 }  // namespace

@@ -1,10 +1,9 @@
 // Reading fields of a configuration with the checks that make their errors clear.
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <string>
 
-#include "core/error.h"
+#include "core/json.h"
 
 namespace dalle1::dvae {
 
@@ -12,11 +11,10 @@ namespace dalle1::dvae {
 template <typename T>
 T field_or(const nlohmann::json& config, const std::string& name, const T& fallback,
            ErrorKind kind = ErrorKind::model) {
-  if (!config.contains(name)) return fallback;
   try {
-    return config.at(name).get<T>();
-  } catch (const nlohmann::json::exception&) {
-    fail(kind, "dVAE configuration: '{}' cannot be {}", name, config.at(name).dump());
+    return value_or(config, name, fallback, kind);
+  } catch (const Error& error) {
+    fail(kind, "dVAE configuration: {}", error.what());
   }
 }
 
@@ -24,10 +22,7 @@ T field_or(const nlohmann::json& config, const std::string& name, const T& fallb
 inline int64_t integer_field(const nlohmann::json& config, const std::string& name, int64_t fallback,
                              int64_t least, int64_t most, ErrorKind kind = ErrorKind::model) {
   if (!config.contains(name)) return fallback;
-  const auto& field = config.at(name);
-  check(field.is_number_integer(), kind, "dVAE configuration: '{}' must be an integer, not {}", name,
-        field.dump());
-  const auto value = field.get<int64_t>();
+  const auto value = field_or(config, name, fallback, kind);
   check(value >= least && value <= most, kind, "dVAE configuration: '{}' is {}, outside {} to {}", name,
         value, least, most);
   return value;

@@ -62,7 +62,7 @@ DvaeTraining DvaeTraining::from_json(const nlohmann::json& train, const TrainOpt
   if (train.contains("kl_weight")) {
     t.kl_weight = schedule_from_json(train.at("kl_weight"), "train.kl_weight");
   }
-  const nlohmann::json vq = field_or(train, "vq", nlohmann::json::object(), ErrorKind::input);
+  const nlohmann::json vq = train.value("vq", nlohmann::json::object());
   check(vq.is_object(), ErrorKind::input, "'train.vq' must be an object, not {}", vq.dump());
   t.vq.dimensions = count(vq, "dimensions", t.vq.dimensions, 1);
   t.vq.continuous_steps = count(vq, "continuous_steps", t.vq.continuous_steps, 1, 1 << 30);

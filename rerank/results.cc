@@ -3,9 +3,10 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <fstream>
 
+#include "core/data/text_file.h"
 #include "core/error.h"
+#include "core/json.h"
 
 namespace dalle1::rerank {
 
@@ -37,19 +38,21 @@ ResultRow parse_row(std::string_view line, const std::string& where) {
   ResultRow row;
   try {
     const auto json = Json::parse(line);
-    row.rank = json.value("rank", -1);
-    row.candidate = json.at("candidate").get<uint32_t>();
-    row.seed = json.at("seed").get<uint64_t>();
-    row.file = json.value("file", std::string());
+    row.rank = value_or(json, "rank", -1);
+    row.candidate = value_of<uint32_t>(json.at("candidate"), "candidate");
+    row.seed = value_of<uint64_t>(json.at("seed"), "seed");
+    row.file = value_or(json, "file", std::string());
     if (json.contains("scores"))
       for (const auto& [name, value] : json.at("scores").items())
-        row.scores.emplace_back(name, value.get<double>());
-    row.log_likelihood = json.at("log_likelihood").get<double>();
-    row.forced_log_likelihood = json.value("forced_log_likelihood", 0.0);
-    row.sampled_cells = json.at("sampled_cells").get<int32_t>();
-    row.constant = json.value("constant", false);
-    row.tokens = json.at("tokens").get<std::vector<int32_t>>();
+        row.scores.emplace_back(name, value_of<double>(value, name));
+    row.log_likelihood = value_of<double>(json.at("log_likelihood"), "log_likelihood");
+    row.forced_log_likelihood = value_or(json, "forced_log_likelihood", 0.0);
+    row.sampled_cells = value_of<int32_t>(json.at("sampled_cells"), "sampled_cells");
+    row.constant = value_or(json, "constant", false);
+    row.tokens = value_of<std::vector<int32_t>>(json.at("tokens"), "tokens");
   } catch (const nlohmann::json::exception& error) {
+    fail(ErrorKind::input, "{}: not a row of results: {}", where, error.what());
+  } catch (const Error& error) {
     fail(ErrorKind::input, "{}: not a row of results: {}", where, error.what());
   }
   // A name that leaves the folder would let a file from elsewhere point anywhere.
@@ -61,13 +64,10 @@ ResultRow parse_row(std::string_view line, const std::string& where) {
 }
 
 std::vector<ResultRow> read_results(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  check(file.good(), ErrorKind::input, "{}: cannot be read", path.string());
+  TextLines lines(path);
   std::vector<ResultRow> rows;
-  std::string line;
-  for (int number = 1; std::getline(file, line); ++number)
-    if (!line.empty()) rows.push_back(parse_row(line, fmt::format("{} line {}", path.string(), number)));
-  check(!file.bad(), ErrorKind::input, "{}: cannot be read to its end", path.string());
+  for (std::string line; lines.next(line);)
+    if (!is_blank(line)) rows.push_back(parse_row(line, lines.where()));
   return rows;
 }
 

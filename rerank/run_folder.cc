@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
 #include <set>
 
 #include "core/data/atomic_file.h"
+#include "core/data/text_file.h"
 #include "core/error.h"
 
 namespace dalle1::rerank {
@@ -47,8 +47,7 @@ bool has_not_begun(const fs::path& folder) {
 }
 
 Json read_run(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  const auto json = Json::parse(file, nullptr, false);
+  const auto json = Json::parse(read_text(path), nullptr, false);
   check(json.is_object() && json.contains("options") && json.contains("status"), ErrorKind::input,
         "{}: not the record of a run", path.string());
   return json;
@@ -138,11 +137,10 @@ void RunFolder::read_saved_waves() {
 }
 
 void RunFolder::index_wave(const fs::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  check(stream.good(), ErrorKind::input, "{}: cannot be read", file.string());
-  std::string line;
-  for (size_t offset = 0; std::getline(stream, line); offset += line.size() + 1) {
-    const auto row = parse_row(line, fmt::format("{} byte {}", file.string(), offset));
+  TextLines lines(file);
+  size_t offset = 0;
+  for (std::string line; lines.next(line); offset = lines.offset()) {
+    const auto row = parse_row(line, lines.where());
     saved_[row.candidate] = {file, offset};
   }
 }
@@ -170,12 +168,11 @@ std::vector<fs::path> RunFolder::waves() const {
 
 ResultRow RunFolder::load(uint32_t candidate) const {
   const auto& place = saved_.at(candidate);
-  std::ifstream stream(place.file, std::ios::binary);
-  stream.seekg(static_cast<std::streamoff>(place.offset));
+  TextLines lines(place.file, place.offset);
+  const auto where = fmt::format("{} byte {}", place.file.string(), place.offset);
   std::string line;
-  check(static_cast<bool>(std::getline(stream, line)), ErrorKind::input, "{}: cannot be read at byte {}",
-        place.file.string(), place.offset);
-  return parse_row(line, fmt::format("{} byte {}", place.file.string(), place.offset));
+  check(lines.next(line), ErrorKind::input, "{}: nothing there any more", where);
+  return parse_row(line, where);
 }
 
 void RunFolder::write_results(const std::vector<ResultRow>& rows) const {

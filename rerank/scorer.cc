@@ -1,10 +1,9 @@
 #include "rerank/scorer.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstdlib>
 
 #include "core/error.h"
+#include "core/text/number.h"
 
 namespace dalle1::rerank {
 namespace {
@@ -73,10 +72,10 @@ std::vector<ScorerTerm> parse_scorer(const std::string& text) {
       check(other.name != parsed.name, ErrorKind::usage, "--scorer names '{}' twice", parsed.name);
     if (equals != std::string::npos) {
       const auto number = term.substr(equals + 1);
-      char* rest = nullptr;
-      parsed.weight = std::strtod(number.c_str(), &rest);
-      check(!number.empty() && *rest == '\0' && std::isfinite(parsed.weight), ErrorKind::usage,
-            "the weight of scorer '{}' is '{}', which is not a number", parsed.name, number);
+      const auto weight = text::parse_number<double>(number);
+      check(weight.has_value(), ErrorKind::usage, "the weight of scorer '{}' is '{}', which is not a number",
+            parsed.name, number);
+      parsed.weight = *weight;
     }
     terms.push_back(parsed);
     begin = end + 1;

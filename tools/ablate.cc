@@ -8,6 +8,7 @@
 #include "tools/interrupt.h"
 #include "tools/models.h"
 #include "tools/output_folder.h"
+#include "tools/progress.h"
 #include "tools/training.h"
 #include "weights/describe.h"
 #include "weights/sha256.h"
@@ -75,8 +76,9 @@ std::vector<RunRecord> run_all(const Study& study, const AblationInputs& inputs,
     const fs::path where = folder / study.folder_of(run);
     auto record = read_run(study, run, inputs, where);
     if (!record) {
-      if (common.progress_mode() == ProgressMode::plain || common.progress_mode() == ProgressMode::automatic)
-        fmt::print(stderr, "run {} of {}: {}\n", records.size() + 1, runs.size(), where.filename().string());
+      const auto name = where.filename().string();
+      tell(common, {{"event", "run"}, {"run", name}, {"number", records.size() + 1}, {"runs", runs.size()}},
+           fmt::format("run {} of {}: {}", records.size() + 1, runs.size(), name));
       check_signal(!perform_run(study, run, inputs, where, common));
       record = read_run(study, run, inputs, where);
     }
@@ -108,7 +110,8 @@ int ablate(const AblateOptions& options, const CommonOptions& common) {
   check_data(study, shards, *tokenizer, options.data);
   const auto device = open_device(common);
   const auto dvae = dvae_for(study, common, shards, *device);
-  make_output_folder(options.out, options.resume, "go on with --resume, or choose another --out");
+  const FolderLock lock =
+      make_output_folder(common, options.out, options.resume, "go on with --resume, or choose another --out");
 
   const nlohmann::json identity = {{"samples", shards.size()},
                                    {"dvae_sha256", shards.info().dvae_sha256},

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <fstream>
 #include <numbers>
 #include <numeric>
 
 #include "core/data/atomic_file.h"
+#include "core/data/text_file.h"
 #include "tools/training.h"
 #include "transformer/decoder.h"
 #include "weights/load.h"
@@ -153,10 +153,9 @@ json results_of(const transformer::Transformer& model, const transformer::Transf
 
 std::optional<RunRecord> read_run(const Study& study, const StudyRun& run, const AblationInputs& inputs,
                                   const fs::path& folder) {
-  std::ifstream in(folder / kResult);
-  if (!in.good()) return std::nullopt;
+  if (!fs::exists(folder / kResult)) return std::nullopt;
   try {
-    const json result = json::parse(in);
+    const json result = json::parse(read_text(folder / kResult));
     check(result.at("settings") == settings_of(study, run, inputs), ErrorKind::usage,
           "{} is a run with other settings; restore the study, or choose another --out", folder.string());
     RunRecord record;

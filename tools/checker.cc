@@ -1,5 +1,7 @@
 #include "tools/checker.h"
 
+#include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -9,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "tools/interrupt.h"
 
 namespace dalle1::tools {
 Checker::Checker(const std::vector<std::string>& command) : name_(command.at(0)) {
@@ -25,6 +28,7 @@ Checker::Checker(const std::vector<std::string>& command) : name_(command.at(0))
   check(process_ >= 0, ErrorKind::internal, "no process: {}", std::strerror(errno));
   if (process_ == 0) {
     setpgid(0, 0);  // an interrupt at the terminal is for us; the checker ends with its input
+    signal(SIGPIPE, SIG_DFL);
     dup2(ends[1], STDIN_FILENO);
     dup2(ends[1], STDOUT_FILENO);
     execv(arguments[0], arguments.data());
@@ -36,6 +40,7 @@ Checker::Checker(const std::vector<std::string>& command) : name_(command.at(0))
 
 Checker::~Checker() {
   close(socket_);
+  if (GracefulStop::requested()) kill(-process_, SIGTERM);  // it may be what was waited for
   waitpid(process_, nullptr, 0);
 }
 
@@ -56,6 +61,15 @@ std::optional<bool> Checker::shows(const std::filesystem::path& picture, const s
   return answer["right"].get<bool>();
 }
 
+// Reading alone would go on waiting after a signal.
+void Checker::await_answer() const {
+  constexpr int most_milliseconds = 500;
+  pollfd answer = {socket_, POLLIN, 0};
+  while (poll(&answer, 1, most_milliseconds) <= 0)
+    check(!GracefulStop::requested(), ErrorKind::interrupted, "interrupted while {} was checking a picture",
+          name_);
+}
+
 std::string Checker::read_line() {
   for (;;) {
     if (const auto end = buffer_.find('\n'); end != std::string::npos) {
@@ -63,6 +77,7 @@ std::string Checker::read_line() {
       buffer_.erase(0, end + 1);
       return line;
     }
+    await_answer();
     char block[4096];
     const auto got = read(socket_, block, sizeof block);
     if (got < 0 && errno == EINTR) continue;

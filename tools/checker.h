@@ -23,6 +23,7 @@ class Checker {
   std::optional<bool> shows(const std::filesystem::path& picture, const std::string& caption);
 
  private:
+  void await_answer() const;
   std::string read_line();
 
   std::string name_;

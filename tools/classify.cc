@@ -3,11 +3,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "clip/features.h"
+#include "core/data/text_file.h"
 #include "tools/clip_model.h"
 #include "tools/command.h"
 
@@ -23,12 +23,9 @@ struct ClassifyOptions {
 std::vector<std::string> read_labels(const ClassifyOptions& options) {
   std::vector<std::string> labels = options.labels;
   if (!options.labels_file.empty()) {
-    std::ifstream in(options.labels_file);
-    check(in.good(), ErrorKind::input, "{}: cannot be read", options.labels_file);
-    for (std::string line; std::getline(in, line);) {
-      if (!line.empty() && line.back() == '\r') line.pop_back();
-      if (!line.empty()) labels.push_back(line);
-    }
+    TextLines lines(options.labels_file);
+    for (std::string line; lines.next(line);)
+      if (!is_blank(line)) labels.push_back(line);
   }
   check(labels.size() >= 2, ErrorKind::usage, "classify needs two labels or more; {} given", labels.size());
   return labels;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "tools/standard_streams.h"
 #include "tools/transformer_model.h"
 #include "weights/load.h"
 
@@ -33,7 +34,7 @@ GivenPictures::GivenPictures(const std::vector<std::string>& given) {
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::input) throw;
       if (failed++ == 0) first = error.what();
-      if (given.size() > 1) fmt::print(stderr, "left out: {}\n", error.what());
+      if (given.size() > 1) write_stderr(fmt::format("left out: {}\n", error.what()));
     }
   }
   check(!images.empty(), ErrorKind::input, "{}", first);

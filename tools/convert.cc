@@ -4,6 +4,7 @@
 #include "core/text/tokenizer.h"
 #include "tools/command.h"
 #include "tools/models.h"
+#include "tools/output_folder.h"
 #include "tools/part_shapes.h"
 #include "weights/describe.h"
 #include "weights/model_dir.h"
@@ -87,6 +88,8 @@ int convert(const ConvertOptions& options, const CommonOptions& common) {
   const fs::path out = fs::path(options.out).lexically_normal();
   const std::string folder = (out.has_filename() ? out : out.parent_path()).filename().string();
   const std::string name = !options.name.empty() ? options.name : !inputs.name.empty() ? inputs.name : folder;
+  const FolderLock lock =
+      make_output_folder(common, options.out, options.overwrite, "choose another --out or add --overwrite");
   weights::ModelDirWriter writer(options.out, name,
                                  options.licence.empty() ? inputs.licence : options.licence);
   writer.set_provenance(inputs.provenance);

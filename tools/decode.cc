@@ -18,6 +18,12 @@ struct DecodeOptions {
   std::string tokens, out, stats;
 };
 
+bool is_stream(const fs::path& path) {
+  std::error_code none;
+  const auto status = fs::status(path, none);
+  return fs::is_character_file(status) || fs::is_fifo(status);
+}
+
 // The path itself for one picture, NAME-000.png and so on for several.
 fs::path numbered(const fs::path& path, int64_t index, int64_t count) {
   if (count == 1) return path;
@@ -39,6 +45,9 @@ int decode(const DecodeOptions& options, const CommonOptions& common) {
   check(wrong == indices.end(), ErrorKind::input, "{}: index {} is outside the dVAE's 0 to {}",
         options.tokens, wrong == indices.end() ? 0 : *wrong, model->codes() - 1);
 
+  check(shape[0] == 1 || !is_stream(options.out), ErrorKind::usage,
+        "{} takes one picture and {} has {}: name a file, whose name the pictures then get with numbers",
+        options.out, options.tokens, shape[0]);
   Context context(*device);
   const int64_t cells = shape[1] * shape[2];
   std::vector<float> stats;

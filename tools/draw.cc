@@ -9,6 +9,7 @@
 #include "core/image/resample.h"
 #include "tools/estimate.h"
 #include "tools/interrupt.h"
+#include "tools/output_folder.h"
 #include "tools/progress.h"
 #include "weights/sha256.h"
 
@@ -34,7 +35,10 @@ class Drawing {
     folder_ = options.out.empty()
                   ? fs::path("dalle1-out") / fmt::format("{}-{}", slug(prompts_[0]), options.seed)
                   : fs::path(options.out);
-    if (!options.dry_run) rerank::check_folder(folder_, options.existing());
+    if (!options.dry_run) {
+      if (auto lock = hold_existing_folder(common, folder_)) lock_.emplace(std::move(*lock));
+      rerank::check_folder(folder_, options.existing());
+    }
     studio_.emplace(common, options.scorer);
     advice_ = take_advice(options_, studio_->sampling_advice());
     check(options_.negative.empty() || options_.guidance != 1.0, ErrorKind::usage,
@@ -53,6 +57,7 @@ class Drawing {
     check_memory(plan_, *studio_);
     studio_->load();
     if (given_) fit_given();
+    if (!lock_) lock_.emplace(hold_output_folder(common_, folder_));
     rerank::prepare_folder(folder_, options_.existing());
     for (size_t i = 0; i < prompts_.size() && !GracefulStop::requested(); ++i)
       if (!failed_.count(i)) draw_prompt(i);
@@ -280,6 +285,7 @@ class Drawing {
   GracefulStop stop_;
   std::vector<std::string> prompts_;
   fs::path folder_;
+  std::optional<FolderLock> lock_;  // of folder_; before anything is loaded where it is there already
   std::optional<Studio> studio_;
   std::optional<GivenPicture> given_;
   Fitted fitted_;

@@ -4,35 +4,39 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <limits>
 #include <numeric>
 #include <string_view>
 
+#include "core/data/text_file.h"
 #include "core/error.h"
+#include "core/json.h"
 #include "core/text/utf8.h"
 
 namespace dalle1::tools {
 namespace {
 
-// A sampling option: its names in a model's advice and on the command line, its range, where its value goes.
+// A sampling option: its names in a model's advice and on the command line, its range, whether it is a whole
+// number, where its value goes.
 struct SamplingOption {
   const char* key;
   const char* name;
   double lowest, highest;
+  bool whole;
   void (*set)(DrawOptions&, double);
 };
 
 constexpr SamplingOption temperature_option = {
-    "temperature", "temperature", 0, 100,
-    [](DrawOptions& options, double value) { options.temperature = value; }};
+    "temperature", "temperature", 0,
+    100,           false,         [](DrawOptions& options, double value) { options.temperature = value; }};
 constexpr SamplingOption top_k_option = {
-    "top_k", "top-k", 0, 1 << 24,
-    [](DrawOptions& options, double value) { options.top_k = static_cast<int>(value); }};
-constexpr SamplingOption top_p_option = {"top_p", "top-p", 0, 1,
-                                         [](DrawOptions& options, double value) { options.top_p = value; }};
+    "top_k", "top-k", 0,
+    1 << 24, true,    [](DrawOptions& options, double value) { options.top_k = static_cast<int>(value); }};
+constexpr SamplingOption top_p_option = {
+    "top_p", "top-p", 0, 1, false, [](DrawOptions& options, double value) { options.top_p = value; }};
 constexpr SamplingOption guidance_option = {
-    "guidance", "guidance", 0, 100, [](DrawOptions& options, double value) { options.guidance = value; }};
+    "guidance", "guidance", 0,
+    100,        false,      [](DrawOptions& options, double value) { options.guidance = value; }};
 
 const SamplingOption* sampling_option(std::string_view key) {
   for (const auto* option : {&temperature_option, &top_k_option, &top_p_option, &guidance_option})
@@ -47,6 +51,28 @@ void add_sampling_option(CLI::App& app, const SamplingOption& option, DrawOption
                  fmt::format("{} (default: the model's advice, else {})", help, value))
       ->check(CLI::Range(static_cast<T>(option.lowest), static_cast<T>(option.highest)))
       ->each([&options, &option](const std::string&) { options.chosen.insert(option.key); });
+}
+
+// Whether a line begins a JSON list rather than a text such as "[sic] a red circle".
+bool begins_json_list(const std::string& line) {
+  const size_t bracket = line.find_first_not_of(" \t");
+  const size_t next = line.find_first_not_of(" \t", bracket + 1);
+  return line[bracket] == '[' && (next == std::string::npos || line[next] == '{' || line[next] == '"');
+}
+
+// Of a line that is not blank: itself, or the "prompt" of its JSON object.
+std::string prompt_of(const std::string& line, const TextLines& lines, const std::string& path) {
+  check(!begins_json_list(line), ErrorKind::input,
+        "{}: a JSON list; write one prompt a line, or one JSON object with a \"prompt\" a line",
+        lines.where());
+  if (line[line.find_first_not_of(" \t")] != '{') {
+    text::check_utf8(line, lines.where());
+    return line;
+  }
+  const auto json = parse_json(line, path, ErrorKind::input, lines.number());
+  check(json.contains("prompt") && json["prompt"].is_string(), ErrorKind::input,
+        "{}: no JSON object with a \"prompt\"", lines.where());
+  return json["prompt"].get<std::string>();
 }
 
 }  // namespace
@@ -65,9 +91,10 @@ std::string take_advice(DrawOptions& options, const rerank::Json& advice) {
   for (const auto& [key, value] : advice.items()) {
     const auto* option = sampling_option(key);
     check(option, ErrorKind::model, "model.json: 'sampling' has an unknown member '{}'", key);
-    check(value.is_number() && value >= option->lowest && value <= option->highest, ErrorKind::model,
-          "model.json: 'sampling.{}' is {}; it must be a number from {} to {}", key, value.dump(),
-          option->lowest, option->highest);
+    const bool fits = option->whole ? value.is_number_integer() : value.is_number();
+    check(fits && value >= option->lowest && value <= option->highest, ErrorKind::model,
+          "model.json: 'sampling.{}' is {}; it must be a {}number from {} to {}", key, value.dump(),
+          option->whole ? "whole " : "", option->lowest, option->highest);
     if (options.chosen.count(key) > 0) continue;
     option->set(options, value.get<double>());
     taken += fmt::format("{}--{} {}", taken.empty() ? "" : " ", option->name, value.dump());
@@ -120,7 +147,8 @@ void add_draw_options(CLI::App& app, DrawOptions& options) {
   app.add_option("--keep", options.keep, "Pictures to keep, the best ones; the sheet shows the first 128")
       ->check(CLI::Range(1, 1000000))
       ->capture_default_str();
-  app.add_option("--seed", options.seed, "Another seed, other pictures")->capture_default_str();
+  app.add_option("--seed", options.seed, "Another seed, other pictures; 0 to 2^64 - 1")
+      ->capture_default_str();
   add_sampling_options(app, options);
   app.add_option("--negative", options.negative, "What guidance leads away from; needs --guidance");
   app.add_option("--scorer", options.scorer,
@@ -133,6 +161,7 @@ void add_draw_options(CLI::App& app, DrawOptions& options) {
   app.add_option("--batch", options.batch, "Candidates decoded together (a wave); automatic by default")
       ->check(CLI::Range(1, 1000000));
   app.add_option("--only", options.only, "Only these candidates: --only 417,3")
+      ->check(CLI::Range(uint32_t{0}, std::numeric_limits<uint32_t>::max()))
       ->delimiter(',')
       ->allow_extra_args(false);
   app.add_flag("--truncate", options.truncate, "Cut prompts that are too long instead of refusing them");
@@ -160,24 +189,10 @@ std::vector<std::string> read_prompts(const DrawOptions& options) {
     text::check_utf8(options.prompt, "the prompt");
     return {options.prompt};
   }
-  std::ifstream file(options.prompts, std::ios::binary);
-  check(file.good(), ErrorKind::input, "{}: cannot be read", options.prompts);
+  TextLines lines(options.prompts);
   std::vector<std::string> prompts;
-  std::string line;
-  for (int number = 1; std::getline(file, line); ++number) {
-    const auto where = fmt::format("{} line {}", options.prompts, number);
-    if (!line.empty() && line.back() == '\r') line.pop_back();
-    if (line.empty()) continue;
-    text::check_utf8(line, where);
-    if (line[0] != '{') {
-      prompts.push_back(line);
-      continue;
-    }
-    const auto json = nlohmann::json::parse(line, nullptr, false);
-    check(json.is_object() && json.contains("prompt") && json["prompt"].is_string(), ErrorKind::input,
-          "{}: no JSON object with a \"prompt\"", where);
-    prompts.push_back(json["prompt"].get<std::string>());
-  }
+  for (std::string line; lines.next(line);)
+    if (!is_blank(line)) prompts.push_back(prompt_of(line, lines, options.prompts));
   check(!prompts.empty(), ErrorKind::input, "{}: no prompts in it", options.prompts);
   return prompts;
 }

@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <chrono>
-#include <fstream>
 
 #include "core/data/atomic_file.h"
+#include "core/data/text_file.h"
 #include "core/data/token_shard.h"
 #include "core/error.h"
 #include "core/image/png.h"
@@ -18,6 +18,7 @@
 #include "tools/eval_prompts.h"
 #include "tools/eval_report.h"
 #include "tools/interrupt.h"
+#include "tools/output_folder.h"
 #include "tools/progress.h"
 
 namespace dalle1::tools {
@@ -45,6 +46,7 @@ class Evaluation {
         common_(common),
         prompts_(read_eval_prompts(options.draw.prompts, options.kinds, options.limit)) {
     folder_ = options.draw.out;
+    if (auto lock = hold_existing_folder(common, folder_)) lock_.emplace(std::move(*lock));
     rerank::check_folder(folder_, options.draw.existing());
     checker_.emplace(std::vector<std::string>{options.checker, "--serve"});
     studio_.emplace(common, options.draw.scorer);
@@ -60,6 +62,8 @@ class Evaluation {
     check_memory(plan_, *studio_);
     studio_->load();
     read_pictures();
+    if (!lock_) lock_.emplace(hold_output_folder(common_, folder_));
+    rerank::check_folder(folder_, options_.draw.existing());
     fs::create_directories(folder_ / "best");
     take_up_verdicts();
     draw(printer);
@@ -97,15 +101,15 @@ class Evaluation {
     verdicts_text_ = settings().dump() + "\n";
     const auto path = folder_ / "verdicts.jsonl";
     if (!options_.draw.resume || !fs::exists(path)) return;
-    std::ifstream file(path, std::ios::binary);
+    TextLines lines(path);
     std::string line;
-    std::getline(file, line);
+    lines.next(line);
     check(line + "\n" == verdicts_text_, ErrorKind::usage,
           "{} was made with other options, prompts or another model: resume with the same or use --overwrite",
           path.string());
-    for (int number = 2; std::getline(file, line) && !file.eof(); ++number) {
+    while (lines.next(line) && lines.ended()) {
       const auto json = Json::parse(line, nullptr, false);
-      verdicts_.push_back(verdict_from_json(json, fmt::format("{} line {}", path.string(), number)));
+      verdicts_.push_back(verdict_from_json(json, lines.where()));
       verdicts_text_ += line + "\n";
     }
   }
@@ -248,6 +252,7 @@ class Evaluation {
   GracefulStop stop_;
   std::vector<EvalPrompt> prompts_;
   fs::path folder_;
+  std::optional<FolderLock> lock_;  // of folder_; before anything is loaded where it is there already
   std::optional<Checker> checker_;
   std::optional<Studio> studio_;
   std::optional<TokenShards> training_;
@@ -264,7 +269,7 @@ void add_drawing_options(CLI::App& app, DrawOptions& draw) {
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
   app.add_option("--out", draw.out, "Output folder")->required();
-  app.add_option("--seed", draw.seed, "Another seed, other pictures")->capture_default_str();
+  app.add_option("--seed", draw.seed, "Another seed, other pictures; 0 to 2^64 - 1")->capture_default_str();
   add_sampling_options(app, draw);
   app.add_option("--scorer", draw.scorer, "As in sample (default: clip)");
   app.add_option("--batch", draw.batch, "Candidates decoded together; automatic by default")

@@ -12,6 +12,7 @@
 #include "core/data/data_lines.h"
 #include "core/error.h"
 #include "core/image/resample.h"
+#include "core/json.h"
 #include "dvae/picture_metrics.h"
 #include "tools/training.h"
 #include "transformer/loss.h"

@@ -1,26 +1,24 @@
 #include "tools/eval_prompts.h"
 
 #include <algorithm>
-#include <fstream>
 #include <map>
-#include <nlohmann/json.hpp>
 
-#include "core/error.h"
+#include "core/data/text_file.h"
+#include "core/json.h"
 
 namespace dalle1::tools {
 namespace {
 
 using Groups = std::map<std::pair<std::string, bool>, std::vector<EvalPrompt>>;
 
-EvalPrompt prompt_of(const std::string& line, const std::string& where) {
-  const auto json = nlohmann::json::parse(line, nullptr, false);
+EvalPrompt prompt_of(const nlohmann::json& json, const std::string& where) {
   check(json.is_object() && json.contains("prompt"), ErrorKind::input, "{}: no JSON object with a \"prompt\"",
         where);
   try {
-    return {json["prompt"].get<std::string>(), json.value("kind", std::string("prompts")),
-            json.value("control", std::string()), json.value("held_out", false),
-            json.value("seed", uint64_t{0})};
-  } catch (const nlohmann::json::exception& error) {
+    return {value_of<std::string>(json["prompt"], "prompt"), value_or(json, "kind", std::string("prompts")),
+            value_or(json, "control", std::string()), value_or(json, "held_out", false),
+            value_or(json, "seed", uint64_t{0})};
+  } catch (const Error& error) {
     fail(ErrorKind::input, "{}: {}", where, error.what());
   }
 }
@@ -29,13 +27,11 @@ EvalPrompt prompt_of(const std::string& line, const std::string& where) {
 
 std::vector<EvalPrompt> read_eval_prompts(const std::string& path, const std::vector<std::string>& kinds,
                                           int limit) {
-  std::ifstream file(path, std::ios::binary);
-  check(file.good(), ErrorKind::input, "{}: cannot be read", path);
+  TextLines lines(path);
   Groups groups;
-  std::string line;
-  for (int number = 1; std::getline(file, line); ++number) {
-    if (line.empty()) continue;
-    auto prompt = prompt_of(line, fmt::format("{} line {}", path, number));
+  for (std::string line; lines.next(line);) {
+    if (is_blank(line)) continue;
+    auto prompt = prompt_of(parse_json(line, path, ErrorKind::input, lines.number()), lines.where());
     if (!kinds.empty() && std::find(kinds.begin(), kinds.end(), prompt.kind) == kinds.end()) continue;
     auto& group = groups[{prompt.kind, prompt.held_out}];
     if (limit == 0 || static_cast<int>(group.size()) < limit) group.push_back(std::move(prompt));

@@ -1,10 +1,11 @@
 // dalle1 logits: what the transformer computes for given ids, for comparison with other programs.
 #include <fmt/format.h>
 
-#include <fstream>
-
 #include "core/data/npy.h"
+#include "core/data/text_file.h"
+#include "core/json.h"
 #include "core/ops/movement.h"
+#include "core/text/number.h"
 #include "tools/command.h"
 #include "tools/transformer_model.h"
 #include "transformer/decoder.h"
@@ -114,16 +115,13 @@ void write_logits(const LogitsOptions& options, Context& context, const Transfor
 // {"cell": token}.
 std::vector<int64_t> read_forced(const std::string& path, const TransformerConfig& config) {
   std::vector<int64_t> forced(config.cells(), -1);
-  std::ifstream in(path);
-  check(in.good(), ErrorKind::input, "{}: cannot be read", path);
-  const auto json = nlohmann::json::parse(in, nullptr, /*allow_exceptions=*/false);
+  const auto json = parse_json(read_text(path), path);
   check(json.is_object(), ErrorKind::input, "{}: not a JSON object of cells and tokens", path);
   for (const auto& [key, token] : json.items()) {
-    const bool number = !key.empty() && key.size() < 7 && key.find_first_not_of("0123456789") == key.npos;
-    const int64_t cell = number ? std::stoll(key) : -1;
+    const int64_t cell = text::parse_number<int64_t>(key).value_or(-1);
     check(cell >= 0 && cell < config.cells() && token.is_number_integer(), ErrorKind::input,
           "{}: '{}': {} is no cell of the grid with a token", path, key, token.dump());
-    forced[cell] = token.get<int64_t>();
+    forced[cell] = value_of<int64_t>(token, key);
   }
   return forced;
 }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "tools/command.h"
+#include "tools/standard_streams.h"
 
 namespace {
 
@@ -20,7 +21,11 @@ void wait_passively(char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (!dalle1::tools::open_standard_streams()) return static_cast<int>(dalle1::ErrorKind::output);
   wait_passively(argv);
-  signal(SIGXFSZ, SIG_IGN);  // a file beyond the size limit is then an error of its write, as on a full disk
+  // A file beyond the size limit and a pipe that nobody reads are then errors of their write, as a full disk
+  // is.
+  signal(SIGXFSZ, SIG_IGN);
+  signal(SIGPIPE, SIG_IGN);
   return dalle1::tools::run_program(argc, argv);
 }

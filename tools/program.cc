@@ -9,6 +9,8 @@
 
 #include "tools/command.h"
 #include "tools/interrupt.h"
+#include "tools/numbers.h"
+#include "tools/standard_streams.h"
 #include "tools/suggest.h"
 
 namespace dalle1::tools {
@@ -31,7 +33,11 @@ void print_overview(const std::vector<Command>& commands) {
       "DALL-E 1 in C++: draws pictures from text, ranks them, and trains the models that do "
       "so.\n\nCommands:\n");
   for (const auto& command : commands) fmt::print("  {:<20} {}\n", command.name, command.summary);
-  fmt::print("\n'dalle1 COMMAND --help' shows the options of a command.\n");
+  fmt::print(
+      "\n'dalle1 COMMAND --help' shows the options of a command.\n"
+      "Exit codes: 0 done, 1 internal, 2 usage, 3 input, 4 model, 5 memory, 6 device, 7 partly done, 8 "
+      "output,\n"
+      "130 and 143 stopped by SIGINT and SIGTERM.\n");
 }
 
 // The members of a group ("train" has "train dvae", ...).
@@ -104,6 +110,17 @@ std::vector<std::string> with_empty_values(const std::vector<std::string>& argum
   return split;
 }
 
+// What is pasted from a text file may begin with its byte order mark, which is no part of any prompt or name.
+std::vector<std::string> without_marks(std::vector<std::string> arguments) {
+  const std::string mark = "\xEF\xBB\xBF";
+  for (auto& argument : arguments) {
+    const bool option = argument.starts_with("--");
+    const size_t value = option ? argument.find('=') + 1 : 0;  // npos + 1 is 0
+    if (argument.compare(value, mark.size(), mark) == 0) argument.erase(value, mark.size());
+  }
+  return arguments;
+}
+
 // The options of a help: their value by one letter or word and what it is without one. Limits are told where
 // they are broken.
 class HelpFormatter : public CLI::Formatter {
@@ -132,8 +149,9 @@ int run_command(const Command& command, std::vector<std::string> arguments) {
   CommonOptions common;
   const auto action = command.declare(app, common);
   add_common_options(app, common);
+  check_numbers(app);
 
-  arguments = with_empty_values(arguments);
+  arguments = with_empty_values(without_marks(std::move(arguments)));
   std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
   try {
     app.parse(arguments);
@@ -187,8 +205,12 @@ std::string one_line(std::string_view text) {
 
 int report(int exit_code, std::string_view message) {
   fflush(stdout);
-  fmt::print(stderr, "dalle1: error: {}\n", one_line(message));
+  write_stderr(fmt::format("dalle1: error: {}\n", one_line(message)));
   return exit_code;
+}
+
+int report_lost_results() {
+  return report(static_cast<int>(ErrorKind::output), "the results cannot be written to stdout");
 }
 
 }  // namespace
@@ -202,8 +224,7 @@ int run_program(int argc, char** argv) {
   command_line = shell_line(record);
   try {
     const int exit_code = dispatch(words);
-    if (fflush(stdout) != 0 || ferror(stdout)) return report(8, "cannot write to stdout");
-    return exit_code;
+    return fflush(stdout) == 0 && !ferror(stdout) ? exit_code : report_lost_results();
   } catch (const Error& error) {
     const bool interrupted = error.kind() == ErrorKind::interrupted && GracefulStop::requested();
     return report(interrupted ? 128 + GracefulStop::signal_number() : error.exit_code(), error.what());
@@ -215,6 +236,7 @@ int run_program(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     return report(static_cast<int>(ErrorKind::memory), "the system has no more memory to give");
   } catch (const std::exception& error) {
+    if (ferror(stdout)) return report_lost_results();
     return report(static_cast<int>(ErrorKind::internal), error.what());
   }
 }

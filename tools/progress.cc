@@ -10,6 +10,8 @@
 #include <chrono>
 #include <cmath>
 
+#include "tools/standard_streams.h"
+
 namespace dalle1::tools {
 namespace {
 
@@ -73,17 +75,17 @@ void ProgressPrinter::update(const ProgressState& state, bool now) {
         {"event", "progress"}, {"stage", state.stage}, {"fraction", state.fraction}};
     if (state.seconds_left) line["seconds_left"] = *state.seconds_left;
     line.update(state.event);
-    fmt::print(stderr, "{}\n", json_text(line, -1));
+    write_stderr(json_text(line, -1) + "\n");
   } else {
     const auto left = state.seconds_left ? fmt::format(", {} left", duration_text(*state.seconds_left)) : "";
-    fmt::print(stderr, "{}: {:.0f}%, {}{}\n", state.stage, 100 * state.fraction, state.figures, left);
+    write_stderr(fmt::format("{}: {:.0f}%, {}{}\n", state.stage, 100 * state.fraction, state.figures, left));
   }
 }
 
 void ProgressPrinter::note(const std::string& text) {
   if (style_ == Style::none || style_ == Style::json) return;
   clear_bar();
-  fmt::print(stderr, "{}\n", text);
+  write_stderr(text + "\n");
 }
 
 void ProgressPrinter::draw_bar(const ProgressState& state) {
@@ -103,22 +105,24 @@ void ProgressPrinter::draw_bar(const ProgressState& state) {
   if (colour_ && cells > 0) bar += "\033[0m";
   auto line = head + bar + tail;
   if (room < 0) line = line.substr(0, static_cast<size_t>(terminal_width() - 1));
-  fmt::print(stderr, "\r{}\033[K", line);
-  fflush(stderr);
+  write_stderr(fmt::format("\r{}\033[K", line));
   bar_is_drawn_ = true;
 }
 
 void ProgressPrinter::clear_bar() {
   if (!bar_is_drawn_) return;
-  fmt::print(stderr, "\r\033[K");
-  fflush(stderr);
+  write_stderr("\r\033[K");
   bar_is_drawn_ = false;
 }
 
 void tell(const CommonOptions& common, const nlohmann::ordered_json& event, const std::string& text) {
   const auto mode = common.progress_mode();
   if (mode != ProgressMode::none)
-    fmt::print(stderr, "{}\n", mode == ProgressMode::json ? json_text(event, -1) : text);
+    write_stderr((mode == ProgressMode::json ? json_text(event, -1) : text) + "\n");
+}
+
+void tell_skipped(const CommonOptions& common, const std::string& what) {
+  tell(common, {{"event", "skipped"}, {"text", what}}, "skipped: " + what);
 }
 
 std::string duration_text(double seconds) {

@@ -47,6 +47,8 @@ class ProgressPrinter {
 
 /// On stderr, a line for people, or `event` as a line under --progress json; nothing when quiet.
 void tell(const CommonOptions& common, const nlohmann::ordered_json& event, const std::string& text);
+/// The same for one of many inputs that is broken and left out.
+void tell_skipped(const CommonOptions& common, const std::string& what);
 
 /// "4.2 s" below ten seconds, then "2:31" and "1:02:31".
 std::string duration_text(double seconds);

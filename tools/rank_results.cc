@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 
+#include "core/data/text_file.h"
 #include "core/error.h"
 #include "rerank/results.h"
 #include "tools/studio.h"
@@ -18,8 +18,7 @@ using rerank::ResultRow;
 
 std::string prompt_of_run(const fs::path& results) {
   const auto path = results.parent_path() / "run.json";
-  std::ifstream file(path, std::ios::binary);
-  const auto run = nlohmann::json::parse(file, nullptr, false);
+  const auto run = fs::exists(path) ? nlohmann::json::parse(read_text(path), nullptr, false) : nullptr;
   const bool found = run.is_object() && run.contains("prompt") && run["prompt"].is_string();
   check(found, ErrorKind::usage, "{} does not tell the prompt of the run: give --prompt TEXT", path.string());
   return run["prompt"].get<std::string>();

@@ -3,13 +3,14 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "core/data/atomic_file.h"
 #include "core/data/pair_reader.h"
+#include "core/data/text_file.h"
 #include "core/data/token_shard.h"
 #include "core/image/resample.h"
+#include "core/json.h"
 #include "dvae/dvae.h"
 #include "dvae/picture_batches.h"
 #include "tools/command.h"
@@ -75,10 +76,14 @@ struct Tally {
 class ShardFolder {
  public:
   /// Makes the folder, clears it or takes up its progress.
-  ShardFolder(const ShardOptions& options, TokenShardInfo info, nlohmann::json settings)
-      : folder_(options.out), info_(std::move(info)), settings_(std::move(settings)) {
-    make_output_folder(folder_, options.resume || options.overwrite,
-                       "go on with --resume, begin anew with --overwrite, or choose another --out");
+  ShardFolder(const ShardOptions& options, const CommonOptions& common, TokenShardInfo info,
+              nlohmann::json settings)
+      : folder_(options.out),
+        lock_(
+            make_output_folder(common, folder_, options.resume || options.overwrite,
+                               "go on with --resume, begin anew with --overwrite, or choose another --out")),
+        info_(std::move(info)),
+        settings_(std::move(settings)) {
     if (options.overwrite) clear();
     if (options.resume) restore();
   }
@@ -128,25 +133,25 @@ class ShardFolder {
             folder_.string());
       return;
     }
-    std::ifstream in(file, std::ios::binary);
-    const auto progress = nlohmann::json::parse(in, nullptr, /*allow_exceptions=*/false);
+    const auto progress = parse_json(read_text(file), file);
     try {
       const nlohmann::json saved = progress.at("settings");
       for (const auto& [name, value] : settings_.items())
         check(saved.at(name) == value, ErrorKind::usage,
               "--resume: '{}' was {} in {}, and is {} now; use the same or begin anew with --overwrite", name,
               saved.at(name).dump(), file, value.dump());
-      next_ = progress.at("next");
-      records_ = progress.at("records");
-      shards_ = progress.at("shards");
-      broken_.settled = progress.at("broken");
-      without_caption_.settled = progress.value("without_caption", uint64_t{0});  // not in version 0.1
+      next_ = value_of<uint64_t>(progress.at("next"), "next");
+      records_ = value_of<uint64_t>(progress.at("records"), "records");
+      shards_ = value_of<int>(progress.at("shards"), "shards");
+      broken_.settled = value_of<uint64_t>(progress.at("broken"), "broken");
+      without_caption_.settled = value_or(progress, "without_caption", uint64_t{0});  // not in version 0.1
     } catch (const nlohmann::json::exception& error) {
       fail(ErrorKind::input, "{}: {}; begin anew with --overwrite", file, error.what());
     }
   }
 
   fs::path folder_;
+  FolderLock lock_;
   TokenShardInfo info_;
   nlohmann::json settings_;
   std::optional<TokenShardWriter> writer_;
@@ -176,7 +181,7 @@ class Sharder {
                                      {"seed", options.seed},
                                      {"dvae", info.dvae_sha256},
                                      {"tokenizer", info.tokenizer_sha256}};
-    folder_.emplace(options, info, settings);
+    folder_.emplace(options, common, info, settings);
   }
 
   int run() {
@@ -199,7 +204,7 @@ class Sharder {
       for (uint64_t view = 0; sample && view < views; ++view) {
         if (index * views + view >= begin) add(*sample, static_cast<int>(view), index);
       }
-      if (!quiet && index % 1024 == 1023) fmt::print(stderr, "{} of {} pictures\n", index + 1, reader.size());
+      if (index % 1024 == 1023) tell_progress(index + 1, reader.size());
     }
     encode_pending();
     folder_->finish(index * views);
@@ -238,6 +243,11 @@ class Sharder {
     }
     images_.clear();
     pending_.clear();
+  }
+
+  void tell_progress(uint64_t done, uint64_t all) const {
+    tell(common_, {{"event", "progress"}, {"pictures_done", done}, {"pictures", all}},
+         fmt::format("{} of {} pictures", done, all));
   }
 
   void report() const {

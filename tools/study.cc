@@ -3,22 +3,16 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
-#include <fstream>
 #include <set>
+
+#include "core/data/text_file.h"
+#include "core/json.h"
 
 namespace dalle1::tools {
 namespace fs = std::filesystem;
 namespace {
 
 using nlohmann::json;
-
-json read_json(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  check(in.good(), ErrorKind::input, "it cannot be read");
-  json document = json::parse(in, nullptr, /*allow_exceptions=*/false);
-  check(document.is_object(), ErrorKind::input, "it is not a JSON object");
-  return document;
-}
 
 void check_fields(const json& object, const std::string& where, const std::set<std::string>& known) {
   check(object.is_object(), ErrorKind::input, "'{}' must be an object", where);
@@ -60,7 +54,7 @@ json full_schedule(const json& schedule, int64_t layers, const fs::path& folder)
 StudyVariant read_variant(const json& entry, const json& base, const fs::path& folder) {
   check_fields(entry, "a variant", {"name", "schedule"});
   StudyVariant variant;
-  variant.name = field(entry, "a variant", "name").get<std::string>();
+  variant.name = value_of<std::string>(field(entry, "a variant", "name"), "name");
   const bool printable = std::all_of(variant.name.begin(), variant.name.end(),
                                      [](unsigned char c) { return c >= 32 && c != 127; });
   check(!variant.name.empty() && variant.name.size() <= 60 && printable, ErrorKind::input,
@@ -93,7 +87,7 @@ void read_variants(const json& document, const fs::path& folder, Study& study) {
     const std::string& name = study.variants.back().name;
     check(names.insert(file_name(name)).second, ErrorKind::input, "two variants are named '{}'", name);
   }
-  const auto wanted = field(document, "the study", "base_variant").get<std::string>();
+  const auto wanted = value_of<std::string>(field(document, "the study", "base_variant"), "base_variant");
   const auto found = std::find_if(study.variants.begin(), study.variants.end(),
                                   [&](const StudyVariant& variant) { return variant.name == wanted; });
   check(found != study.variants.end(), ErrorKind::input, "base_variant '{}' is no variant", wanted);
@@ -105,7 +99,7 @@ std::vector<Value> read_list(const json& document, const char* name) {
   const json& list = field(document, "the study", name);
   check(list.is_array() && !list.empty() && list.size() <= 1000, ErrorKind::input,
         "'{}' must be a list of at least one", name);
-  const auto values = list.get<std::vector<Value>>();
+  const auto values = value_of<std::vector<Value>>(list, name);
   check(std::set<Value>(values.begin(), values.end()).size() == values.size(), ErrorKind::input,
         "'{}' has a value twice", name);
   return values;
@@ -118,7 +112,8 @@ int64_t tokens_of(const Study& study, int64_t steps) {
   const auto short_steps =
       static_cast<int64_t>(std::ceil(std::min(1.0, training.full_text_from) * static_cast<double>(steps)));
   const int64_t slots = short_steps * training.text_slots + (steps - short_steps) * config.text_length;
-  return training.batch * study.train.value("accumulate", int64_t{1}) * (slots + steps * config.cells());
+  const auto accumulate = value_or(study.train, "accumulate", int64_t{1}, ErrorKind::input, "train.");
+  return training.batch * accumulate * (slots + steps * config.cells());
 }
 
 // A budget becomes the most steps that it pays for.
@@ -127,7 +122,7 @@ void resolve_budget(Study& study) {
   check(study.train.contains("steps") != study.train.contains("tokens"), ErrorKind::input,
         "'train' must give either 'steps' or a budget of 'tokens'");
   if (study.train.contains("steps")) return;
-  const auto budget = study.train["tokens"].get<int64_t>();
+  const auto budget = value_of<int64_t>(study.train["tokens"], "train.tokens");
   check(budget > 0, ErrorKind::input, "'train.tokens' is {}; it must be positive", budget);
   const int64_t one = tokens_of(study, 1);
   check(one > 0 && budget >= one, ErrorKind::input, "'train.tokens' is {}; one step alone takes {}", budget,
@@ -161,7 +156,7 @@ void check_train(const Study& study) {
           "'train': evaluate_every ({}) must be a multiple of log_every ({})", options.evaluate_every,
           options.log_every);
   }
-  check(study.train.value("validation", transformer::TransformerTraining().validation) > 0, ErrorKind::input,
+  check(training_of(study, study.runs().front()).validation > 0, ErrorKind::input,
         "'train.validation' must be positive: variants are compared on held-out samples");
 }
 
@@ -170,11 +165,14 @@ StudySamples read_samples(const json& document) {
   if (!document.contains("samples")) return samples;
   const json& object = document.at("samples");
   check_fields(object, "samples", {"prompts", "candidates", "seed", "temperature", "top_p"});
-  samples.prompts = object.value("prompts", samples.prompts);
-  samples.candidates = object.value("candidates", samples.candidates);
-  samples.seed = object.value("seed", samples.seed);
-  samples.temperature = object.value("temperature", samples.temperature);
-  samples.top_p = object.value("top_p", samples.top_p);
+  const auto read = [&](const char* name, auto& value) {
+    value = value_or(object, name, value, ErrorKind::input, "samples.");
+  };
+  read("prompts", samples.prompts);
+  read("candidates", samples.candidates);
+  read("seed", samples.seed);
+  read("temperature", samples.temperature);
+  read("top_p", samples.top_p);
   check(samples.candidates >= 1 && samples.candidates <= 64, ErrorKind::input,
         "'samples.candidates' is {}; it must be 1 to 64", samples.candidates);
   check(samples.temperature >= 0 && samples.top_p > 0 && samples.top_p <= 1, ErrorKind::input,
@@ -209,8 +207,9 @@ std::string Study::folder_of(const StudyRun& run) const {
 int64_t Study::tokens_of_run() const { return tokens_of(*this, train["steps"].get<int64_t>()); }
 
 Study read_study(const fs::path& path) {
+  const json document = parse_json(read_text(path), path.string());
   try {
-    const json document = read_json(path);
+    check(document.is_object(), ErrorKind::input, "it is not a JSON object");
     check_fields(document, "the study",
                  {"base", "train", "variants", "base_variant", "seeds", "learning_rates", "samples"});
     check(!field(document, "the study", "base").contains("schedule"), ErrorKind::input,

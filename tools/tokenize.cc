@@ -1,9 +1,9 @@
 // dalle1 tokenize: the ids of texts.
 #include <fmt/format.h>
 
-#include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "core/data/text_file.h"
 #include "tools/command.h"
 #include "tools/models.h"
 
@@ -19,10 +19,9 @@ struct TokenizeOptions {
 // Merges and tokenizer models are text or gzip or protobuf; a CLIP model is a zip, safetensors or a folder.
 bool is_tokenizer_file(const fs::path& path) {
   if (!fs::is_regular_file(path)) return false;
-  std::ifstream in(path, std::ios::binary);
-  char head[8] = {};
-  in.read(head, sizeof(head));
-  const std::string_view start(head, static_cast<size_t>(in.gcount()));
+  uint8_t head[8] = {};
+  const size_t got = InputFile(path, ErrorKind::model).read(head, 0);
+  const std::string_view start(reinterpret_cast<const char*>(head), got);
   const bool gzip = start.starts_with("\x1f\x8b"), zip = start.starts_with("PK");
   return gzip || (!zip && start.find('\0') == std::string_view::npos);
 }
@@ -39,9 +38,8 @@ int tokenize(const TokenizeOptions& options, const CommonOptions& common) {
   const auto tokenizer = open_wanted_tokenizer(common);
   std::vector<std::string> texts = options.texts;
   if (!options.file.empty()) {
-    std::ifstream in(options.file, std::ios::binary);
-    check(in.good(), ErrorKind::input, "{}: cannot be read", options.file);
-    for (std::string line; std::getline(in, line);) texts.push_back(line);
+    TextLines lines(options.file);
+    for (std::string line; lines.next(line);) texts.push_back(line);
   }
   check(!texts.empty(), ErrorKind::usage, "nothing to tokenize: give --print TEXT or --file FILE");
   nlohmann::ordered_json all = nlohmann::ordered_json::array();

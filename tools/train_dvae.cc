@@ -3,6 +3,8 @@
 
 #include "dvae/trainer.h"
 #include "tools/picture_sources.h"
+#include "tools/progress.h"
+#include "tools/standard_streams.h"
 #include "tools/training.h"
 #include "weights/load.h"
 #include "weights/model_dir.h"

@@ -2,6 +2,7 @@
 #include <filesystem>
 
 #include "tools/models.h"
+#include "tools/progress.h"
 #include "tools/training.h"
 #include "transformer/resample_grid.h"
 #include "transformer/trainer.h"

@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <cstdio>
-#include <fstream>
 
+#include "core/data/text_file.h"
+#include "core/json.h"
 #include "tools/event_file.h"
 #include "tools/interrupt.h"
 #include "tools/output_folder.h"
+#include "tools/standard_streams.h"
 #include "weights/training_state.h"
 
 namespace dalle1::tools {
@@ -29,10 +31,9 @@ std::function<void(const nlohmann::json&)> reporter(const CommonOptions& common)
   const ProgressMode mode = common.progress_mode();
   if (mode == ProgressMode::none) return nullptr;
   return [mode](const nlohmann::json& row) {
-    fmt::print(stderr, "{}\n", mode == ProgressMode::json ? json_text(row, -1) : row_line(row));
-    if (mode != ProgressMode::json && row.contains("warning")) {
-      fmt::print(stderr, "warning: {}\n", row.at("warning").get<std::string>());
-    }
+    write_stderr((mode == ProgressMode::json ? json_text(row, -1) : row_line(row)) + "\n");
+    if (mode != ProgressMode::json && row.contains("warning"))
+      write_stderr(fmt::format("warning: {}\n", row.at("warning").get<std::string>()));
   };
 }
 
@@ -61,11 +62,8 @@ void add_max_bad_option(CLI::App& app, double& max_bad) {
 }
 
 TrainingFile read_training_file(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  check(in.good(), ErrorKind::input, "{}: cannot be read", path.string());
-  const std::string text((std::istreambuf_iterator<char>(in)), {});
   TrainingFile file;
-  file.architecture = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  file.architecture = parse_json(read_text(path), path.string());
   check(file.architecture.is_object(), ErrorKind::input, "{}: not a JSON object", path.string());
   check(file.architecture.contains("train"), ErrorKind::input, "{}: it has no 'train' object", path.string());
   file.train = file.architecture["train"];
@@ -76,8 +74,9 @@ TrainingFile read_training_file(const fs::path& path) {
 TrainRun make_train_run(const TrainingOptions& options, const CommonOptions& common,
                         nlohmann::json settings) {
   const fs::path folder = options.out;
-  make_output_folder(folder, options.resume, "go on with --resume, or choose another --out");
   TrainRun run;
+  run.lock = std::make_shared<const FolderLock>(
+      make_output_folder(common, folder, options.resume, "go on with --resume, or choose another --out"));
   run.folder = folder;
   run.resume = options.resume;
   run.settings = std::move(settings);

@@ -3,6 +3,8 @@
 #include <map>
 #include <numbers>
 
+#include "core/json.h"
+
 namespace dalle1::transformer {
 namespace {
 
@@ -33,22 +35,22 @@ const std::vector<std::string>& TransformerTraining::field_names() {
 TransformerTraining transformer_training_from_json(const nlohmann::json& train,
                                                    const TransformerConfig& config) {
   TransformerTraining training;
-  try {
-    training.batch = train.value("batch", training.batch);
-    training.text_slots = train.value("text_slots", training.text_slots);
-    training.full_text_from = train.value("full_text_from", training.full_text_from);
-    training.text_dropout = train.value("text_dropout", training.text_dropout);
-    training.bpe_dropout = train.value("bpe_dropout", training.bpe_dropout);
-    training.text_padding = train.value("text_padding", training.text_padding);
-    training.checkpoint_blocks = train.value("checkpoint_blocks", training.checkpoint_blocks);
-    training.compute = train.value("compute", training.compute);
-    training.validation = train.value("validation", training.validation);
-  } catch (const nlohmann::json::exception& error) {
-    fail(ErrorKind::input, "'train': {}", error.what());
-  }
+  const auto read = [&](const char* name, auto& value) {
+    value = value_or(train, name, value, ErrorKind::input, "train.");
+  };
+  read("batch", training.batch);
+  read("text_slots", training.text_slots);
+  read("full_text_from", training.full_text_from);
+  read("text_dropout", training.text_dropout);
+  read("bpe_dropout", training.bpe_dropout);
+  read("text_padding", training.text_padding);
+  read("checkpoint_blocks", training.checkpoint_blocks);
+  read("compute", training.compute);
+  read("validation", training.validation);
   if (training.text_slots == 0) training.text_slots = config.text_length;
-  check(training.batch > 0 && training.validation >= 0, ErrorKind::input,
-        "'train': batch must be positive and validation not negative");
+  constexpr int64_t most = 1 << 20;
+  check(training.batch > 0 && training.batch <= most && training.validation >= 0, ErrorKind::input,
+        "'train': batch must be 1 to {} and validation not negative", most);
   check(training.text_slots > 1 && training.text_slots <= config.text_length, ErrorKind::input,
         "'train.text_slots' is {}; it must be 2 to text_length, {}", training.text_slots, config.text_length);
   check(training.compute.empty() || training.compute == "f32" || training.compute == "bf16", ErrorKind::input,

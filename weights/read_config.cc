@@ -1,3 +1,4 @@
+#include "core/data/byte_order_mark.h"
 #include "core/data/file_kind.h"
 #include "weights/file_bytes.h"
 #include "weights/open.h"
@@ -11,9 +12,12 @@ namespace dalle1::weights {
 nlohmann::json read_config(const std::string& preset_or_file) {
   if (const Preset* preset = find_preset(preset_or_file)) return preset->config;
   std::error_code unreadable;  // the same to the user as absent: neither a preset nor a file that can be used
-  check(std::filesystem::is_regular_file(preset_or_file, unreadable), ErrorKind::usage,
-        "'{}' is neither a file nor a preset; presets are {}", preset_or_file, preset_names());
-  const std::string text = read_text_file(preset_or_file, largest_small_json);
+  const bool found = std::filesystem::exists(preset_or_file, unreadable) &&
+                     !std::filesystem::is_directory(preset_or_file, unreadable);
+  check(found, ErrorKind::usage, "'{}' is neither a file nor a preset; presets are {}", preset_or_file,
+        preset_names());
+  const std::string text(without_byte_order_mark(read_text_file(preset_or_file, largest_small_json),
+                                                 preset_or_file, ErrorKind::model));
   const size_t start = text.find_first_not_of(" \t\r\n");
   const std::string_view kind = file_kind(text);
   check(kind.empty() || kind == "text" || kind == "blank" || kind == "JSON text", ErrorKind::model,

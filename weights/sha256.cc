@@ -5,10 +5,9 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <fstream>
 #include <vector>
 
-#include "weights/file_bytes.h"
+#include "core/data/input_file.h"
 
 namespace dalle1::weights {
 namespace {
@@ -96,16 +95,15 @@ std::string sha256(std::span<const std::byte> bytes) {
 
 // Read in pieces: a mapped file would stay in the memory of this process until the end.
 std::string sha256_of_file(const std::filesystem::path& path) {
-  map_file(path);  // refuses what is no readable file
-  std::ifstream in(path, std::ios::binary);
-  std::vector<std::byte> piece(1 << 20);
+  const InputFile file(path, ErrorKind::model);
+  std::vector<uint8_t> piece(1 << 20);
   Sha256 hash;
-  do {
-    in.read(reinterpret_cast<char*>(piece.data()), static_cast<std::streamsize>(piece.size()));
-    hash.update(std::span(piece).first(static_cast<size_t>(in.gcount())));
-  } while (in.good());
-  check(in.eof() && !in.bad(), ErrorKind::model, "{}: cannot be read", path.string());
-  return hash.hex();
+  for (uint64_t offset = 0;;) {
+    const size_t got = file.read(piece, offset);
+    if (got == 0) return hash.hex();
+    hash.update(std::as_bytes(std::span(piece).first(got)));
+    offset += got;
+  }
 }
 
 }  // namespace dalle1::weights

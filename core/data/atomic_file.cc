@@ -1,6 +1,7 @@
 #include "core/data/atomic_file.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "core/error.h"
 
@@ -29,10 +31,41 @@ mode_t default_mode() {
   return 0666 & ~mask;
 }
 
+// Where the links end that begin at `path`; there need be nothing. stat() has ruled out circles.
+std::filesystem::path end_of_links(std::filesystem::path path) {
+  std::error_code none;
+  while (std::filesystem::is_symlink(std::filesystem::symlink_status(path, none)))
+    path = folder_of(path) / std::filesystem::read_symlink(path, none);
+  return path;
+}
+
+bool takes_bytes_as_they_come(const struct stat& status) {
+  return S_ISCHR(status.st_mode) || S_ISFIFO(status.st_mode);
+}
+
 }  // namespace
 
 AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
-  temporary_ = (folder_of(path_) / ("." + path_.filename().string() + ".XXXXXX")).string();
+  struct stat status = {};
+  const bool exists = stat(path_.c_str(), &status) == 0;
+  if (!exists && errno != ENOENT) fail_with_reason("cannot be created");
+  if (exists && takes_bytes_as_they_come(status)) {
+    file_ = open(path_.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY);
+    if (file_ < 0) fail_with_reason("cannot be opened");
+    return;
+  }
+  check(!exists || !S_ISDIR(status.st_mode), ErrorKind::output, "{} is a folder; name a file",
+        path_.string());
+  check(!exists || S_ISREG(status.st_mode), ErrorKind::output,
+        "{} is a socket or block device, which cannot be written as a file", path_.string());
+  target_ = end_of_links(path_);
+  make_temporary();
+}
+
+void AtomicFile::make_temporary() {
+  constexpr std::string_view begin = ".", end = ".XXXXXX";
+  const auto name = target_.filename().string().substr(0, NAME_MAX - begin.size() - end.size());
+  temporary_ = (folder_of(target_) / fmt::format("{}{}{}", begin, name, end)).string();
   file_ = mkstemp(temporary_.data());
   if (file_ < 0) fail_with_reason("cannot be created");
   if (fchmod(file_, default_mode()) != 0) {
@@ -47,7 +80,7 @@ AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
 AtomicFile::~AtomicFile() {
   if (file_ < 0) return;
   close(file_);
-  unlink(temporary_.c_str());
+  if (!temporary_.empty()) unlink(temporary_.c_str());
 }
 
 void AtomicFile::write(const void* data, size_t size) {
@@ -66,11 +99,15 @@ void AtomicFile::write(const void* data, size_t size) {
 
 void AtomicFile::commit() {
   check(file_ >= 0, ErrorKind::internal, "{}: committed twice", path_.string());
+  if (!temporary_.empty()) move_into_place();
+  if (close(std::exchange(file_, -1)) != 0) fail_with_reason("cannot be written to its end");
+}
+
+void AtomicFile::move_into_place() {
   if (fsync(file_) != 0) fail_with_reason("cannot be flushed to the disk");
-  if (rename(temporary_.c_str(), path_.c_str()) != 0) fail_with_reason("cannot be renamed into place");
-  close(file_);
-  file_ = -1;
-  int folder = open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (rename(temporary_.c_str(), target_.c_str()) != 0) fail_with_reason("cannot be renamed into place");
+  temporary_.clear();
+  int folder = open(folder_of(target_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder < 0) fail_with_reason("is written, but its folder cannot be opened to flush it");
   int flushed = fsync(folder);
   int reason = errno;

@@ -6,6 +6,7 @@
 #include <map>
 #include <utility>
 
+#include "core/json.h"
 #include "core/train/curves.h"
 
 namespace dalle1 {
@@ -158,42 +159,52 @@ void write_curves(const std::filesystem::path& folder) {
   write_metrics_curves(jsonl, folder / "curves.svg");
 }
 
+using ReadField = std::function<void(const std::string& name, const nlohmann::json& value)>;
+
+template <typename T>
+ReadField into(T& target) {
+  return
+      [&target](const std::string& name, const nlohmann::json& value) { target = value_of<T>(value, name); };
+}
+
 }  // namespace
 
 TrainOptions train_options_from_json(const nlohmann::json& json, const std::vector<std::string>& own) {
   TrainOptions options;
-  std::map<std::string, std::function<void(const nlohmann::json&)>> fields = {
-      {"steps", [&](const auto& v) { options.steps = v.template get<int64_t>(); }},
-      {"learning_rate",
-       [&](const auto& v) { options.learning_rate = schedule_from_json(v, "train.learning_rate"); }},
-      {"beta1", [&](const auto& v) { options.optimizer.beta1 = v.template get<float>(); }},
-      {"beta2", [&](const auto& v) { options.optimizer.beta2 = v.template get<float>(); }},
-      {"weight_decay", [&](const auto& v) { options.optimizer.weight_decay = v.template get<float>(); }},
-      {"clip_norm", [&](const auto& v) { options.optimizer.clip_norm = v.template get<float>(); }},
-      {"ema_decay", [&](const auto& v) { options.ema_decay = v.template get<float>(); }},
-      {"accumulate", [&](const auto& v) { options.accumulate = v.template get<int>(); }},
-      {"seed", [&](const auto& v) { options.seed = v.template get<uint64_t>(); }},
-      {"log_every", [&](const auto& v) { options.log_every = v.template get<int64_t>(); }},
-      {"evaluate_every", [&](const auto& v) { options.evaluate_every = v.template get<int64_t>(); }},
-      {"checkpoint_every", [&](const auto& v) { options.checkpoint_every = v.template get<int64_t>(); }}};
+  const std::map<std::string, ReadField> fields = {
+      {"steps", into(options.steps)},
+      {"learning_rate", [&](const std::string& name,
+                            const auto& value) { options.learning_rate = schedule_from_json(value, name); }},
+      {"beta1", into(options.optimizer.beta1)},
+      {"beta2", into(options.optimizer.beta2)},
+      {"weight_decay", into(options.optimizer.weight_decay)},
+      {"clip_norm", into(options.optimizer.clip_norm)},
+      {"ema_decay", into(options.ema_decay)},
+      {"accumulate", into(options.accumulate)},
+      {"seed", into(options.seed)},
+      {"log_every", into(options.log_every)},
+      {"evaluate_every", into(options.evaluate_every)},
+      {"checkpoint_every", into(options.checkpoint_every)}};
   check(json.is_object(), ErrorKind::input, "'train' must be an object");
   for (const auto& [key, value] : json.items()) {
-    auto field = fields.find(key);
+    const auto field = fields.find(key);
     if (field == fields.end()) {
       check(std::find(own.begin(), own.end(), key) != own.end(), ErrorKind::input,
             "'train.{}' is not a known field", key);
       continue;
     }
-    try {
-      field->second(value);
-    } catch (const nlohmann::json::exception& error) {
-      fail(ErrorKind::input, "'train.{}': {}", key, error.what());
-    }
+    field->second("train." + key, value);
   }
   check(options.steps > 0 && options.accumulate > 0 && options.log_every > 0 && options.evaluate_every > 0 &&
             options.checkpoint_every > 0,
         ErrorKind::input,
         "'train': steps, accumulate, log_every, evaluate_every and checkpoint_every must be positive");
+  const auto below_one = [](float share) { return share >= 0 && share < 1; };
+  check(below_one(options.optimizer.beta1) && below_one(options.optimizer.beta2) &&
+            below_one(options.ema_decay),
+        ErrorKind::input, "'train': beta1, beta2 and ema_decay must be from 0 to below 1");
+  check(options.optimizer.weight_decay >= 0 && options.optimizer.clip_norm >= 0, ErrorKind::input,
+        "'train': weight_decay and clip_norm must not be negative");
   return options;
 }
 

@@ -6,7 +6,9 @@
 
 #include <filesystem>
 #include <functional>
+#include <memory>
 
+#include "core/data/folder_lock.h"
 #include "core/error.h"
 #include "core/train/checkpoint_store.h"
 #include "core/train/metrics.h"
@@ -59,6 +61,7 @@ struct TrainRun {
   /// What decides the result; a resume with other settings is refused (Error(usage)).
   nlohmann::json settings;
   const StateFormat* format = nullptr;
+  std::shared_ptr<const FolderLock> lock;                 ///< Keeps other runs out of the folder meanwhile.
   std::function<bool()> stop_requested;                   ///< Polled once a step.
   std::function<void(const nlohmann::json& row)> report;  ///< Every logged row.
 };

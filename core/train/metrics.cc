@@ -1,16 +1,19 @@
 #include "core/train/metrics.h"
 
 #include <set>
+#include <sstream>
 
 #include "core/data/atomic_file.h"
+#include "core/data/text_file.h"
 #include "core/error.h"
 
 namespace dalle1 {
 
 std::vector<nlohmann::json> read_metrics(const std::filesystem::path& file) {
-  std::ifstream in(file);
   std::vector<nlohmann::json> rows;
-  for (std::string line; std::getline(in, line);) {
+  if (!std::filesystem::exists(file)) return rows;
+  std::istringstream lines(read_text(file));  // not TextLines: a machine that loses power leaves torn ends
+  for (std::string line; std::getline(lines, line);) {
     auto row = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
     if (row.is_object() && row.contains("step") && row["step"].is_number_integer())
       rows.push_back(std::move(row));

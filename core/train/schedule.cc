@@ -3,11 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
-#include <nlohmann/json.hpp>
 #include <numbers>
 #include <string_view>
 
-#include "core/error.h"
+#include "core/json.h"
 
 namespace dalle1 {
 namespace {
@@ -31,7 +30,7 @@ double Schedule::at(int64_t step) const {
 Schedule schedule_from_json(const nlohmann::json& json, const std::string& field) {
   Schedule schedule;
   if (json.is_number()) {
-    schedule.first = schedule.last = json.get<double>();
+    schedule.first = schedule.last = value_of<double>(json, field);
     return schedule;
   }
   check(json.is_object(), ErrorKind::input,
@@ -39,21 +38,21 @@ Schedule schedule_from_json(const nlohmann::json& json, const std::string& field
   for (const auto& [key, value] : json.items())
     check(std::ranges::find(kFields, key) != std::end(kFields), ErrorKind::input,
           "'{}.{}' is not a known field", field, key);
-  try {
-    const auto kind = json.value("kind", std::string("constant"));
-    check(kind == "constant" || kind == "cosine" || kind == "linear", ErrorKind::input,
-          "'{}.kind' is '{}'; use constant, cosine or linear", field, kind);
-    schedule.kind = kind == "cosine"   ? ScheduleKind::cosine
-                    : kind == "linear" ? ScheduleKind::linear
-                                       : ScheduleKind::constant;
-    schedule.first = json.at("first").get<double>();
-    schedule.last = json.value("last", schedule.first);
-    schedule.warmup = json.value("warmup", int64_t{0});
-    schedule.begin = json.value("begin", int64_t{0});
-    schedule.end = json.value("end", int64_t{0});
-  } catch (const nlohmann::json::exception& error) {
-    fail(ErrorKind::input, "'{}': {}", field, error.what());
-  }
+  const auto read = [&](const char* name, const auto& fallback) {
+    return value_or(json, name, fallback, ErrorKind::input, field + ".");
+  };
+  const auto kind = read("kind", std::string("constant"));
+  check(kind == "constant" || kind == "cosine" || kind == "linear", ErrorKind::input,
+        "'{}.kind' is '{}'; use constant, cosine or linear", field, kind);
+  schedule.kind = kind == "cosine"   ? ScheduleKind::cosine
+                  : kind == "linear" ? ScheduleKind::linear
+                                     : ScheduleKind::constant;
+  check(json.contains("first"), ErrorKind::input, "'{}' has no 'first'", field);
+  schedule.first = read("first", 0.0);
+  schedule.last = read("last", schedule.first);
+  schedule.warmup = read("warmup", int64_t{0});
+  schedule.begin = read("begin", int64_t{0});
+  schedule.end = read("end", int64_t{0});
   return schedule;
 }
 

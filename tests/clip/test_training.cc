@@ -407,8 +407,10 @@ TEST_CASE("the learned scale stops at 100") {
 }
 
 TEST_CASE("a training file with a wrong field is refused by its name") {
-  CHECK_THROWS_WITH_AS(clip::ClipTraining::from_json({{"batch", "many"}}, 0),
-                       "'train.batch' cannot be \"many\"", Error);
+  CHECK_THROWS_WITH_AS(
+      clip::ClipTraining::from_json({{"batch", "many"}}, 0),
+      "'train.batch' must be a whole number from -9223372036854775808 to 9223372036854775807, not \"many\"",
+      Error);
   CHECK_THROWS_WITH_AS(clip::clip_config_from_json({{"embed_dim", 16}, {"depth", 3}}),
                        "CLIP configuration: unknown field 'depth'", Error);
 }

@@ -99,6 +99,15 @@ TEST_CASE("whole masks are made for reference, pictures and tests alone") {
   }
 }
 
+TEST_CASE("stderr is written in one place, which outlives its loss") {
+  for (const std::string folder : {"core", "weights", "dvae", "transformer", "clip", "rerank", "tools"}) {
+    for_each_line(folder, [](const std::string& file, const std::string& line) {
+      if (line.find("print(stderr") != line.npos || line.find("std::cerr") != line.npos)
+        FAIL(file << " may throw where stderr cannot be written; use tools/standard_streams.h: " << line);
+    });
+  }
+}
+
 TEST_CASE("core has no network code") {
   // A program that is started could use the network for us. `Type system(...)` declares a variable.
   static const std::regex network(

@@ -184,5 +184,5 @@ TEST_CASE("configurations out of range are refused by name") {
                        doctest::Contains("'ch_mult' must be a list of integers from 1 to 1024"), Error);
   CHECK_THROWS_AS(dvae::make_dvae({{"kind", "other"}}, *device), Error);
   CHECK_THROWS_WITH_AS(dvae::make_dvae({{"kind", "openai"}, {"post_gain", "large"}}, *device),
-                       "dVAE configuration: 'post_gain' cannot be \"large\"", Error);
+                       "dVAE configuration: 'post_gain' must be a number, not \"large\"", Error);
 }

@@ -61,7 +61,10 @@ class Terminal {
   for (const auto& [name, value] : options.environment) setenv(name.c_str(), value.c_str(), 1);
   const int out_file = open(out.c_str(), O_WRONLY | O_CREAT, 0600);
   dup2(out_file, STDOUT_FILENO);
-  dup2(err_file, STDERR_FILENO);
+  close(out_file);
+  dup2(options.standard_error.empty() ? err_file : open(options.standard_error.c_str(), O_WRONLY),
+       STDERR_FILENO);
+  for (const int stream : options.closed) close(stream);
   if (options.most_file_bytes > 0) {
     const rlimit limit = {options.most_file_bytes, options.most_file_bytes};
     setrlimit(RLIMIT_FSIZE, &limit);

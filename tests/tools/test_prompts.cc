@@ -111,6 +111,54 @@ TEST_CASE("a megabyte of text is refused by its count, from a file and cut on re
   CHECK(test::run_program(arguments).exit_code == 0);
 }
 
+TEST_CASE("prompt files: marks, ends of lines, JSON lines, and what is neither") {
+  using namespace std::string_literals;
+  test::ScratchDir scratch;
+  const auto read = [&](const std::string& bytes) {
+    write_file_atomically(scratch / "p.jsonl", bytes);
+    tools::DrawOptions options;
+    options.prompts = (scratch / "p.jsonl").string();
+    return tools::read_prompts(options);
+  };
+  using Prompts = std::vector<std::string>;
+  const std::string mark = "\xEF\xBB\xBF";
+  CHECK(read(mark + "{\"prompt\": \"a\"}\r\n  {\"prompt\": \"b\"}\r\n") == Prompts{"a", "b"});
+  CHECK(read(mark + "a red cat\r\n\r\n \t\nb") == Prompts{"a red cat", "b"});
+  CHECK(read("[sic] a cat\n[a, b]\n") == Prompts{"[sic] a cat", "[a, b]"});
+  const auto refused = [&](const std::string& bytes, const char* part) {
+    CHECK_THROWS_WITH_AS(read(bytes), doctest::Contains(part), Error);
+  };
+  refused("a\n{\"prompt\": }\n", "p.jsonl line 2, column 12: not JSON");
+  refused("{\"prompt\": NaN}", "line 1, column 12: not JSON");
+  refused("{a red circle}", "line 1, column 2: not JSON");
+  refused("{\"prompt\": 3}", "line 1: no JSON object with a \"prompt\"");
+  refused("{\"text\": \"a\"}", "line 1: no JSON object with a \"prompt\"");
+  for (const char* list :
+       {"[\"a\", \"b\"]", "[{\"prompt\": \"a\"}]", "[\n\"a\"\n]", "[ {\"prompt\": \"a\"},\n"})
+    refused(list, "line 1: a JSON list; write one prompt a line");
+  refused(
+      "\xFF\xFE"
+      "a\0"s,
+      "UTF-16");
+  refused("a\0 \0"s, "NUL byte");
+  refused("caf\xE9", "line 1 is not valid UTF-8");
+  refused(mark + "\n", "no prompts in it");
+}
+
+TEST_CASE("a byte order mark in front of a typed prompt is no part of it") {
+  test::ScratchDir scratch;
+  const std::string mark = "\xEF\xBB\xBF";
+  for (const std::vector<std::string>& prompt :
+       {std::vector<std::string>{"--prompt", mark + "a cat"}, {"--prompt=" + mark + "a cat"}}) {
+    const auto out = scratch / std::to_string(prompt.size());
+    std::vector<std::string> arguments = {
+        "sample", "--model", test::shallow_model().string(), "--candidates", "1", "--out", out.string()};
+    arguments.insert(arguments.end(), prompt.begin(), prompt.end());
+    REQUIRE(test::run_program(arguments).exit_code == 0);
+    CHECK(nlohmann::json::parse(test::content_of(out / "run.json"))["options"]["--prompt"] == "a cat");
+  }
+}
+
 TEST_CASE("folders are named after prompts") {
   CHECK(tools::slug("A red circle, above a blue square!") == "a-red-circle-above-a-blue-square");
   CHECK(tools::slug("../../etc/passwd") == "etc-passwd");
