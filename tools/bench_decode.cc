@@ -97,13 +97,11 @@ nlohmann::ordered_json figures(const DecodeBench& options, const TransformerConf
   const double share = static_cast<double>(m.cells) / config.cells(), count = options.candidates;
   const double flops = whole.image_flops * share * count;
   const auto kept_as = cache_type_from_name(options.kv_dtype);
-  const DType activations = element == sizeof(float) ? DType::f32 : DType::bf16;
-  const double prefix_row = 2.0 * config.width * (kept_as == CacheType::f32 ? 4.0 : element),
-               own_row = 2.0 * config.width * static_cast<double>(element_bytes(kept_as, activations));
+  const double prefix_row = 2.0 * config.width * (kept_as == CacheType::f32 ? 4.0 : element);
   const double weights = element * static_cast<double>(streamed_weights(config));
   // Of the prefix one read a step for all candidates counts: that is what the floor allows.
   const double bytes = weights * m.cells + prefix_row * static_cast<double>(m.cache.prefix_rows_read) +
-                       own_row * static_cast<double>(m.cache.private_rows_read);
+                       static_cast<double>(m.cache.private_bytes_read);
   const double gflops = flops / m.seconds * 1e-9, gb_s = bytes / m.seconds * 1e-9;
   return {{"candidates", options.candidates},
           {"cells", m.cells},
@@ -184,7 +182,8 @@ Command bench_decode_command() {
             app.add_option("--cells", options->cells, "Stop after so many cells of the grid; 0: all")
                 ->check(CLI::Range(0, 1 << 14))
                 ->capture_default_str();
-            app.add_option("--kv-dtype", options->kv_dtype, "Keys and values on a GPU: auto, f32, bf16, fp8")
+            app.add_option("--kv-dtype", options->kv_dtype,
+                           "Keys and values on a GPU: auto, f32, bf16, fp8, mixed")
                 ->capture_default_str();
             return [options, &common] { return bench_decode(*options, common); };
           }};

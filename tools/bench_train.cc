@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/random/philox.h"
 #include "core/train/optimizer.h"
 #include "tools/bench_peak.h"
 #include "tools/bench_shape.h"
@@ -76,15 +77,21 @@ json attention_rows(Device& device, const TrainBench& options, const Transformer
   return rows;
 }
 
+// As many different ids as data has: what the gradient of an embedding costs goes by how often they repeat.
+Tensor random_ids(Device& device, const Shape& shape, int32_t vocabulary) {
+  RandomStream draws(1, Stream::test, static_cast<uint32_t>(vocabulary));
+  std::vector<int64_t> ids(shape.numel());
+  for (int64_t& id : ids) id = draws.below(static_cast<uint32_t>(vocabulary));
+  return Tensor::from(device, shape, ids);
+}
+
 // A whole step: forward, backward, update.
 json step_row(Device& device, const TrainBench& options, const TransformerConfig& config) {
   Transformer model(device, config);
   model.initialise(1);
   Optimizer optimizer(model, {});
-  const std::vector<int64_t> text(static_cast<size_t>(options.batch) * config.text_length, 1);
-  const std::vector<int64_t> image(static_cast<size_t>(options.batch) * config.cells(), 1);
-  const TokenBatch batch{Tensor::from(device, {options.batch, config.text_length}, text),
-                         Tensor::from(device, {options.batch, config.cells()}, image)};
+  const TokenBatch batch{random_ids(device, {options.batch, config.text_length}, config.text_vocab),
+                         random_ids(device, {options.batch, config.cells()}, config.image_vocab)};
   device.reset_peak();
   const double seconds = time_work(options.seconds, [&] {
                            Tape tape;

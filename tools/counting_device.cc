@@ -60,7 +60,7 @@ class CountingKernels final : public Kernels {
   }
   Layout preferred_layout(int64_t channels) const override { return like_.preferred_layout(channels); }
   bool all_finite(const Tensor&) override { return true; }
-  double sum_squares(const Tensor&) override { return 0; }
+  double sum_squares(std::span<const Tensor>) override { return 0; }
 
   // These take no memory of their own.
   void unary(Unary, const Tensor&, Tensor&) override {}

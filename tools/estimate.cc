@@ -228,7 +228,7 @@ DrawingPlan plan_drawing(const Studio& studio, const DrawOptions& options, int p
   };
   using Names = std::vector<std::string>;
   Names kv_dtypes = {options.kv_dtype};
-  if (options.kv_dtype == "auto") kv_dtypes = plan.on_gpu ? Names{"bf16", "fp8"} : Names{"f32"};
+  if (options.kv_dtype == "auto") kv_dtypes = plan.on_gpu ? Names{"bf16", "mixed", "fp8"} : Names{"f32"};
   choose_wave(plan.wave, options.batch == 0, kv_dtypes, fits);
 
   transformer::EstimateOptions of_prompt;

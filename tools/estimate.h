@@ -46,9 +46,9 @@ struct DrawingPlan {
 };
 
 /// Chooses the wave (--batch, else up to 64 on a CPU and 256 on a GPU, less where memory says so) and, on a
-/// GPU without --kv-dtype, bf16 keys and values, or fp8 where the wave fits only so; estimates. Memory comes
-/// from a rehearsal that computes nothing, times from operation counts and a measurement of this machine of a
-/// fraction of a second. `redraws` as in rehearse().
+/// GPU without --kv-dtype, the first of bf16, mixed and fp8 keys and values with which it fits; estimates.
+/// Memory comes from a rehearsal that computes nothing, times from operation counts and a measurement of this
+/// machine of a fraction of a second. `redraws` as in rehearse().
 DrawingPlan plan_drawing(const Studio& studio, const DrawOptions& options, int prompts,
                          std::span<const rerank::Redraw> redraws = {});
 

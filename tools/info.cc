@@ -28,7 +28,8 @@ struct InfoOptions {
 Json transformer_costs(const nlohmann::json& json) {
   const auto config = transformer::config_from_json(json);
   transformer::EstimateOptions options;
-  options.weight_bytes = options.cache_bytes = 2;
+  options.weight_bytes = 2;
+  options.activations = DType::bf16;
   const auto narrow = transformer::estimate(config, options);
   const auto wide = transformer::estimate(config, {});
   return {{"parameters", narrow.parameters},

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "core/cpu/parallel.h"
 #include "core/data/atomic_file.h"
 #include "core/data/pair_reader.h"
 #include "core/data/text_file.h"
@@ -160,6 +161,63 @@ class ShardFolder {
   int shards_ = 0;
 };
 
+// body(0) ... body(count - 1) on all threads; throws what the first of them threw.
+template <typename Body>
+void on_threads(int threads, size_t count, const Body& body) {
+  std::vector<std::exception_ptr> errors(count);
+  cpu::parallel_tasks(threads, static_cast<int64_t>(count), [&](int64_t i) {
+    try {
+      body(static_cast<size_t>(i));
+    } catch (...) {
+      errors[static_cast<size_t>(i)] = std::current_exception();
+    }
+  });
+  for (const auto& error : errors)
+    if (error) std::rethrow_exception(error);
+}
+
+// The samples of a reader in order, read and decoded several at a time, a thread each.
+class DecodedSamples {
+ public:
+  DecodedSamples(PairReader& reader, std::shared_ptr<const PairSource> pairs, PairReaderOptions options,
+                 int threads)
+      : reader_(reader), ahead_(std::move(pairs), silent(std::move(options))), threads_(threads) {}
+
+  std::optional<Sample> read(uint64_t index) {
+    if (index < begin_ || index >= begin_ + samples_.size()) decode(index);
+    std::optional<Sample> sample = std::move(samples_[index - begin_]);
+    // What is broken the reader meets, counts and names in its turn.
+    return sample ? std::move(sample) : reader_.read(index);
+  }
+
+ private:
+  static PairReaderOptions silent(PairReaderOptions options) {
+    options.max_bad = 1;
+    options.on_bad = {};
+    return options;
+  }
+
+  void decode(uint64_t begin) {
+    constexpr uint64_t kEach = 2;
+    begin_ = begin;
+    samples_.clear();
+    samples_.resize(std::min(kEach * static_cast<uint64_t>(threads_), reader_.size() - begin));
+    on_threads(threads_, samples_.size(), [&](size_t i) {
+      try {
+        samples_[i] = ahead_.read(begin + i);
+      } catch (const Error& error) {  // even if every picture is broken
+        if (error.kind() != ErrorKind::input) throw;
+      }
+    });
+  }
+
+  PairReader& reader_;
+  PairReader ahead_;
+  int threads_;
+  uint64_t begin_ = 0;
+  std::vector<std::optional<Sample>> samples_;
+};
+
 class Sharder {
  public:
   Sharder(const ShardOptions& options, const CommonOptions& common)
@@ -189,20 +247,21 @@ class Sharder {
     reading.shuffle = false;
     const auto size = static_cast<double>(std::max<uint64_t>(pairs_->size(), 1));
     reading.max_bad = std::max(0.0, options_.max_bad - static_cast<double>(folder_->broken()) / size);
-    const bool quiet = common_.progress_mode() == ProgressMode::none;
     reading.on_bad = data_.on_bad();
     data_.print();
     PairReader reader(pairs_, reading);
+    DecodedSamples samples(reader, pairs_, reading, threads());
     const GracefulStop stop;
     const auto views = static_cast<uint64_t>(options_.views);
     const uint64_t begin = folder_->next();
     uint64_t index = begin / views;
     for (; index < reader.size() && !GracefulStop::requested(); ++index) {
-      const auto sample = reader.read(index);
+      auto sample = samples.read(index);
       if (!sample) folder_->count_broken(index);
       if (sample && sample->caption.empty()) folder_->count_without_caption(index);
+      const auto picture = sample ? std::make_shared<const Image>(std::move(sample->image)) : nullptr;
       for (uint64_t view = 0; sample && view < views; ++view) {
-        if (index * views + view >= begin) add(*sample, static_cast<int>(view), index);
+        if (index * views + view >= begin) add(picture, sample->caption, static_cast<int>(view), index);
       }
       if (index % 1024 == 1023) tell_progress(index + 1, reader.size());
     }
@@ -218,30 +277,43 @@ class Sharder {
 
  private:
   struct Pending {
+    std::shared_ptr<const Image> picture;
     std::string caption;
     int view;
-    uint64_t place;
+    uint64_t index;
   };
 
-  void add(const Sample& sample, int view, uint64_t index) {
+  // A GPU's host has its processors free.
+  int threads() const { return device_->is_cpu() ? device_->threads() : omp_get_num_procs(); }
+
+  void add(std::shared_ptr<const Image> picture, const std::string& caption, int view, uint64_t index) {
+    pending_.push_back({std::move(picture), caption, view, index});
+    if (static_cast<int64_t>(pending_.size()) == options_.batch) encode_pending();
+  }
+
+  std::vector<Image> pending_views() const {
     const int size = options_.grid * static_cast<int>(dvae_->downsampling());
-    images_.push_back(view_of(sample.image, size, view, options_.seed, index));
-    pending_.push_back(
-        {sample.caption, view, index * static_cast<uint64_t>(options_.views) + static_cast<uint64_t>(view)});
-    if (static_cast<int64_t>(images_.size()) == options_.batch) encode_pending();
+    std::vector<Image> images(pending_.size());
+    on_threads(threads(), images.size(), [&](size_t i) {
+      const Pending& each = pending_[i];
+      images[i] = view_of(*each.picture, size, each.view, options_.seed, each.index);
+    });
+    return images;
   }
 
   void encode_pending() {
-    if (images_.empty()) return;
+    if (pending_.empty()) return;
     Context context(*device_);
-    const auto codes = dvae_->encode_indices(context, dvae::tensor_of_images(*device_, images_)).to_ints();
+    const auto codes =
+        dvae_->encode_indices(context, dvae::tensor_of_images(*device_, pending_views())).to_ints();
     const auto cells = static_cast<size_t>(options_.grid) * options_.grid;
     const std::vector<int32_t> tokens(codes.begin(), codes.end());
     for (size_t i = 0; i < pending_.size(); ++i) {
-      folder_->add(std::span(tokens).subspan(i * cells, cells), pending_[i].caption, pending_[i].view,
-                   pending_[i].place);
+      const Pending& each = pending_[i];
+      const auto views = static_cast<uint64_t>(options_.views), view = static_cast<uint64_t>(each.view);
+      folder_->add(std::span(tokens).subspan(i * cells, cells), each.caption, each.view,
+                   each.index * views + view);
     }
-    images_.clear();
     pending_.clear();
   }
 
@@ -271,7 +343,6 @@ class Sharder {
   std::shared_ptr<const PairSource> pairs_;
   DataReport data_;
   std::optional<ShardFolder> folder_;
-  std::vector<Image> images_;
   std::vector<Pending> pending_;
 };
 

@@ -53,9 +53,8 @@ Prefix::Prefix(Context& context, const Transformer& model, std::span<const int64
 }
 
 void Prefix::keep_as(CacheType type) {
-  if (type == CacheType::automatic) return;
   for (LayerPrefix& layer : layers_) {
-    const DType dtype = type == CacheType::f32 ? DType::f32 : DType::bf16;
+    const DType dtype = prefix_type(type, layer.keys.dtype());
     layer = {layer.keys.to(dtype), layer.values.to(dtype)};
   }
 }
@@ -89,7 +88,7 @@ void Decoder::check_request() const {
   validate(request_.sampling);
   check(
       request_.cache == CacheType::automatic || request_.cache == CacheType::f32 || !model_.device().is_cpu(),
-      ErrorKind::usage, "--kv-dtype bf16 and fp8 need --device cuda");
+      ErrorKind::usage, "keys and values in bf16 and fp8 need a GPU; keep them in f32");
   check_text(request_.text);
   if (request_.sampling.guided()) check_text(request_.unconditional);
   if (request_.forced.empty()) return;
@@ -258,6 +257,7 @@ Decoded Decoder::decode(Context& context, std::span<const uint32_t> candidates, 
     cache_use_.bytes += state.sequence->bytes();
     cache_use_.prefix_rows_read += state.sequence->prefix_rows_read();
     cache_use_.private_rows_read += state.sequence->private_rows_read();
+    cache_use_.private_bytes_read += state.sequence->private_bytes_read();
   }
   return result;
 }

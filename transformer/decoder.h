@@ -78,7 +78,7 @@ class Decoder {
   /// Reads and bytes of caches, of the last decode(), over all shares.
   struct CacheUse {
     size_t bytes = 0;
-    int64_t prefix_rows_read = 0, private_rows_read = 0;
+    int64_t prefix_rows_read = 0, private_rows_read = 0, private_bytes_read = 0;
   };
   const CacheUse& cache_use() const { return cache_use_; }
   const SlotPlans& plans() const { return plans_; }

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "transformer/sequence.h"
-
 namespace dalle1::transformer {
 namespace {
 
@@ -41,7 +39,7 @@ Estimate estimate(const TransformerConfig& config, const EstimateOptions& option
   const auto groups = static_cast<size_t>(options.groups);
   const int32_t before = config.prefix(config.text_length), cells = config.cells();
   const int32_t begin = before + std::min(options.prefilled, cells - 1), end = before + cells - 1;
-  const size_t key_and_value = 2 * static_cast<size_t>(config.width) * options.cache_bytes;
+  const size_t two_rows = 2 * groups * static_cast<size_t>(config.width);  // a key and a value
   const auto patterns = layer_patterns(config, config.text_length);
   const auto plans = plan_slots(patterns, begin, end);
 
@@ -59,10 +57,13 @@ Estimate estimate(const TransformerConfig& config, const EstimateOptions& option
     }
     prefill_keys += counts.back().first;
     step_keys += counts.back().second;
-    result.cache += groups * static_cast<size_t>(std::max(plans[layer]->slots(), 1)) * key_and_value;
+    const size_t row_bytes =
+        two_rows * element_bytes(layer_cache(options.cache, *plans[layer]), options.activations);
+    result.cache += static_cast<size_t>(std::max(plans[layer]->slots(), 1)) * row_bytes;
+    result.full_cache += static_cast<size_t>(cells) * row_bytes;
   }
-  result.full_cache = groups * patterns.size() * static_cast<size_t>(cells) * key_and_value;
-  result.prefix = groups * patterns.size() * static_cast<size_t>(begin) * key_and_value;
+  result.prefix = patterns.size() * static_cast<size_t>(begin) * two_rows *
+                  size_of(prefix_type(options.cache, options.activations));
   const double attention = 4.0 * config.width;  // q k^T and p v
   const int32_t steps = end - begin;
   result.prefill_flops = options.groups * (begin * per_position + head + attention * prefill_keys);

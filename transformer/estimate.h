@@ -2,14 +2,16 @@
 #pragma once
 
 #include "transformer/config.h"
+#include "transformer/sequence.h"
 
 namespace dalle1::transformer {
 
 struct EstimateOptions {
-  size_t weight_bytes = 4;  ///< Of one parameter.
-  size_t cache_bytes = 4;   ///< Of one element of keys and values.
-  int groups = 1;           ///< 2 with guidance.
-  int32_t prefilled = 0;    ///< Forced first cells.
+  size_t weight_bytes = 4;                 ///< Of one parameter.
+  CacheType cache = CacheType::automatic;  ///< How keys and values are kept,
+  DType activations = DType::f32;          ///< beside activations of this type.
+  int groups = 1;                          ///< 2 with guidance.
+  int32_t prefilled = 0;                   ///< Forced first cells.
 };
 
 struct Estimate {

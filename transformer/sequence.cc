@@ -5,40 +5,19 @@
 
 #include "core/grad/tape.h"
 #include "core/ops/kernels.h"
-#include "core/ops/movement.h"
 
 namespace dalle1::transformer {
 namespace {
 
 constexpr int kThirds = 3;
 
-// Third `part` of [R, 3C] as [R, C], or back with `into_whole`.
-void copy_third(const Tensor& whole, int part, const Tensor& third, bool into_whole) {
-  const int64_t width = third.numel() / (whole.numel() / whole.dim(-1)), rows = third.numel() / width;
-  Kernels::StridedCopy copy;
-  copy.extents = {rows, width};
-  const std::vector<int64_t> wide{kThirds * width, 1}, narrow{width, 1};
-  Tensor source = into_whole ? third : whole, target = into_whole ? whole : third;
-  copy.strides_x = into_whole ? narrow : wide;
-  copy.strides_y = into_whole ? wide : narrow;
-  (into_whole ? copy.offset_y : copy.offset_x) = part * width;
-  whole.kernels().strided_copy(copy, source, target);
-}
-
-struct QueryKeyValue {
-  Tensor parts[kThirds];
-  Tensor& q() { return parts[0]; }
-  Tensor& k() { return parts[1]; }
-  Tensor& v() { return parts[2]; }
-};
-
-QueryKeyValue split(const Tensor& qkv, const Shape& shape) {
-  QueryKeyValue result;
-  for (int part = 0; part < kThirds; ++part) {
-    result.parts[part] = Tensor::empty(qkv.device(), shape, qkv.dtype());
-    copy_third(qkv, part, result.parts[part], false);
-  }
-  return result;
+// Third `part` of the rows of a prompt's qkv [1, T, 3C] as [H, T, D].
+Tensor by_heads(const Tensor& qkv, int part, int64_t heads) {
+  const int64_t length = qkv.dim(1), whole = qkv.dim(2), width = whole / kThirds, size = width / heads;
+  Tensor third = Tensor::empty(qkv.device(), {heads, length, size}, qkv.dtype());
+  qkv.kernels().strided_copy(
+      {{heads, length, size}, {size, whole, 1}, {length * size, size, 1}, part * width}, qkv, third);
+  return third;
 }
 
 float scale_of(int64_t head_size) { return 1.0f / std::sqrt(static_cast<float>(head_size)); }
@@ -50,38 +29,25 @@ Tensor WholeSequence::attend(Context& context, int layer, const Tensor& qkv) {
   const AttentionPattern& pattern = patterns_[layer];
   check(length <= pattern.length(), ErrorKind::internal, "{} positions under a pattern of {}", length,
         pattern.length());
-  const Shape heads{batch, length, heads_, width / heads_};
   const float scale = scale_of(width / heads_);
-  auto parts = split(qkv, heads);
-  const Tensor q = parts.q(), k = parts.k(), v = parts.v();
-  keep(context, layer, k, v);
-  Tensor y = Tensor::empty(qkv.device(), heads, qkv.dtype());
+  keep(layer, qkv);
+  Tensor y = Tensor::empty(qkv.device(), {batch, length, width}, qkv.dtype());
   Tensor logsumexp = Tensor::empty(qkv.device(), {batch, heads_, length});
-  qkv.kernels().attention(q, k, v, pattern, scale, y, logsumexp);
-  const Tensor flat = y.view({batch, length, width});
+  qkv.kernels().self_attention(qkv, pattern, scale, y, logsumexp);
   if (context.tape) {
-    // One node for split and attention, so that no zero-filled gradient of qkv is made three times.
-    context.tape->record({qkv}, flat, [=, shape = qkv.shape()](const Tensor& dy) {
-      Kernels::AttentionGradients gradients{Tensor::empty(q.device(), heads, q.dtype()),
-                                            Tensor::empty(q.device(), heads, q.dtype()),
-                                            Tensor::empty(q.device(), heads, q.dtype())};
-      q.kernels().attention_backward(q, k, v, y, logsumexp, dy.view(heads), pattern, scale, gradients);
-      Tensor dqkv = Tensor::empty(q.device(), shape, q.dtype());
-      const Tensor* thirds[] = {&gradients.dq, &gradients.dk, &gradients.dv};
-      for (int part = 0; part < kThirds; ++part) copy_third(dqkv, part, *thirds[part], true);
+    context.tape->record({qkv}, y, [=](const Tensor& dy) {
+      Tensor dqkv = Tensor::empty(qkv.device(), qkv.shape(), qkv.dtype());
+      qkv.kernels().self_attention_backward(qkv, y, logsumexp, dy, pattern, scale, dqkv);
       return std::vector<Tensor>{dqkv};
     });
   }
-  return flat;
+  return y;
 }
 
-void PrefillSequence::keep(Context& context, int layer, const Tensor& keys, const Tensor& values) {
-  check(keys.dim(0) == 1, ErrorKind::internal, "a prefix is of one prompt, not {}", keys.dim(0));
+void PrefillSequence::keep(int layer, const Tensor& qkv) {
+  check(qkv.dim(0) == 1, ErrorKind::internal, "a prefix is of one prompt, not {}", qkv.dim(0));
   if (static_cast<int>(layers_.size()) <= layer) layers_.resize(layer + 1);
-  Context plain = context.untaped();
-  const Shape rows{keys.dim(1), keys.dim(2), keys.dim(3)};
-  layers_[layer].keys = ops::permute(plain, keys.view(rows), {1, 0, 2});
-  layers_[layer].values = ops::permute(plain, values.view(rows), {1, 0, 2});
+  layers_[layer] = {by_heads(qkv, 1, heads_), by_heads(qkv, 2, heads_)};
 }
 
 SlotPlan::SlotPlan(const AttentionPattern& pattern, int32_t begin, int32_t end, bool retain_all)
@@ -175,12 +141,22 @@ CacheType cache_type_from_name(std::string_view name) {
   if (name == "f32") return CacheType::f32;
   if (name == "bf16") return CacheType::bf16;
   if (name == "fp8") return CacheType::e4m3;
-  fail(ErrorKind::usage, "--kv-dtype {}: use auto, f32, bf16 or fp8", name);
+  if (name == "mixed") return CacheType::mixed;
+  fail(ErrorKind::usage, "keys and values in {}: use auto, f32, bf16, fp8 or mixed", name);
+}
+
+CacheType layer_cache(CacheType type, const SlotPlan& plan) {
+  if (type != CacheType::mixed) return type;
+  return plan.keeps_most() ? CacheType::e4m3 : CacheType::bf16;
 }
 
 size_t element_bytes(CacheType type, DType dtype) {
-  if (type == CacheType::automatic) return size_of(dtype);
-  return type == CacheType::f32 ? 4 : type == CacheType::bf16 ? 2 : 1;
+  return type == CacheType::e4m3 ? 1 : size_of(prefix_type(type, dtype));
+}
+
+DType prefix_type(CacheType type, DType dtype) {
+  if (type == CacheType::automatic) return dtype;
+  return type == CacheType::f32 ? DType::f32 : DType::bf16;
 }
 
 CachedSequence::CachedSequence(Device& device, SlotPlans plans,
@@ -190,11 +166,11 @@ CachedSequence::CachedSequence(Device& device, SlotPlans plans,
   const Tensor& sample = prefixes_.at(0).front().keys;
   heads_ = sample.dim(0);
   head_size_ = sample.dim(2);
-  const bool packed = type == CacheType::e4m3;
   for (size_t group = 0; group < prefixes_.size(); ++group) {
     check(prefixes_[group].size() == plans_.size(), ErrorKind::internal, "a prefix of {} layers for {}",
           prefixes_[group].size(), plans_.size());
     for (size_t layer = 0; layer < plans_.size(); ++layer) {
+      const bool packed = layer_cache(type, *plans_[layer]) == CacheType::e4m3;
       const int64_t slots = std::max(plans_[layer]->slots(), 1);
       const Shape shape{candidates, heads_, slots, head_size_}, rows{candidates, heads_, slots};
       const DType dtype = packed ? DType::u8 : prefixes_[group][layer].keys.dtype();
@@ -209,11 +185,14 @@ CachedSequence::CachedSequence(Device& device, SlotPlans plans,
 
 void CachedSequence::seek(int32_t position) {
   position_ = position;
-  for (const auto& plan : plans_) {
-    for (const KeyRange& range : plan->prefix(position))
-      prefix_rows_read_ += static_cast<int64_t>(prefixes_.size()) * (range.end - range.begin);
-    private_rows_read_ +=
-        static_cast<int64_t>(prefixes_.size() * plan->visible(position).size()) * candidates_;
+  const auto groups = static_cast<int64_t>(prefixes_.size());
+  for (size_t layer = 0; layer < plans_.size(); ++layer) {
+    for (const KeyRange& range : plans_[layer]->prefix(position))
+      prefix_rows_read_ += groups * (range.end - range.begin);
+    const auto visible = static_cast<int64_t>(plans_[layer]->visible(position).size());
+    const Store& store = stores_[layer];  // as large in all groups
+    private_rows_read_ += groups * visible * candidates_;
+    private_bytes_read_ += groups * visible * static_cast<int64_t>(store.bytes()) / store.keys.dim(2);
   }
 }
 
@@ -255,11 +234,16 @@ Tensor CachedSequence::attend(Context& context, int layer, const Tensor& qkv) {
   return y.view({qkv.dim(0), heads_ * head_size_});
 }
 
+size_t CachedSequence::Store::bytes() const {
+  size_t total = 0;
+  for (const Tensor* part : {&keys, &values, &key_scales, &value_scales})
+    if (part->defined()) total += part->bytes();
+  return total;
+}
+
 size_t CachedSequence::bytes() const {
   size_t total = 0;
-  for (const Store& store : stores_)
-    for (const Tensor* part : {&store.keys, &store.values, &store.key_scales, &store.value_scales})
-      if (part->defined()) total += part->bytes();
+  for (const Store& store : stores_) total += store.bytes();
   return total;
 }
 

@@ -23,16 +23,16 @@ class WholeSequence : public Sequence {
  public:
   /// `patterns`: one a layer.
   WholeSequence(std::vector<AttentionPattern> patterns, int heads)
-      : patterns_(std::move(patterns)), heads_(heads) {}
+      : heads_(heads), patterns_(std::move(patterns)) {}
   Tensor attend(Context& context, int layer, const Tensor& qkv) override;
 
  protected:
-  /// Sees keys and values [B, T, H, D] of a layer on their way.
-  virtual void keep(Context& context, int layer, const Tensor& keys, const Tensor& values) {}
+  /// Sees the qkv of a layer on its way.
+  virtual void keep(int layer, const Tensor& qkv) {}
+  int heads_;
 
  private:
   std::vector<AttentionPattern> patterns_;
-  int heads_;
 };
 
 /// One layer's keys and values of a prompt (text and forced first cells), shared by all of its candidates.
@@ -48,7 +48,7 @@ class PrefillSequence final : public WholeSequence {
   std::vector<LayerPrefix> take() { return std::move(layers_); }
 
  protected:
-  void keep(Context& context, int layer, const Tensor& keys, const Tensor& values) override;
+  void keep(int layer, const Tensor& qkv) override;
 
  private:
   std::vector<LayerPrefix> layers_;
@@ -64,6 +64,8 @@ class SlotPlan {
   SlotPlan(const AttentionPattern& pattern, int32_t begin, int32_t end, bool retain_all = false);
 
   int32_t slots() const { return slots_; }
+  /// Whether more than half of the positions have a slot at the same time.
+  bool keeps_most() const { return 2 * slots_ > static_cast<int32_t>(slot_.size()); }
   /// What steps at positions `begin` and after see, in device memory, by the grid cell at `cell`; cell 0 is
   /// at position `origin`.
   DecodeSteps steps_on(Device& device, const Tensor& cell, int32_t origin) const;
@@ -91,13 +93,19 @@ SlotPlans plan_slots(std::span<const AttentionPattern> patterns, int32_t begin, 
                      bool retain_all = false);
 
 /// How keys and values are kept. e4m3 is for GPUs: 8 bits with a scale for each row; the prompt's are then
-/// bf16.
-enum class CacheType : uint8_t { automatic, f32, bf16, e4m3 };
+/// bf16. mixed: e4m3 in layers that keep most of the grid (column, dense), which weigh most and of whose many
+/// keys each counts for little; bf16 in those that keep a window (row, conv).
+enum class CacheType : uint8_t { automatic, f32, bf16, e4m3, mixed };
 
-/// "auto", "f32", "bf16" or "fp8"; Error(usage) for another name.
+/// "auto", "f32", "bf16", "fp8" or "mixed"; Error(usage) for another name.
 CacheType cache_type_from_name(std::string_view name);
-/// Bytes of one element of a candidate's keys or values, beside activations of `dtype`; scales not counted.
+/// What a layer of this plan keeps its keys and values in: never `mixed`.
+CacheType layer_cache(CacheType type, const SlotPlan& plan);
+/// Bytes of one element of a candidate's keys or values in a layer, beside activations of `dtype`; scales not
+/// counted.
 size_t element_bytes(CacheType type, DType dtype);
+/// How the keys and values of the prompt are kept, beside activations of `dtype`.
+DType prefix_type(CacheType type, DType dtype);
 
 /// One new position of N candidates in lockstep: qkv [groups * N, 3C], group after group. A group has a
 /// prefix of its own (the prompt; with guidance also the unconditional prompt).
@@ -118,11 +126,14 @@ class CachedSequence final : public Sequence {
   /// Key and value rows that attention has read since the start: of the shared prefix, and of private stores.
   int64_t prefix_rows_read() const { return prefix_rows_read_; }
   int64_t private_rows_read() const { return private_rows_read_; }
+  /// The same of private stores in bytes, keys and values with their scales.
+  int64_t private_bytes_read() const { return private_bytes_read_; }
 
  private:
   struct Store {
     Tensor keys, values;              // [N, H, S, D]
     Tensor key_scales, value_scales;  // [N, H, S], e4m3 alone
+    size_t bytes() const;
   };
   SlotPlans plans_;
   std::vector<std::span<const LayerPrefix>> prefixes_;
@@ -130,7 +141,7 @@ class CachedSequence final : public Sequence {
   int32_t position_ = 0;
   std::vector<Store> stores_;                              // [groups * layers]
   std::vector<std::shared_ptr<const DecodeSteps>> steps_;  // [layers], or empty
-  int64_t prefix_rows_read_ = 0, private_rows_read_ = 0;
+  int64_t prefix_rows_read_ = 0, private_rows_read_ = 0, private_bytes_read_ = 0;
 };
 
 }  // namespace dalle1::transformer

@@ -8,6 +8,8 @@
 namespace dalle1::transformer {
 namespace {
 
+constexpr size_t kBatchesAhead = 2;
+
 uint64_t held_out_stride(uint64_t size, int64_t validation) {
   if (validation == 0) return 0;
   const uint64_t stride = size / static_cast<uint64_t>(validation);
@@ -75,7 +77,9 @@ TransformerTask::TransformerTask(Transformer& model, TokenSamples data, const te
       seed_(options.seed),
       validation_stride_(held_out_stride(data_.size(), training.validation)),
       order_(training_size(data_.size(), training.validation), options.seed),
-      export_(std::move(export_model)) {
+      export_(std::move(export_model)),
+      ahead_([this](int64_t batch) { return training_samples(batch); }, options.steps * options.accumulate,
+             kBatchesAhead) {
   if (training_.text_slots == 0) training_.text_slots = model.config().text_length;
   check(!model.device().is_cpu() || training_.compute != "bf16", ErrorKind::usage,
         "'train.compute' is bf16, which needs --device cuda");
@@ -125,21 +129,25 @@ TokenBatch TransformerTask::make_batch(const std::vector<TokenRecord>& pairs,
   return {Tensor::from(device, {batch, slots}, texts), Tensor::from(device, {batch, config.cells()}, images)};
 }
 
-Tensor TransformerTask::loss(Context& context, int64_t batch, nlohmann::json& log) {
-  std::vector<TokenRecord> pairs;
-  std::vector<std::vector<int32_t>> ids;
+TransformerTask::Samples TransformerTask::training_samples(int64_t batch) const {
+  Samples samples;
   for (int64_t b = 0; b < training_.batch; ++b) {
     const auto position = static_cast<uint64_t>(batch * training_.batch + b);
-    pairs.push_back(read(training_index(position)));
+    const TokenRecord& pair = samples.pairs.emplace_back(read(training_index(position)));
     RandomStream draw(seed_, Stream::text_dropout, static_cast<uint32_t>(position),
                       static_cast<uint32_t>(position >> 32));
     const bool dropped = draw.uniform() < training_.text_dropout;
-    ids.push_back(
+    samples.ids.push_back(
         dropped ? std::vector<int32_t>()
-                : tokenizer_.encode_dropout(pairs.back().caption, training_.bpe_dropout, seed_, position));
+                : tokenizer_.encode_dropout(pair.caption, training_.bpe_dropout, seed_, position));
   }
+  return samples;
+}
+
+Tensor TransformerTask::loss(Context& context, int64_t batch, nlohmann::json& log) {
+  const Samples samples = ahead_.get(batch);
   context.compute = compute();
-  const Loss loss = compute_loss(context, model_, make_batch(pairs, ids, slots_at(batch)),
+  const Loss loss = compute_loss(context, model_, make_batch(samples.pairs, samples.ids, slots_at(batch)),
                                  {training_.text_padding, training_.checkpoint_blocks});
   const double share = 1.0 / accumulate_;
   log["text_nats"] = log.value("text_nats", 0.0) + share * loss.text;

@@ -8,6 +8,7 @@
 #include "core/data/sample_order.h"
 #include "core/text/tokenizer.h"
 #include "core/train/loop.h"
+#include "core/train/read_ahead.h"
 #include "transformer/loss.h"
 #include "transformer/token_samples.h"
 
@@ -59,6 +60,12 @@ class TransformerTask final : public TrainTask {
   DType compute() const;
   int32_t slots_at(int64_t batch) const;
   uint64_t training_index(uint64_t position) const;
+  /// Samples with their captions as tokens, still in host memory.
+  struct Samples {
+    std::vector<TokenRecord> pairs;
+    std::vector<std::vector<int32_t>> ids;
+  };
+  Samples training_samples(int64_t batch) const;
   TokenBatch make_batch(const std::vector<TokenRecord>& pairs, const std::vector<std::vector<int32_t>>& ids,
                         int32_t slots) const;
   TokenRecord read(uint64_t index) const;
@@ -73,6 +80,7 @@ class TransformerTask final : public TrainTask {
   uint64_t validation_stride_;  // 0: nothing held out
   SampleOrder order_;
   Export export_;
+  ReadAhead<Samples> ahead_;  // last: its thread uses all of the above
 };
 
 }  // namespace dalle1::transformer

@@ -21,7 +21,7 @@ class CpuKernels final : public Kernels {
   void strided_copy(const StridedCopy& copy, const Tensor& x, Tensor& y) override;
   void sum_to(const Tensor& x, Tensor& y) override;
   void max_last(const Tensor& x, Tensor& values, Tensor& indices) override;
-  double sum_squares(const Tensor& x) override;
+  double sum_squares(std::span<const Tensor> tensors) override;
   bool all_finite(const Tensor& x) override;
   void side_by_side(int n, const std::function<void(int)>& body) override;
   void reorder(const Tensor& x, Tensor& y) override;

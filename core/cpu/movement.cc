@@ -160,8 +160,11 @@ void CpuKernels::max_last(const Tensor& x, Tensor& values, Tensor& indices) {
                     });
 }
 
-double CpuKernels::sum_squares(const Tensor& x) {
-  return chunked_sum(threads_, static_cast<const float*>(x.raw()), x.storage_numel(), true);
+double CpuKernels::sum_squares(std::span<const Tensor> tensors) {
+  double sum = 0;
+  for (const Tensor& x : tensors)
+    sum += chunked_sum(threads_, static_cast<const float*>(x.raw()), x.storage_numel(), true);
+  return sum;
 }
 
 bool CpuKernels::all_finite(const Tensor& x) {

@@ -253,10 +253,4 @@ void allow_shared_memory(const CudaDevice& device, Kernel kernel, int bytes, int
           "asking for shared memory");
 }
 
-/// Whether rows of D values can be moved 16 bytes at a time.
-template <typename T>
-bool whole_rows(const Tensor& x) {
-  return reinterpret_cast<uintptr_t>(x.raw()) % 16 == 0 && x.dim(-1) * sizeof(T) % 16 == 0;
-}
-
 }  // namespace dalle1::cuda

@@ -2,8 +2,9 @@
 //
 // For many candidates a block takes one head of 32 of them: the shared prefix is read once for all, as
 // products of tiles (Hydragen; Juravsky et al. 2024), then each warp goes through the private keys of its
-// candidates, reading each row of the store once, and merges both parts by the online softmax. For few
-// candidates a block takes one head of one, and its warps share out all of the keys.
+// candidates, two of them at once so that more of their rows are under way, reading each row of the store
+// once, and merges both parts by the online softmax. For few candidates a block takes one head of one, and
+// its warps share out all of the keys.
 #include <cuda_fp8.h>
 
 #include "core/cuda/attention_tiles.cuh"
@@ -17,7 +18,9 @@ using namespace cuda;
 constexpr int kLaneValues = 8;                  ///< Of a row that a lane holds.
 constexpr int kMostSize = kWarp * kLaneValues;  ///< Largest D.
 constexpr int kWarps = kTileThreads / kWarp;
-constexpr int kFew = 8;  ///< Up to so many candidates are taken one by one.
+constexpr int kPair = 2;          ///< Candidates that a warp takes together.
+constexpr int kPass = 2 * kWarp;  ///< Of their keys, those of one step of the softmax: a row layer has 33.
+constexpr int kFew = 8;           ///< Up to so many candidates are taken one by one.
 constexpr int kFewThreads = 256, kFewWarps = kFewThreads / kWarp;
 constexpr float kLargestPacked = 448.0f;  ///< Of e4m3.
 
@@ -102,46 +105,73 @@ __device__ void load_values(const T* row, int first, int size, bool whole, float
     values[i] = first + i < size ? static_cast<float>(row[first + i]) : 0.0f;
 }
 
-/// Takes in rows begin .. begin + 31, begin + stride .. and so on, by one warp; `weights` is its scratch
-/// [32].
-template <typename T>
-__device__ void absorb_rows(const HeadRows<T>& rows, const Lane& at, const float (&query)[kLaneValues],
-                            int begin, int stride, float* weights, Partial& state) {
+/// Takes in rows begin .. begin + pass - 1, begin + stride .. and so on, by one warp, of `together` heads
+/// that have their rows at equal places; `weights` is its scratch.
+template <int together, int pass, typename T>
+__device__ void absorb_rows(const HeadRows<T> (&rows)[together], const Lane& at,
+                            const float (&query)[together][kLaneValues], int begin, int stride,
+                            float (&weights)[together][pass], Partial (&state)[together]) {
+  constexpr int each = pass / kWarp;  // of a step's keys, those whose weights a lane computes
   const int lane = threadIdx.x % kWarp;
+  const int32_t* places = rows[0].places;
   float row[kLaneValues];
-  for (; begin < rows.count; begin += stride) {
-    const int count = min(kWarp, rows.count - begin);
-#pragma unroll 4
-    for (int j = at.group; j < kWarp; j += at.groups) {
-      float score = 0.0f;
-      if (j < count) {
-        load_values(rows.keys + int64_t{rows.places[begin + j]} * at.size, at.first, at.size, rows.whole,
-                    row);
+  for (; begin < rows[0].count; begin += stride) {
+    const int count = min(pass, rows[0].count - begin);
+#pragma unroll(4 / together)
+    for (int first = 0; first < count; first += at.groups) {
+      const int j = first + at.group;
 #pragma unroll
-        for (int i = 0; i < kLaneValues; ++i) score = fmaf(query[i], row[i], score);
+      for (int c = 0; c < together; ++c) {
+        float score = 0.0f;
+        if (j < count) {
+          load_values(rows[c].keys + int64_t{places[begin + j]} * at.size, at.first, at.size, rows[c].whole,
+                      row);
+#pragma unroll
+          for (int i = 0; i < kLaneValues; ++i) score = fmaf(query[c][i], row[i], score);
+        }
+        for (int offset = at.lanes / 2; offset; offset /= 2)
+          score += __shfl_xor_sync(kAllLanes, score, offset);
+        if (at.part == 0) weights[c][j] = score;
       }
-      for (int offset = at.lanes / 2; offset; offset /= 2) score += __shfl_xor_sync(kAllLanes, score, offset);
-      if (at.part == 0) weights[j] = score;
     }
     __syncwarp();
-    const int32_t place = rows.places[begin + min(lane, count - 1)];
-    float score = lane < count ? weights[lane] : -INFINITY;
-    if (rows.key_scales) score *= rows.key_scales[place];
-    const float now = fmaxf(state.largest, warp_combine(score, Most{}));
-    const float weight = expf(score - now), factor = expf(state.largest - now);
-    state.total = state.total * factor + warp_combine(weight, Add{});
-    state.largest = now;
-    __syncwarp();
-    weights[lane] = rows.value_scales ? weight * rows.value_scales[place] : weight;
-    __syncwarp();
 #pragma unroll
-    for (int i = 0; i < kLaneValues; ++i) state.added[i] *= factor;
-#pragma unroll 4
+    for (int c = 0; c < together; ++c) {
+      float scores[each], most = -INFINITY, sum = 0.0f;
+      int32_t place[each];
+#pragma unroll
+      for (int i = 0; i < each; ++i) {
+        const int j = lane + i * kWarp;
+        place[i] = places[begin + min(j, count - 1)];
+        scores[i] = j < count ? weights[c][j] : -INFINITY;
+        if (rows[c].key_scales) scores[i] *= rows[c].key_scales[place[i]];
+        most = fmaxf(most, scores[i]);
+      }
+      const float now = fmaxf(state[c].largest, warp_combine(most, Most{}));
+      const float factor = expf(state[c].largest - now);
+#pragma unroll
+      for (int i = 0; i < each; ++i) {
+        const float weight = expf(scores[i] - now);
+        sum += weight;
+        weights[c][lane + i * kWarp] =
+            rows[c].value_scales ? weight * rows[c].value_scales[place[i]] : weight;
+      }
+      state[c].total = state[c].total * factor + warp_combine(sum, Add{});
+      state[c].largest = now;
+#pragma unroll
+      for (int i = 0; i < kLaneValues; ++i) state[c].added[i] *= factor;
+    }
+    __syncwarp();
+#pragma unroll(4 / together)
     for (int j = at.group; j < count; j += at.groups) {
-      load_values(rows.values + int64_t{rows.places[begin + j]} * at.size, at.first, at.size, rows.whole,
-                  row);
 #pragma unroll
-      for (int i = 0; i < kLaneValues; ++i) state.added[i] = fmaf(weights[j], row[i], state.added[i]);
+      for (int c = 0; c < together; ++c) {
+        load_values(rows[c].values + int64_t{places[begin + j]} * at.size, at.first, at.size, rows[c].whole,
+                    row);
+#pragma unroll
+        for (int i = 0; i < kLaneValues; ++i)
+          state[c].added[i] = fmaf(weights[c][j], row[i], state[c].added[i]);
+      }
     }
     __syncwarp();
   }
@@ -178,26 +208,36 @@ __device__ HeadRows<S> private_rows(const CachedInput<T, S>& in, const Seen& see
           in.whole_store};
 }
 
-/// The private part of one candidate, by one warp, merged with what the tiles give of the prefix.
-template <typename T, typename S>
+/// The private parts of candidates from `candidate` on, by one warp, merged with what the tiles give of the
+/// prefix: of each candidate a row of `sums` and one of `prefix`.
+template <int together, typename T, typename S>
 __device__ void attend_private(const CachedInput<T, S>& in, const Seen& seen, int64_t candidate, int64_t head,
-                               const float* sums, OnlineRow prefix, float* weights) {
+                               const float* sums, const OnlineRow* prefix,
+                               float (&weights)[together][kPass]) {
   const Lane at(in.lanes, in.size);
-  float query[kLaneValues];
-  load_query(in, at, candidate, head, query);
-  Partial state;
-  absorb_rows(private_rows(in, seen, candidate, head), at, query, 0, kWarp, weights, state);
-  join_groups(at, state);
-  if (at.group != 0) return;
-  const float largest = fmaxf(prefix.largest, state.largest);
-  const float of_prefix = expf(prefix.largest - largest), of_own = expf(state.largest - largest);
-  const float total = prefix.total * of_prefix + state.total * of_own;
+  HeadRows<S> rows[together];
+  float query[together][kLaneValues];
 #pragma unroll
-  for (int i = 0; i < kLaneValues; ++i) {
-    const int d = at.first + i;
-    if (d < in.size)
-      in.y.set((candidate * in.heads + head) * in.size + d,
-               (sums[d] * of_prefix + state.added[i] * of_own) / total);
+  for (int c = 0; c < together; ++c) {
+    rows[c] = private_rows(in, seen, candidate + c, head);
+    load_query(in, at, candidate + c, head, query[c]);
+  }
+  Partial state[together];
+  absorb_rows(rows, at, query, 0, kPass, weights, state);
+#pragma unroll
+  for (int c = 0; c < together; ++c) {
+    join_groups(at, state[c]);
+    if (at.group != 0) continue;
+    const float largest = fmaxf(prefix[c].largest, state[c].largest);
+    const float of_prefix = expf(prefix[c].largest - largest), of_own = expf(state[c].largest - largest);
+    const float total = prefix[c].total * of_prefix + state[c].total * of_own;
+#pragma unroll
+    for (int i = 0; i < kLaneValues; ++i) {
+      const int d = at.first + i;
+      if (d < in.size)
+        in.y.set(((candidate + c) * in.heads + head) * in.size + d,
+                 (sums[c * sum_stride(in.size) + d] * of_prefix + state[c].added[i] * of_own) / total);
+    }
   }
 }
 
@@ -207,7 +247,7 @@ __global__ void __launch_bounds__(kTileThreads) cached_attention_kernel(CachedIn
   SharedMemory shared(base);
   const ForwardMemory<T> memory(shared, in.size);
   __shared__ OnlineRow of_prefix[kTile];
-  __shared__ float scratch[kWarps][kWarp];
+  __shared__ float scratch[kWarps][kPair][kPass], last[1][kPass];
   const Seen seen = view.seen();
   const int64_t head = blockIdx.x, first = int64_t{blockIdx.y} * kTile;
   const int stride = row_stride(in.size), row = threadIdx.x / kRowThreads;
@@ -232,28 +272,34 @@ __global__ void __launch_bounds__(kTileThreads) cached_attention_kernel(CachedIn
   if (threadIdx.x % kRowThreads == 0) of_prefix[row] = state;
   __syncthreads();
   const int warp = threadIdx.x / kWarp;
-  for (int r = warp; r < kTile && first + r < in.candidates; r += kWarps)
-    attend_private(in, seen, first + r, head, memory.sums + r * sum_stride(in.size), of_prefix[r],
-                   scratch[warp]);
+  for (int r = kPair * warp; r < kTile && first + r < in.candidates; r += kPair * kWarps) {
+    const float* sums = memory.sums + r * sum_stride(in.size);
+    if (first + r + 1 < in.candidates) {
+      attend_private(in, seen, first + r, head, sums, of_prefix + r, scratch[warp]);
+    } else {  // an odd number of candidates
+      attend_private(in, seen, first + r, head, sums, of_prefix + r, last);
+    }
+  }
 }
 
 template <typename T, typename S>
 __global__ void __launch_bounds__(kFewThreads) few_candidates_kernel(CachedInput<T, S> in, StepView view) {
-  __shared__ float scratch[kFewWarps][kWarp], added[kFewWarps][kMostSize];
+  __shared__ float scratch[kFewWarps][1][kWarp], added[kFewWarps][kMostSize];
   __shared__ float largest[kFewWarps], total[kFewWarps];
   const Seen seen = view.seen();
   const int64_t head = blockIdx.x, candidate = blockIdx.y;
   const int warp = threadIdx.x / kWarp, begin = warp * kWarp, stride = kFewWarps * kWarp;
   const Lane at(in.lanes, in.size);
-  float query[kLaneValues];
-  load_query(in, at, candidate, head, query);
-  Partial state;
+  float query[1][kLaneValues];
+  load_query(in, at, candidate, head, query[0]);
+  Partial all[1];
   const int64_t prefix = head * in.prefix_rows * in.size;
-  const HeadRows<T> shared{
-      in.prefix_keys + prefix, in.prefix_values + prefix, nullptr, nullptr, seen.prefix, seen.prefix_count,
-      in.whole_prefix};
-  absorb_rows(shared, at, query, begin, stride, scratch[warp], state);
-  absorb_rows(private_rows(in, seen, candidate, head), at, query, begin, stride, scratch[warp], state);
+  const HeadRows<T> shared[1] = {{in.prefix_keys + prefix, in.prefix_values + prefix, nullptr, nullptr,
+                                  seen.prefix, seen.prefix_count, in.whole_prefix}};
+  const HeadRows<S> own[1] = {private_rows(in, seen, candidate, head)};
+  absorb_rows(shared, at, query, begin, stride, scratch[warp], all);
+  absorb_rows(own, at, query, begin, stride, scratch[warp], all);
+  Partial& state = all[0];
   join_groups(at, state);
   if (at.group == 0)
     for (int i = 0; i < kLaneValues; ++i)

@@ -2,7 +2,8 @@
 // graphs, but does all that is needed here in a fraction of the code; this file alone uses it.
 //
 // cuDNN pads both sides alike; where a geometry does not, the picture is padded first. Only deterministic
-// algorithms are taken, and a shape keeps the one that was chosen first.
+// algorithms are taken, and a shape keeps the one that was chosen first. Where there is none the convolution
+// is a product (conv_products.h).
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 
 #include <cudnn.h>
@@ -10,6 +11,7 @@
 #include <map>
 #include <mutex>
 
+#include "core/cuda/conv_products.h"
 #include "core/cuda/conv_steps.h"
 #include "core/cuda/converted.h"
 #include "core/cuda/cuda_error.h"
@@ -52,6 +54,12 @@ ConvolutionShape shape_of(Direction direction, const Tensor& x, int64_t kernel_h
           x.dtype()};
 }
 
+// Best first. f32 is full f32: every other type lets it become TF32.
+std::vector<cudnnMathType_t> math_types(DType dtype) {
+  if (dtype == DType::f32) return {CUDNN_FMA_MATH};
+  return {CUDNN_TENSOR_OP_MATH, CUDNN_DEFAULT_MATH, CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION, CUDNN_FMA_MATH};
+}
+
 /// The descriptors of one shape, its algorithm and the scratch memory that it needs.
 struct Plan {
   cudnnTensorDescriptor_t x = nullptr, y = nullptr;
@@ -59,6 +67,7 @@ struct Plan {
   cudnnConvolutionDescriptor_t convolution = nullptr;
   int algorithm = 0;
   size_t workspace = 0;
+  bool possible = false, has_run = false;
 
   explicit Plan(const ConvolutionShape& s) {
     const cudnnDataType_t type = s.dtype == DType::bf16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT;
@@ -76,10 +85,6 @@ struct Plan {
     require(cudnnSetConvolution2dDescriptor(convolution, s.pad_height, s.pad_width, s.stride, s.stride, 1, 1,
                                             CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT),
             "describing a convolution");
-    // Full f32 arithmetic for f32: no TF32.
-    require(cudnnSetConvolutionMathType(convolution,
-                                        s.dtype == DType::bf16 ? CUDNN_TENSOR_OP_MATH : CUDNN_FMA_MATH),
-            "describing a convolution");
   }
   ~Plan() {
     cudnnDestroyConvolutionDescriptor(convolution);
@@ -90,49 +95,70 @@ struct Plan {
   Plan(const Plan&) = delete;
   Plan& operator=(const Plan&) = delete;
 
-  /// The fastest deterministic one of what cuDNN proposes, best first.
-  template <typename Proposal>
-  void take_best(const Proposal* proposals, int count, const ConvolutionShape& s) {
-    constexpr size_t kMostWorkspace = size_t{1} << 30;
-    for (int i = 0; i < count; ++i) {
-      if (proposals[i].status != CUDNN_STATUS_SUCCESS || proposals[i].memory > kMostWorkspace ||
-          proposals[i].determinism != CUDNN_DETERMINISTIC)
-        continue;
-      algorithm = proposals[i].algo;
-      workspace = proposals[i].memory;
-      require(cudnnSetConvolutionMathType(convolution, proposals[i].mathType), "describing a convolution");
-      return;
+  void choose(cudnnHandle_t handle, const ConvolutionShape& s) {
+    if (s.direction == Direction::forward) {
+      possible = take_best<cudnnConvolutionFwdAlgoPerf_t>(
+          s.dtype,
+          [&](auto... results) {
+            return cudnnGetConvolutionForwardAlgorithm_v7(handle, x, w, convolution, y, results...);
+          },
+          [&](auto... result) {
+            return cudnnGetConvolutionForwardWorkspaceSize(handle, x, w, convolution, y, result...);
+          });
+    } else if (s.direction == Direction::backward_data) {
+      possible = take_best<cudnnConvolutionBwdDataAlgoPerf_t>(
+          s.dtype,
+          [&](auto... results) {
+            return cudnnGetConvolutionBackwardDataAlgorithm_v7(handle, w, y, convolution, x, results...);
+          },
+          [&](auto... result) {
+            return cudnnGetConvolutionBackwardDataWorkspaceSize(handle, w, y, convolution, x, result...);
+          });
+    } else {
+      possible = take_best<cudnnConvolutionBwdFilterAlgoPerf_t>(
+          s.dtype,
+          [&](auto... results) {
+            return cudnnGetConvolutionBackwardFilterAlgorithm_v7(handle, x, y, convolution, w, results...);
+          },
+          [&](auto... result) {
+            return cudnnGetConvolutionBackwardFilterWorkspaceSize(handle, x, y, convolution, w, result...);
+          });
     }
-    fail(ErrorKind::device,
-         "cuDNN has no deterministic algorithm for a {} convolution of {}x{}x{}x{} to {} channels, kernel "
-         "{}x{}",
-         name_of(s.dtype), s.batch, s.in, s.in_height, s.in_width, s.out, s.kernel_height, s.kernel_width);
   }
 
-  void choose(cudnnHandle_t handle, const ConvolutionShape& s) {
+ private:
+  void set_math(cudnnMathType_t type) const {
+    require(cudnnSetConvolutionMathType(convolution, type), "describing a convolution");
+  }
+
+  // The first deterministic proposal that the library takes with the arithmetic wanted of it.
+  template <typename Proposal, typename Propose, typename Measure>
+  bool take_best(DType dtype, const Propose& propose, const Measure& measure) {
     constexpr int kMost = 16;
-    int count = 0;
-    if (s.direction == Direction::forward) {
-      cudnnConvolutionFwdAlgoPerf_t found[kMost];
-      require(cudnnGetConvolutionForwardAlgorithm_v7(handle, x, w, convolution, y, kMost, &count, found),
-              "choosing an algorithm");
-      take_best(found, count, s);
-    } else if (s.direction == Direction::backward_data) {
-      cudnnConvolutionBwdDataAlgoPerf_t found[kMost];
-      require(cudnnGetConvolutionBackwardDataAlgorithm_v7(handle, w, y, convolution, x, kMost, &count, found),
-              "choosing an algorithm");
-      take_best(found, count, s);
-    } else {
-      cudnnConvolutionBwdFilterAlgoPerf_t found[kMost];
-      require(
-          cudnnGetConvolutionBackwardFilterAlgorithm_v7(handle, x, y, convolution, w, kMost, &count, found),
-          "choosing an algorithm");
-      take_best(found, count, s);
+    constexpr size_t kMostWorkspace = size_t{1} << 30;
+    for (const cudnnMathType_t math : math_types(dtype)) {
+      Proposal found[kMost];
+      int count = 0;
+      set_math(math);
+      if (propose(kMost, &count, found) != CUDNN_STATUS_SUCCESS) continue;
+      for (int i = 0; i < count; ++i) {
+        if (found[i].status != CUDNN_STATUS_SUCCESS || found[i].determinism != CUDNN_DETERMINISTIC) continue;
+        // A proposal may name another type than it was asked for, which in f32 would be TF32.
+        set_math(dtype == DType::f32 ? math : found[i].mathType);
+        size_t bytes = 0;
+        if (measure(found[i].algo, &bytes) != CUDNN_STATUS_SUCCESS || bytes > kMostWorkspace) continue;
+        algorithm = found[i].algo;
+        workspace = bytes;
+        return true;
+      }
     }
+    return false;
   }
 };
 
 bool symmetric(const Conv2dGeometry& g) { return g.pad_top == g.pad_bottom && g.pad_left == g.pad_right; }
+
+bool is_padded(const Conv2dGeometry& g) { return g.pad_top || g.pad_left || g.pad_bottom || g.pad_right; }
 
 Tensor empty_picture(const Tensor& like, const Shape& shape) {
   return Tensor::empty(like.device(), shape, like.dtype(), Layout::channels_last);
@@ -165,6 +191,7 @@ void copy_inner(const Tensor& inner, const Tensor& padded, const Conv2dGeometry&
 }
 
 Tensor padded(const Tensor& x, const Conv2dGeometry& g) {
+  if (!is_padded(g)) return x;
   Tensor y = empty_picture(x, padded_shape(x, g));
   x.device().fill_zero(y.raw(), y.bytes());
   copy_inner(x, y, g, true);
@@ -209,7 +236,22 @@ struct CudaKernels::Convolutions {
     cudnnDestroy(handle);
   }
 
-  const Plan& plan(const ConvolutionShape& shape) {
+  /// Calls work(plan, its scratch memory) unless cuDNN has no algorithm for the shape, or then has none.
+  template <typename Work>
+  bool run(const ConvolutionShape& shape, const char* what, const Work& work) {
+    std::lock_guard lock(mutex);
+    Plan& found = plan(shape);
+    if (!found.possible) return false;
+    device.stream();
+    const cudnnStatus_t status = work(found, device.workspace(found.workspace));
+    found.possible = found.has_run || status != CUDNN_STATUS_NOT_SUPPORTED;
+    if (!found.possible) return false;
+    require(status, what);
+    found.has_run = true;
+    return true;
+  }
+
+  Plan& plan(const ConvolutionShape& shape) {
     auto& place = plans[shape];
     if (!place) {
       auto made = std::make_unique<Plan>(shape);
@@ -251,14 +293,15 @@ void CudaKernels::conv2d(const Tensor& x, const Tensor& w, const Tensor* bias, c
   }
   const Tensor filter = filter_of(w, x.dtype());
   Convolutions& all = convolutions();
-  std::lock_guard lock(all.mutex);
-  const Plan& plan = all.plan(shape_of(Direction::forward, input, w.dim(2), w.dim(3), y, g));
   const float one = 1.0f, zero = 0.0f;
-  device_.stream();
-  require(cudnnConvolutionForward(all.handle, &one, plan.x, input.raw(), plan.w, filter.raw(),
-                                  plan.convolution, static_cast<cudnnConvolutionFwdAlgo_t>(plan.algorithm),
-                                  device_.workspace(plan.workspace), plan.workspace, &zero, plan.y, y.raw()),
-          "conv2d");
+  if (!all.run(shape_of(Direction::forward, input, w.dim(2), w.dim(3), y, g), "conv2d",
+               [&](const Plan& plan, void* workspace) {
+                 return cudnnConvolutionForward(all.handle, &one, plan.x, input.raw(), plan.w, filter.raw(),
+                                                plan.convolution,
+                                                static_cast<cudnnConvolutionFwdAlgo_t>(plan.algorithm),
+                                                workspace, plan.workspace, &zero, plan.y, y.raw());
+               }))
+    cuda::product_conv2d(padded(input, g), filter, g.stride, y);
   cuda::finish_convolution(device_, bias, epilogue, y);
 }
 
@@ -272,21 +315,24 @@ void CudaKernels::conv2d_backward_data(const Tensor& dy, const Tensor& w, const 
   const Tensor gradient = in_channels_last(dy), filter = filter_of(w, dy.dtype());
   Conv2dGeometry g = geometry;
   Tensor target = dx;
-  if (!symmetric(g)) {
-    target = empty_picture(dx, padded_shape(dx, g));
+  const auto pad_target = [&] {
+    target = empty_picture(dx, padded_shape(dx, geometry));
     g = {g.stride};
-  }
+  };
+  if (!symmetric(g)) pad_target();
   Convolutions& all = convolutions();
-  std::lock_guard lock(all.mutex);
-  const Plan& plan = all.plan(shape_of(Direction::backward_data, target, w.dim(2), w.dim(3), gradient, g));
   const float one = 1.0f, zero = 0.0f;
-  device_.stream();
-  require(cudnnConvolutionBackwardData(
-              all.handle, &one, plan.w, filter.raw(), plan.y, gradient.raw(), plan.convolution,
-              static_cast<cudnnConvolutionBwdDataAlgo_t>(plan.algorithm), device_.workspace(plan.workspace),
-              plan.workspace, &zero, plan.x, target.raw()),
-          "conv2d_backward_data");
-  if (!symmetric(geometry)) copy_inner(dx, target, geometry, false);
+  if (!all.run(shape_of(Direction::backward_data, target, w.dim(2), w.dim(3), gradient, g),
+               "conv2d_backward_data", [&](const Plan& plan, void* workspace) {
+                 return cudnnConvolutionBackwardData(
+                     all.handle, &one, plan.w, filter.raw(), plan.y, gradient.raw(), plan.convolution,
+                     static_cast<cudnnConvolutionBwdDataAlgo_t>(plan.algorithm), workspace, plan.workspace,
+                     &zero, plan.x, target.raw());
+               })) {
+    if (is_padded(g)) pad_target();
+    cuda::product_conv2d_data(gradient, filter, g.stride, target);
+  }
+  if (target.id() != dx.id()) copy_inner(dx, target, geometry, false);
 }
 
 void CudaKernels::conv2d_backward_weights(const Tensor& x, const Tensor& dy, const Conv2dGeometry& geometry,
@@ -298,19 +344,19 @@ void CudaKernels::conv2d_backward_weights(const Tensor& x, const Tensor& dy, con
     input = padded(input, g);
     g = {g.stride};
   }
-  Tensor filter = Tensor::empty(dw.device(), {dw.dim(0), dw.dim(2), dw.dim(3), dw.dim(1)}, x.dtype());
-  {
-    Convolutions& all = convolutions();
-    std::lock_guard lock(all.mutex);
-    const Plan& plan =
-        all.plan(shape_of(Direction::backward_weights, input, dw.dim(2), dw.dim(3), gradient, g));
-    const float one = 1.0f, zero = 0.0f;
-    device_.stream();
-    require(cudnnConvolutionBackwardFilter(
-                all.handle, &one, plan.x, input.raw(), plan.y, gradient.raw(), plan.convolution,
-                static_cast<cudnnConvolutionBwdFilterAlgo_t>(plan.algorithm),
-                device_.workspace(plan.workspace), plan.workspace, &zero, plan.w, filter.raw()),
-            "conv2d_backward_weights");
+  const Shape by_row{dw.dim(0), dw.dim(2), dw.dim(3), dw.dim(1)};
+  Tensor filter = Tensor::empty(dw.device(), by_row, x.dtype());
+  Convolutions& all = convolutions();
+  const float one = 1.0f, zero = 0.0f;
+  if (!all.run(shape_of(Direction::backward_weights, input, dw.dim(2), dw.dim(3), gradient, g),
+               "conv2d_backward_weights", [&](const Plan& plan, void* workspace) {
+                 return cudnnConvolutionBackwardFilter(
+                     all.handle, &one, plan.x, input.raw(), plan.y, gradient.raw(), plan.convolution,
+                     static_cast<cudnnConvolutionBwdFilterAlgo_t>(plan.algorithm), workspace, plan.workspace,
+                     &zero, plan.w, filter.raw());
+               })) {
+    filter = Tensor::empty(dw.device(), by_row);
+    cuda::product_conv2d_weights(padded(input, g), gradient, g.stride, filter);
   }
   permute_weights(dw, filter.to(dw.dtype()), true);
   if (dbias) cuda::sum_pixels(device_, gradient, *dbias);

@@ -30,12 +30,13 @@ class CudaKernels : public Kernels {
   void strided_copy(const StridedCopy& copy, const Tensor& x, Tensor& y) override;
   void sum_to(const Tensor& x, Tensor& y) override;
   void max_last(const Tensor& x, Tensor& values, Tensor& indices) override;
-  double sum_squares(const Tensor& x) override;
+  double sum_squares(std::span<const Tensor> tensors) override;
   bool all_finite(const Tensor& x) override;
   void reorder(const Tensor& x, Tensor& y) override;
   void linear(const Tensor& x, const Tensor& w, const Tensor* bias, Tensor& y) override;
   void linear_fused(const Tensor& x, const Tensor& w, const Tensor* bias, const LinearEpilogue& epilogue,
                     Tensor& y) override;
+  void training_linear(const Tensor& x, const Tensor& w, const Tensor* bias, Tensor& y) override;
   void matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b, bool accumulate,
               Tensor& y) override;
   Layout preferred_layout(int64_t channels) const override;
@@ -72,6 +73,10 @@ class CudaKernels : public Kernels {
   void attention_backward(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& y,
                           const Tensor& logsumexp, const Tensor& dy, const AttentionPattern& pattern,
                           float scale, AttentionGradients& gradients) override;
+  void self_attention(const Tensor& qkv, const AttentionPattern& pattern, float scale, Tensor& y,
+                      Tensor& logsumexp) override;
+  void self_attention_backward(const Tensor& qkv, const Tensor& y, const Tensor& logsumexp, const Tensor& dy,
+                               const AttentionPattern& pattern, float scale, Tensor& dqkv) override;
   void cached_attention(const Tensor& q, const CachedAttention& cache, float scale, Tensor& y) override;
   void attend_step(const Tensor& qkv, const CachedAttention& cache, int64_t slot, float scale,
                    Tensor& y) override;
@@ -98,6 +103,7 @@ class CudaKernels : public Kernels {
  private:
   Products& products();
   Convolutions& convolutions();
+  AttentionPlans& attention_plans();
 
   std::shared_ptr<Products> products_;  // these are made on first use
   std::shared_ptr<Convolutions> convolutions_;

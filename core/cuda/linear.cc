@@ -18,6 +18,27 @@ DType operand_type(const Tensor& a, const Tensor& b) {
   return a.dtype() == DType::bf16 || b.dtype() == DType::bf16 ? DType::bf16 : DType::f32;
 }
 
+// The bare product in f32, then what goes with it kernel by kernel, rounded once at the end.
+void multiply_in_steps(CudaKernels::Products& products, const CudaKernels::Products::Shape& shape,
+                       const Tensor& a, const Tensor& b, const Tensor* bias, const Tensor& c, Tensor& y) {
+  Kernels& kernels = y.kernels();
+  CudaKernels::Products::Shape bare = shape;
+  bare.bias = bare.gelu = bare.accumulate = false;
+  bare.result = DType::f32;
+  Tensor whole = Tensor::empty(y.device(), y.shape());
+  const auto run = [&](const Tensor& left, const Tensor& right) {
+    bare.operands = left.dtype();
+    return products.run(bare, left.raw(), right.raw(), nullptr, whole.raw(), whole.raw());
+  };
+  check(run(a, b) || (a.dtype() != DType::f32 && run(a.to(DType::f32), b.to(DType::f32))), ErrorKind::device,
+        "cuBLASLt has no algorithm for a product of {} x {} x {} in {} batches", shape.m, shape.k, shape.n,
+        shape.batch);
+  if (bias) kernels.binary(Binary::add, whole, *bias, whole);
+  if (shape.gelu) kernels.unary(Unary::gelu_tanh, whole, whole);
+  if (shape.accumulate) return kernels.binary(Binary::add, c, whole, y);
+  kernels.cast(whole, y);
+}
+
 // `c` is added if the shape accumulates: y itself or another of its type.
 void multiply(CudaKernels::Products& products, CudaKernels::Products::Shape shape, const Tensor& a,
               const Tensor& b, const Tensor* bias, const Tensor& c, Tensor& y) {
@@ -26,16 +47,12 @@ void multiply(CudaKernels::Products& products, CudaKernels::Products::Shape shap
   shape.bias = bias != nullptr;
   // Weights come second, in `b`: their rounded copy is kept. An activation's would outlive its use.
   const Tensor left = a.to(shape.operands), right = cuda::converted(b, shape.operands);
-  // An f32 product has no bf16 result: it is rounded afterwards.
-  if (shape.operands == DType::f32 && y.dtype() != DType::f32) {
-    check(!shape.accumulate, ErrorKind::internal, "an f32 product added to a tensor of {}",
-          name_of(y.dtype()));
-    Tensor whole = Tensor::empty(y.device(), y.shape());
-    multiply(products, shape, left, right, bias, whole, whole);
-    return y.kernels().cast(whole, y);
-  }
   const Tensor offset = bias ? cuda::converted(*bias, y.dtype()) : Tensor();
-  products.run(shape, left.raw(), right.raw(), bias ? offset.raw() : nullptr, c.raw(), y.raw());
+  // cuBLASLt has no f32 product of a bf16 result.
+  const bool is_known = shape.operands != DType::f32 || y.dtype() == DType::f32;
+  if (!is_known ||
+      !products.run(shape, left.raw(), right.raw(), bias ? offset.raw() : nullptr, c.raw(), y.raw()))
+    multiply_in_steps(products, shape, left, right, bias, c, y);
 }
 
 }  // namespace
@@ -66,6 +83,10 @@ void CudaKernels::linear_fused(const Tensor& x, const Tensor& w, const Tensor* b
   shape.gelu = gelu;
   shape.accumulate = epilogue.residual != nullptr;
   multiply(products(), shape, x, w, bias, epilogue.residual ? *epilogue.residual : y, y);
+}
+
+void CudaKernels::training_linear(const Tensor& x, const Tensor& w, const Tensor* bias, Tensor& y) {
+  linear(x, w, bias, y);
 }
 
 void CudaKernels::matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b,

@@ -68,36 +68,6 @@ __global__ void embedding_kernel(const int64_t* ids, Numbers table, Numbers y, i
     y.set(row * width + i, known ? table[id * width + i] : 0.0f);
 }
 
-// One block per row of dy. The block of an id's first row adds the rows of that id in their order; the others
-// have nothing to do.
-__global__ void embedding_backward_kernel(const int64_t* ids, Numbers dy, Numbers dtable, int64_t rows,
-                                          int64_t vocabulary, int64_t width, uint64_t* fault) {
-  const int64_t row = blockIdx.x, id = ids[row];
-  if (id < 0 || id >= vocabulary) {
-    if (threadIdx.x == 0)
-      *fault = static_cast<uint64_t>(id) << 8 | static_cast<uint64_t>(CudaFault::embedding_id);
-    return;
-  }
-  for (int64_t first = 0; first < row; first += blockDim.x) {
-    const int64_t other = first + threadIdx.x;
-    if (__syncthreads_or(other < row && ids[other] == id)) return;
-  }
-  __shared__ bool same[kThreads];
-  for (int64_t first = row; first < rows; first += blockDim.x) {
-    const int64_t mine = first + threadIdx.x;
-    const bool is_same = mine < rows && ids[mine] == id;
-    same[threadIdx.x] = is_same;
-    if (!__syncthreads_or(is_same)) continue;
-    for (int64_t i = threadIdx.x; i < width; i += blockDim.x) {
-      float sum = dtable[id * width + i];
-      for (int other = 0; other < blockDim.x; ++other)
-        if (same[other]) sum += dy[(first + other) * width + i];
-      dtable.set(id * width + i, sum);
-    }
-    __syncthreads();
-  }
-}
-
 __global__ void uniform_kernel(uint64_t seed, Stream stream, uint32_t index, uint32_t step, Numbers y,
                                int64_t n) {
   const int64_t block = thread_index();
@@ -183,14 +153,6 @@ void CudaKernels::embedding(const Tensor& ids, const Tensor& table, Tensor& y) {
   embedding_kernel<<<static_cast<unsigned>(rows), kThreads, 0, device_.stream()>>>(
       ids.data<int64_t>(), numbers(table), numbers(y), table.dim(0), width, device_.fault_word());
   launched("embedding");
-}
-
-void CudaKernels::embedding_backward(const Tensor& ids, const Tensor& dy, Tensor& dtable) {
-  const int64_t rows = ids.numel(), width = dtable.dim(1);
-  if (rows == 0 || width == 0) return;
-  embedding_backward_kernel<<<static_cast<unsigned>(rows), kThreads, 0, device_.stream()>>>(
-      ids.data<int64_t>(), numbers(dy), numbers(dtable), rows, dtable.dim(0), width, device_.fault_word());
-  launched("embedding_backward");
 }
 
 void CudaKernels::uniform(uint64_t seed, Stream stream, uint32_t index, uint32_t step, Tensor& y) {

@@ -41,6 +41,7 @@ struct CudaKernels::Products::Plan {
   cublasLtMatmulDesc_t operation = nullptr;
   cublasLtMatrixLayout_t a = nullptr, b = nullptr, y = nullptr;
   cublasLtMatmulAlgo_t algorithm{};
+  bool possible = false, has_run = false;
 
   explicit Plan(const Shape& shape) {
     require(cublasLtMatmulDescCreate(&operation, CUBLAS_COMPUTE_32F, CUDA_R_32F), "describing a product");
@@ -93,9 +94,7 @@ struct CudaKernels::Products::Plan {
     const cublasStatus_t status =
         cublasLtMatmulAlgoGetHeuristic(handle, operation, b, a, y, y, preference, 1, &found, &count);
     cublasLtMatmulPreferenceDestroy(preference);
-    check(status == CUBLAS_STATUS_SUCCESS && count > 0, ErrorKind::device,
-          "cuBLASLt has no algorithm for a {} product of {} x {} x {} in {} batches", name_of(shape.operands),
-          shape.m, shape.k, shape.n, shape.batch);
+    possible = status == CUBLAS_STATUS_SUCCESS && count > 0 && found.state == CUBLAS_STATUS_SUCCESS;
     algorithm = found.algo;
   }
 };
@@ -111,7 +110,7 @@ CudaKernels::Products::~Products() {
   cublasLtDestroy(handle_);
 }
 
-const CudaKernels::Products::Plan& CudaKernels::Products::plan(const Shape& shape, const void* bias) {
+CudaKernels::Products::Plan& CudaKernels::Products::plan(const Shape& shape, const void* bias) {
   auto& place = plans_[shape];
   if (!place) {
     auto made = std::make_unique<Plan>(shape);
@@ -123,16 +122,23 @@ const CudaKernels::Products::Plan& CudaKernels::Products::plan(const Shape& shap
   return *place;
 }
 
-void CudaKernels::Products::run(Shape shape, const void* a, const void* b, const void* bias, const void* c,
+bool CudaKernels::Products::run(Shape shape, const void* a, const void* b, const void* bias, const void* c,
                                 void* y) {
   shape.alignment = {alignment_of(a), alignment_of(b), std::min(alignment_of(c), alignment_of(y))};
   const cudaStream_t stream = device_.stream();
   std::lock_guard lock(mutex_);
-  const Plan& found = plan(shape, bias);
+  Plan& found = plan(shape, bias);
+  if (!found.possible) return false;
   const float one = 1.0f, beta = shape.accumulate ? 1.0f : 0.0f;
-  require(cublasLtMatmul(handle_, found.operation, &one, b, found.b, a, found.a, &beta, c, found.y, y,
-                         found.y, &found.algorithm, workspace_.raw(), kWorkspace, stream),
-          "running a product");
+  const cublasStatus_t status =
+      cublasLtMatmul(handle_, found.operation, &one, b, found.b, a, found.a, &beta, c, found.y, y, found.y,
+                     &found.algorithm, workspace_.raw(), kWorkspace, stream);
+  // The heuristic may propose what the library then refuses.
+  found.possible = found.has_run || status != CUBLAS_STATUS_NOT_SUPPORTED;
+  if (!found.possible) return false;
+  require(status, "running a product");
+  found.has_run = true;
+  return true;
 }
 
 }  // namespace dalle1

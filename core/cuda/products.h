@@ -28,12 +28,13 @@ struct CudaKernels::Products {
   ~Products();
 
   /// Pointers to device memory of the shape's types; the bias and c, which may be y, are of the result's
-  /// type.
-  void run(Shape shape, const void* a, const void* b, const void* bias, const void* c, void* y);
+  /// type. False, with nothing done, where cuBLASLt has no algorithm for the shape: it need not have one for
+  /// every epilogue, type and alignment.
+  bool run(Shape shape, const void* a, const void* b, const void* bias, const void* c, void* y);
 
  private:
   struct Plan;
-  const Plan& plan(const Shape& shape, const void* bias);
+  Plan& plan(const Shape& shape, const void* bias);
 
   static constexpr size_t kWorkspace = size_t{32} << 20;
   CudaDevice& device_;

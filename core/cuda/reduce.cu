@@ -1,5 +1,7 @@
 #include "core/cuda/reduce.cuh"
 
+#include <numeric>
+
 namespace dalle1 {
 namespace {
 
@@ -27,15 +29,14 @@ __global__ void add_parts_kernel(const double* partial, int parts, double* total
 
 __global__ void store_total_kernel(const double* total, Numbers y) { y.set(0, static_cast<float>(*total)); }
 
-// The sum of all of x, or of its squares, in double: f64 [1] on the device.
-Tensor total(CudaDevice& device, const Tensor& x, bool squares) {
+// sum f64 [1] on the device = the sum of all of x, or of its squares, in double.
+void total(CudaDevice& device, const Tensor& x, bool squares, const Tensor& sum) {
   const int64_t n = x.storage_numel();
   const auto parts = static_cast<int>(std::clamp<int64_t>(ceil_div(n, 8 * kThreads), 1, kMostParts));
-  Tensor partial = Tensor::empty(device, {parts}, DType::f64), sum = Tensor::empty(device, {1}, DType::f64);
+  const Tensor partial = Tensor::empty(device, {parts}, DType::f64);
   sum_parts_kernel<<<parts, kThreads, 0, device.stream()>>>(numbers(x), n, squares, partial.data<double>());
   add_parts_kernel<<<1, kThreads, 0, device.stream()>>>(partial.data<double>(), parts, sum.data<double>());
   launched("sum");
-  return sum;
 }
 
 struct Value {
@@ -85,7 +86,9 @@ void CudaKernels::sum_to(const Tensor& x, Tensor& y) {
   const Shape &from = x.shape(), &to = y.shape();
   if (y.numel() == 0) return;
   if (y.numel() == 1) {
-    store_total_kernel<<<1, 1, 0, device_.stream()>>>(total(device_, x, false).data<double>(), numbers(y));
+    const Tensor sum = Tensor::empty(device_, {1}, DType::f64);
+    total(device_, x, false, sum);
+    store_total_kernel<<<1, 1, 0, device_.stream()>>>(sum.data<double>(), numbers(y));
     return launched("sum_to");
   }
   const int rank = from.rank();
@@ -113,11 +116,13 @@ void CudaKernels::max_last(const Tensor& x, Tensor& values, Tensor& indices) {
   launched("max_last");
 }
 
-double CudaKernels::sum_squares(const Tensor& x) {
-  const Tensor sum = total(device_, x, true);
-  double value = 0;
-  device_.copy_to_host(&value, sum.raw(), sizeof value);
-  return value;
+double CudaKernels::sum_squares(std::span<const Tensor> tensors) {
+  const auto count = static_cast<int64_t>(tensors.size());
+  const Tensor sums = Tensor::empty(device_, {count}, DType::f64);
+  for (int64_t i = 0; i < count; ++i) total(device_, tensors[i], true, sums.rows(i, i + 1));
+  std::vector<double> values(tensors.size());
+  device_.copy_to_host(values.data(), sums.raw(), sums.bytes());
+  return std::accumulate(values.begin(), values.end(), 0.0);
 }
 
 bool CudaKernels::all_finite(const Tensor& x) {

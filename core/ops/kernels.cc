@@ -13,12 +13,23 @@ class Plain final : public Repeated {
   std::function<void()> work_;
 };
 
-// Third `part` of the rows of qkv [N, 3 H D] as [N, H, D].
+// Third `part` of the rows of qkv [.., 3 H D] in another shape.
 Tensor third_of(const Tensor& qkv, int64_t part, const Shape& shape) {
   Tensor third = Tensor::empty(qkv.device(), shape, qkv.dtype());
-  const int64_t rows = qkv.dim(0), width = qkv.dim(1) / 3;
+  const int64_t width = qkv.dim(-1) / 3, rows = qkv.numel() / (3 * width);
   qkv.kernels().strided_copy({{rows, width}, {3 * width, 1}, {width, 1}, part * width}, qkv, third);
   return third;
+}
+
+void put_third(const Tensor& third, int64_t part, Tensor& qkv) {
+  const int64_t width = qkv.dim(-1) / 3, rows = qkv.numel() / (3 * width);
+  qkv.kernels().strided_copy({{rows, width}, {width, 1}, {3 * width, 1}, 0, part * width}, third, qkv);
+}
+
+// [B, T, H, D] of a third, by the heads of logsumexp [B, H, T].
+Shape heads_of(const Tensor& qkv, const Tensor& logsumexp) {
+  const int64_t heads = logsumexp.dim(1);
+  return {qkv.dim(0), qkv.dim(1), heads, qkv.dim(2) / 3 / heads};
 }
 
 }  // namespace
@@ -28,6 +39,32 @@ void Kernels::linear_fused(const Tensor& x, const Tensor& w, const Tensor* bias,
   linear(x, w, bias, y);
   if (epilogue.activation) unary(*epilogue.activation, y, y);
   if (epilogue.residual) binary(Binary::add, *epilogue.residual, y, y);
+}
+
+void Kernels::training_linear(const Tensor& x, const Tensor& w, const Tensor* bias, Tensor& y) {
+  matmul(x, w, false, true, /*accumulate=*/false, y);
+  if (bias) binary(Binary::add, y, *bias, y);
+}
+
+void Kernels::self_attention(const Tensor& qkv, const AttentionPattern& pattern, float scale, Tensor& y,
+                             Tensor& logsumexp) {
+  const Shape shape = heads_of(qkv, logsumexp);
+  Tensor rows = y.view(shape);
+  attention(third_of(qkv, 0, shape), third_of(qkv, 1, shape), third_of(qkv, 2, shape), pattern, scale, rows,
+            logsumexp);
+}
+
+void Kernels::self_attention_backward(const Tensor& qkv, const Tensor& y, const Tensor& logsumexp,
+                                      const Tensor& dy, const AttentionPattern& pattern, float scale,
+                                      Tensor& dqkv) {
+  const Shape shape = heads_of(qkv, logsumexp);
+  const auto empty = [&] { return Tensor::empty(qkv.device(), shape, qkv.dtype()); };
+  AttentionGradients gradients{empty(), empty(), empty()};
+  attention_backward(third_of(qkv, 0, shape), third_of(qkv, 1, shape), third_of(qkv, 2, shape), y.view(shape),
+                     logsumexp, dy.view(shape), pattern, scale, gradients);
+  put_third(gradients.dq, 0, dqkv);
+  put_third(gradients.dk, 1, dqkv);
+  put_third(gradients.dv, 2, dqkv);
 }
 
 void Kernels::attend_step(const Tensor& qkv, const CachedAttention& cache, int64_t slot, float scale,

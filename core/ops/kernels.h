@@ -148,8 +148,8 @@ class Kernels {
   virtual void sum_to(const Tensor& x, Tensor& y) = 0;
   /// Largest value over the last axis and its first index: x [R, V], values f32 [R], indices i64 [R].
   virtual void max_last(const Tensor& x, Tensor& values, Tensor& indices) = 0;
-  /// Sum of squares in double, the same for any number of threads.
-  virtual double sum_squares(const Tensor& x) = 0;
+  /// Sum of the squares of all tensors in double, the same for any number of threads; one wait for all.
+  virtual double sum_squares(std::span<const Tensor> tensors) = 0;
   /// Whether every value is finite.
   virtual bool all_finite(const Tensor& x) = 0;
   /// Changes the layout of a [B, C, H, W] tensor; padding channels are zero.
@@ -162,6 +162,8 @@ class Kernels {
   /// linear() with an epilogue; by itself the plain composition.
   virtual void linear_fused(const Tensor& x, const Tensor& w, const Tensor* bias,
                             const LinearEpilogue& epilogue, Tensor& y);
+  /// y = x w^T + bias as in linear(), in training: by itself matmul() and a sum.
+  virtual void training_linear(const Tensor& x, const Tensor& w, const Tensor* bias, Tensor& y);
   /// y = op(a) op(b), batched over all leading axes: a [.., M, K], b [.., K, N] before transposition.
   /// Training: the fastest order of summation, which depends on the threads. With `accumulate`, adds.
   virtual void matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b, bool accumulate,
@@ -231,6 +233,13 @@ class Kernels {
   virtual void attention_backward(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& y,
                                   const Tensor& logsumexp, const Tensor& dy, const AttentionPattern& pattern,
                                   float scale, AttentionGradients& gradients) = 0;
+  /// The same for thirds q, k, v of qkv [B, T, 3 H D] where they lie: y [B, T, H D], logsumexp [B, H, T]. By
+  /// themselves a split and the two above.
+  virtual void self_attention(const Tensor& qkv, const AttentionPattern& pattern, float scale, Tensor& y,
+                              Tensor& logsumexp);
+  virtual void self_attention_backward(const Tensor& qkv, const Tensor& y, const Tensor& logsumexp,
+                                       const Tensor& dy, const AttentionPattern& pattern, float scale,
+                                       Tensor& dqkv);
   /// One new position of N candidates: q, y [N, H, D]. Keys are visited in order of position.
   virtual void cached_attention(const Tensor& q, const CachedAttention& cache, float scale, Tensor& y) = 0;
   /// store [N, H, S, D] at `slot` = x [N, H, D].

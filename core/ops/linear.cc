@@ -43,8 +43,8 @@ Tensor linear(Context& context, const Tensor& input, const Tensor& w, const Tens
     x.kernels().linear(rows_in, w, bias.defined() ? &bias : nullptr, rows_out);
     return y;
   }
-  Tensor y = product(rows_in, w, false, true);
-  if (bias.defined()) x.kernels().binary(Binary::add, y, bias, y);
+  Tensor y = Tensor::empty(x.device(), {rows, outputs}, x.dtype());
+  x.kernels().training_linear(rows_in, w, bias.defined() ? &bias : nullptr, y);
   y = y.view(shape);
   const bool need_x = context.tape->tracks(x), need_w = context.tape->tracks(w);
   context.tape->record({x, w, bias}, y, [=](const Tensor& dy) {

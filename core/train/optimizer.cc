@@ -35,12 +35,15 @@ void Optimizer::accumulate(const Tape& tape) {
   }
 }
 
+double Optimizer::sum_squares() const {
+  std::vector<Tensor> gradients;
+  for (const Entry& entry : entries_)
+    if (entry.gradient.defined()) gradients.push_back(entry.gradient);
+  return gradients.empty() ? 0.0 : gradients.front().kernels().sum_squares(gradients);
+}
+
 double Optimizer::step(float learning_rate, int passes) {
-  double squares = 0;
-  for (const Entry& entry : entries_) {
-    if (entry.gradient.defined()) squares += entry.gradient.kernels().sum_squares(entry.gradient);
-  }
-  const double norm = std::sqrt(squares) / passes;
+  const double norm = std::sqrt(sum_squares()) / passes;
   if (std::isfinite(norm)) {
     ++steps_;
     AdamW update;

@@ -41,6 +41,7 @@ class Optimizer {
     Tensor parameter, m, v, gradient;
     bool gradient_is_ours = false;
   };
+  double sum_squares() const;  // of the gradients
   OptimizerOptions options_;
   std::vector<Entry> entries_;
   int64_t steps_ = 0;

@@ -1,12 +1,8 @@
-// CLIP on a GPU against the CPU, in f32 and with products in bf16. Where there is no GPU the checks are
-// counted as skipped.
-#include <doctest/doctest.h>
-
-#include <cmath>
-
+// CLIP on a GPU against the CPU, in f32 and with products in bf16.
 #include "clip/clip.h"
 #include "clip/preprocess.h"
 #include "core/data/npy.h"
+#include "tests/support/cuda_check.h"
 #include "tests/support/golden.h"
 #include "weights/load.h"
 #include "weights/open.h"
@@ -32,16 +28,6 @@ Features run(Device& device, const weights::Checkpoint& checkpoint, DType matric
   return {images.to_floats(), texts.to_floats(), clip::cosines(images, texts).to_floats()};
 }
 
-double relative_error(const std::vector<float>& found, const std::vector<float>& expected) {
-  REQUIRE(found.size() == expected.size());
-  double difference = 0, norm = 0;
-  for (size_t i = 0; i < found.size(); ++i) {
-    difference += std::pow(double{found[i]} - expected[i], 2);
-    norm += std::pow(double{expected[i]}, 2);
-  }
-  return std::sqrt(difference / norm);
-}
-
 double largest_difference(const std::vector<float>& found, const std::vector<float>& expected) {
   REQUIRE(found.size() == expected.size());
   double largest = 0;
@@ -50,39 +36,29 @@ double largest_difference(const std::vector<float>& found, const std::vector<flo
   return largest;
 }
 
-void check_clip(Device& cuda, const std::string& set, const std::string& name) {
-  CAPTURE(name);
+void check_clip(const std::string& set, const std::string& name) {
   const auto checkpoint = weights::open_checkpoint({golden(set + "/" + name + "_jit.pt")}, nullptr, "clip");
   std::vector<Image> pictures;
   for (const std::string picture : {"port97x181.png", "small24.png"})
     pictures.push_back(read_image(golden(set + "/" + picture)));
   const NpyArray tokens = read_npy(golden(set + "/" + name + "_tokens.npy"));
-  const auto cpu = make_cpu_device(2);
+  const auto cpu = make_cpu_device(2), gpu = make_cuda_device(0);
+  Device& cuda = *gpu;
   const Features expected = run(*cpu, checkpoint, DType::f32, pictures, tokens);
   const Features whole = run(cuda, checkpoint, DType::f32, pictures, tokens);
-  CHECK(relative_error(whole.images, expected.images) < 1e-5);
-  CHECK(relative_error(whole.texts, expected.texts) < 1e-5);
+  check_close("f32 images", whole.images, expected.images, 1e-5);
+  check_close("f32 texts", whole.texts, expected.texts, 1e-5);
 
   const Features rounded = run(cuda, checkpoint, DType::bf16, pictures, tokens);
-  MESSAGE("bf16: images " << relative_error(rounded.images, expected.images) << ", texts "
-                          << relative_error(rounded.texts, expected.texts) << ", cosines "
-                          << largest_difference(rounded.cosines, expected.cosines));
-  CHECK(relative_error(rounded.images, expected.images) < 1e-2);
-  CHECK(relative_error(rounded.texts, expected.texts) < 1e-2);
-  CHECK(largest_difference(rounded.cosines, expected.cosines) < 5e-3);
+  check_close("bf16 images", rounded.images, expected.images, 1e-2);
+  check_close("bf16 texts", rounded.texts, expected.texts, 1e-2);
+  check_figure("bf16 cosines", largest_difference(rounded.cosines, expected.cosines), 5e-3);
   CHECK(run(cuda, checkpoint, DType::bf16, pictures, tokens).cosines == rounded.cosines);
 }
 
 }  // namespace
 
-TEST_CASE("CUDA: CLIP's features are the CPU's") {
-  if (cuda_device_count() == 0) {
-    MESSAGE("skipped: 2 CUDA checks, no usable GPU");
-    return;
-  }
-  const auto cuda = make_cuda_device(0);
-  check_clip(*cuda, "openai_clip_vit", "small");
-  check_clip(*cuda, "openai_clip_rn", "rn");
-}
+CUDA_CHECK("CLIP with a Vision Transformer") { check_clip("openai_clip_vit", "small"); }
+CUDA_CHECK("CLIP with a ResNet") { check_clip("openai_clip_rn", "rn"); }
 
 }  // namespace dalle1::test

@@ -1,81 +1,40 @@
 // What only a GPU can show: agreement with the CPU kernels beyond the op table, equal bits on a second run,
-// and a token loop that neither takes memory from the driver nor waits more than once a step. Where there is
-// no GPU the checks are counted as skipped.
-#include <doctest/doctest.h>
-
-#include <cmath>
+// and a token loop that neither takes memory from the driver nor waits more than once a step.
 #include <functional>
 
 #include "core/cuda/activity.h"
-#include "core/ops/kernels.h"
-#include "core/random/philox.h"
+#include "tests/core/device_work.h"
 #include "tests/core/op_cases.h"
+#include "tests/support/cuda_check.h"
 
 namespace dalle1::test {
 namespace {
 
-using Values = std::vector<float>;
-
-Values random_values(int64_t count, uint32_t index) {
-  RandomStream random(5, Stream::test, index);
-  Values values(count);
-  for (float& value : values) value = 2.0f * random.uniform() - 1.0f;
-  return values;
-}
-
-Tensor random_tensor(Device& device, const Shape& shape, uint32_t index, DType dtype = DType::f32) {
-  return Tensor::from(device, shape, random_values(shape.numel(), index)).to(dtype);
-}
-
-Values plain_values(const Tensor& x) {
-  if (x.layout() == Layout::plain) return x.to_floats();
-  Tensor y = Tensor::empty(x.device(), x.shape(), x.dtype());
-  x.kernels().reorder(x, y);
-  return y.to_floats();
-}
-
-void append(Values& values, const Tensor& x) {
-  const Values more = plain_values(x);
-  values.insert(values.end(), more.begin(), more.end());
-}
-
-double relative_error(const Values& found, const Values& expected) {
-  if (found.size() != expected.size()) return INFINITY;
-  double difference = 0, norm = 0;
-  for (size_t i = 0; i < found.size(); ++i) {
-    if (!std::isfinite(found[i])) return INFINITY;
-    difference += std::pow(double{found[i]} - expected[i], 2);
-    norm += std::pow(double{expected[i]}, 2);
-  }
-  return std::sqrt(difference) / std::max(std::sqrt(norm), 1e-12);
-}
-
 using Work = std::function<Values(Device&, DType)>;
 
 // f32 against the CPU, bf16 against it to 1e-2, and each against its own second run, bit for bit.
-void check_against_cpu(Device& cuda, const Work& work, bool with_bf16 = true) {
-  const auto cpu = make_cpu_device(2);
-  const Values expected = work(*cpu, DType::f32), found = work(cuda, DType::f32);
-  CHECK(relative_error(found, expected) < 1e-5);
-  CHECK(found == work(cuda, DType::f32));
-  if (!with_bf16) return;
-  const Values rounded = work(cuda, DType::bf16);
-  CHECK(relative_error(rounded, expected) < 1e-2);
-  CHECK(rounded == work(cuda, DType::bf16));
+void check_against_cpu(const Work& work) {
+  const auto cpu = make_cpu_device(2), cuda = make_cuda_device(0);
+  const Values expected = work(*cpu, DType::f32), found = work(*cuda, DType::f32);
+  check_close("f32", found, expected, 1e-5);
+  CHECK(found == work(*cuda, DType::f32));
+  const Values rounded = work(*cuda, DType::bf16);
+  check_close("bf16", rounded, expected, 1e-2);
+  CHECK(rounded == work(*cuda, DType::bf16));
 }
 
-std::vector<AttentionPattern> patterns() {
-  std::vector<AttentionPattern> all{AttentionPattern::full(45), AttentionPattern::causal(70)};
-  for (const PatternKind kind :
-       {PatternKind::dense, PatternKind::row, PatternKind::column, PatternKind::conv}) {
-    AttentionPattern& pattern = all.emplace_back();
-    pattern.kind = kind;
-    pattern.text = 21;
-    pattern.grid = 8;
-    pattern.kernel = kind == PatternKind::conv ? 5 : 0;
-  }
-  return all;
+AttentionPattern small(PatternKind kind) {
+  AttentionPattern pattern;
+  pattern.kind = kind;
+  pattern.text = 21;
+  pattern.grid = 8;
+  pattern.kernel = kind == PatternKind::conv ? 5 : 0;
+  return pattern;
 }
+
+const AttentionPattern full = AttentionPattern::full(45), causal = AttentionPattern::causal(70),
+                       dense = small(PatternKind::dense), row = small(PatternKind::row),
+                       column = small(PatternKind::column), conv = small(PatternKind::conv);
 
 Values attention_work(Device& device, DType dtype, const AttentionPattern& pattern, int64_t size) {
   const Shape shape{2, pattern.length(), 3, size};
@@ -118,33 +77,39 @@ Values cached_work(Device& device, DType dtype, int64_t candidates, int64_t size
   return result;
 }
 
-Values convolution_work(Device& device, DType dtype, const Conv2dGeometry& geometry, int64_t in,
-                        int64_t kernel) {
+// Thirds of one tensor where they lie, against copies of them.
+Values thirds_work(Device& device, DType dtype, bool where_they_lie) {
+  constexpr int64_t batch = 2, heads = 3, size = 16, width = heads * size;
+  const AttentionPattern pattern = small(PatternKind::row);
+  const int64_t length = pattern.length() - 3;
+  const Tensor qkv = random_tensor(device, {batch, length, 3 * width}, 1, dtype),
+               dy = random_tensor(device, {batch, length, width}, 2, dtype);
+  Tensor y = Tensor::empty(device, dy.shape(), dtype),
+         logsumexp = Tensor::empty(device, {batch, heads, length}),
+         dqkv = Tensor::empty(device, qkv.shape(), dtype);
   Kernels& kernels = device.kernels();
-  const int64_t out = 24, side = 13, batch = 2;
-  const auto extent = [&](int before, int after) {
-    return (side + before + after - kernel) / geometry.stride + 1;
-  };
-  const Shape shape{batch, out, extent(geometry.pad_top, geometry.pad_bottom),
-                    extent(geometry.pad_left, geometry.pad_right)};
-  const auto picture = [&](const Shape& s, uint32_t index) {
-    const Tensor plain = random_tensor(device, s, index, dtype);
-    Tensor preferred = Tensor::empty(device, s, dtype, kernels.preferred_layout(s[1]));
-    kernels.reorder(plain, preferred);
-    return preferred;
-  };
-  const Tensor x = picture({batch, in, side, side}, 1), residual = picture(shape, 2), dy = picture(shape, 3);
-  const Tensor w = random_tensor(device, {out, in, kernel, kernel}, 4),
-               bias = random_tensor(device, {out}, 5);
-  Tensor y = Tensor::empty(device, shape, dtype, dy.layout()),
-         dx = Tensor::empty(device, x.shape(), dtype, x.layout());
-  Tensor dw = Tensor::empty(device, w.shape()), dbias = Tensor::empty(device, bias.shape());
-  kernels.conv2d(x, w, &bias, geometry, {&residual, 0.5f, true}, y);
-  kernels.conv2d_backward_data(dy, w, geometry, dx);
-  kernels.conv2d_backward_weights(x, dy, geometry, dw, &dbias);
+  if (where_they_lie) {
+    kernels.self_attention(qkv, pattern, 0.3f, y, logsumexp);
+    kernels.self_attention_backward(qkv, y, logsumexp, dy, pattern, 0.3f, dqkv);
+  } else {
+    kernels.Kernels::self_attention(qkv, pattern, 0.3f, y, logsumexp);
+    kernels.Kernels::self_attention_backward(qkv, y, logsumexp, dy, pattern, 0.3f, dqkv);
+  }
   Values values;
-  for (const Tensor& t : {y, dx, dw, dbias}) append(values, t);
+  for (const Tensor& x : {y, logsumexp, dqkv}) append(values, x);
   return values;
+}
+
+// The sums of all tensors of a list, with one wait.
+void check_sum_squares(Device& cuda) {
+  const std::vector<Tensor> all{random_tensor(cuda, {5000}, 1), random_tensor(cuda, {3, 7}, 2),
+                                random_tensor(cuda, {1}, 3)};
+  double expected = 0;
+  for (const Tensor& x : all)
+    for (const float value : x.to_floats()) expected += double{value} * value;
+  const int64_t before = cuda_activity(cuda).waits;
+  CHECK(cuda.kernels().sum_squares(all) == doctest::Approx(expected).epsilon(1e-12));
+  CHECK(cuda_activity(cuda).waits == before + 1);
 }
 
 struct Drawn {
@@ -171,7 +136,7 @@ void check_sampling(Device& cuda) {
         SamplingRule{1.0f, 200, 0.5f}, SamplingRule{1.0f, 1}}) {
     const Drawn found = draw(cuda, rule), expected = draw(*cpu, rule);
     CHECK(found.tokens == expected.tokens);
-    CHECK(relative_error(found.log_probs, expected.log_probs) < 1e-5);
+    check_close("log-probabilities", found.log_probs, expected.log_probs, 1e-5);
   }
   const Values bad{0.0f, NAN, 1.0f};
   std::vector<int64_t> token(1);
@@ -188,18 +153,21 @@ Values exact_work(Device& device, DType) {
   Tensor noise = Tensor::empty(device, {7, 129}), copied = Tensor::zeros(device, {129, 7});
   kernels.uniform(3, Stream::test, 5, 6, noise);
   kernels.strided_copy({{129, 7}, {1, 129}, {7, 1}}, noise, copied);
-  std::vector<int64_t> numbers(600);
-  for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<int64_t>(i * i % 31);
-  const Tensor ids = Tensor::from(device, {600}, numbers);
-  Tensor rows = Tensor::empty(device, {600, 33}), table = random_tensor(device, {31, 33}, 8);
+  // Ids that repeat within what a block sorts and beyond, one that never comes, and one that often does.
+  constexpr int64_t count = 1300, vocabulary = 31, width = 133;
+  std::vector<int64_t> numbers(count);
+  for (int64_t i = 0; i < count; ++i) numbers[i] = i % 3 ? i * i % vocabulary : 7;
+  const Tensor ids = Tensor::from(device, {count}, numbers);
+  Tensor rows = Tensor::empty(device, {count, width}), table = random_tensor(device, {vocabulary, width}, 8);
   kernels.embedding(ids, table, rows);
-  kernels.embedding_backward(ids, random_tensor(device, {600, 33}, 9), table);
+  kernels.embedding_backward(ids, random_tensor(device, {count, width}, 9), table);
   Values values;
   for (const Tensor& x : {noise, copied, rows, table}) append(values, x);
   return values;
 }
 
-void check_memory(Device& cuda) {
+// The driver refuses this on purpose, which memcheck counts as an error of its own.
+void check_refused_memory(Device& cuda) {
   const size_t before = cuda.memory_use().in_use;
   try {
     Tensor::empty(cuda, {int64_t{1} << 44});
@@ -209,6 +177,9 @@ void check_memory(Device& cuda) {
     CHECK(std::string(error.what()).find("70368744177664 bytes needed") != std::string::npos);
   }
   CHECK(cuda.memory_use().in_use == before);
+}
+
+void check_memory(Device& cuda) {
   { const Tensor x = Tensor::empty(cuda, {12345}); }
   const int64_t allocations = cuda_activity(cuda).driver_allocations;
   { const Tensor x = Tensor::empty(cuda, {12345}); }
@@ -224,6 +195,9 @@ void check_faults(Device& cuda) {
   cuda.kernels().embedding(Tensor::from(cuda, {3}, wrong), table, y);
   CHECK_THROWS_WITH_AS(cuda.synchronize(), "embedding: id -7 is outside its table", Error);
   cuda.synchronize();  // reported once
+  Tensor gradient = Tensor::zeros(cuda, {5, 8});
+  cuda.kernels().embedding_backward(Tensor::from(cuda, {3}, wrong), y, gradient);
+  CHECK_THROWS_WITH_AS(cuda.synchronize(), "embedding: id -7 is outside its table", Error);
 }
 
 // A decoding step in small: after the first steps nothing comes from the driver, and the host waits once.
@@ -326,68 +300,77 @@ void check_wide_head(Device& cuda) {
     device.kernels().attention(q, k, v, AttentionPattern::full(40), 0.1f, y, logsumexp);
     return plain_values(y);
   };
-  CHECK(relative_error(work(cuda, DType::bf16), work(*cpu, DType::f32)) < 1e-2);
+  check_close("bf16", work(cuda, DType::bf16), work(*cpu, DType::f32), 1e-2);
 }
 
-struct CudaCheck {
-  std::string name;
-  std::function<void(Device&)> run;
-};
+constexpr Conv2dGeometry plain{}, padded{1, 1, 1, 1, 1}, halving{2, 0, 0, 1, 1};
 
-std::vector<CudaCheck> cuda_checks() {
-  std::vector<CudaCheck> all{{"memory", check_memory},
-                             {"faults", check_faults},
-                             {"sampling", check_sampling},
-                             {"token loop", check_token_loop},
-                             {"ops stay on the GPU", check_ops_stay},
-                             {"recording", check_recording},
-                             {"wide head", check_wide_head},
-                             {"exact", [](Device& cuda) {
-                                const auto cpu = make_cpu_device(2);
-                                CHECK(exact_work(cuda, DType::f32) == exact_work(*cpu, DType::f32));
-                              }}};
-  for (const AttentionPattern& pattern : patterns())
-    for (const int64_t size : {5, 16, 64})
-      all.push_back({name_of(pattern), [=](Device& cuda) {
-                       check_against_cpu(cuda, [=](Device& device, DType dtype) {
-                         return attention_work(device, dtype, pattern, size);
-                       });
-                     }});
-  for (const int64_t candidates : {1, 5, 40})
-    for (const int64_t size : {5, 16, 64, 128})
-      all.push_back({"cached attention", [=](Device& cuda) {
-                       check_against_cpu(cuda, [=](Device& device, DType dtype) {
-                         return cached_work(device, dtype, candidates, size);
-                       });
-                     }});
-  for (const Conv2dGeometry& geometry :
-       {Conv2dGeometry{}, Conv2dGeometry{1, 1, 1, 1, 1}, Conv2dGeometry{2, 0, 0, 1, 1}})
-    for (const int64_t in : {3, 16})
-      for (const int64_t kernel : {1, 3})
-        all.push_back({"convolution", [=](Device& cuda) {
-                         check_against_cpu(cuda, [=](Device& device, DType dtype) {
-                           return convolution_work(device, dtype, geometry, in, kernel);
-                         });
-                       }});
-  return all;
+void check_attention(const AttentionPattern& pattern, int64_t size) {
+  check_against_cpu(
+      [&](Device& device, DType dtype) { return attention_work(device, dtype, pattern, size); });
+}
+
+void check_cached_attention(int64_t candidates, int64_t size) {
+  check_against_cpu(
+      [&](Device& device, DType dtype) { return cached_work(device, dtype, candidates, size); });
+}
+
+void check_convolution(const Conv2dGeometry& geometry, int64_t in, int64_t kernel) {
+  check_against_cpu(
+      [&](Device& device, DType dtype) { return convolution_work(device, dtype, geometry, in, kernel); });
 }
 
 }  // namespace
 
-TEST_CASE("CUDA: checks that need a GPU") {
-  const auto checks = cuda_checks();
-  if (cuda_device_count() == 0) {
-    MESSAGE("skipped: " << checks.size() << " CUDA checks, no usable GPU");
-    return;
-  }
-  const auto cuda = make_cuda_device(0);
-  for (const CudaCheck& check : checks) {
-    CAPTURE(check.name);
-    check.run(*cuda);
-  }
+CUDA_CHECK("memory") { check_memory(*make_cuda_device(0)); }
+CUDA_CHECK("memory that no device has") { check_refused_memory(*make_cuda_device(0)); }
+CUDA_CHECK("exact kernels have the bits of the CPU") {
+  const auto cpu = make_cpu_device(2), cuda = make_cuda_device(0);
+  CHECK(exact_work(*cuda, DType::f32) == exact_work(*cpu, DType::f32));
 }
+CUDA_CHECK("attention to thirds where they lie has the bits of copies") {
+  const auto cuda = make_cuda_device(0);
+  for (const DType dtype : {DType::f32, DType::bf16})
+    CHECK(thirds_work(*cuda, dtype, true) == thirds_work(*cuda, dtype, false));
+}
+CUDA_CHECK("sums of squares") { check_sum_squares(*make_cuda_device(0)); }
+CUDA_CHECK("faults") { check_faults(*make_cuda_device(0)); }
+CUDA_CHECK("sampling") { check_sampling(*make_cuda_device(0)); }
+CUDA_CHECK("token loop") { check_token_loop(*make_cuda_device(0)); }
+CUDA_CHECK("ops stay on the GPU") { check_ops_stay(*make_cuda_device(0)); }
+CUDA_CHECK("recording") { check_recording(*make_cuda_device(0)); }
+CUDA_CHECK("wide head") { check_wide_head(*make_cuda_device(0)); }
 
-TEST_CASE("CUDA: a device that is not there is refused with one line, and auto takes the CPU") {
+#define ATTENTION_CHECKS(pattern)                                                         \
+  CUDA_CHECK("attention " #pattern " with heads of 5") { check_attention(pattern, 5); }   \
+  CUDA_CHECK("attention " #pattern " with heads of 16") { check_attention(pattern, 16); } \
+  CUDA_CHECK("attention " #pattern " with heads of 64") { check_attention(pattern, 64); }
+ATTENTION_CHECKS(full)
+ATTENTION_CHECKS(causal)
+ATTENTION_CHECKS(dense)
+ATTENTION_CHECKS(row)
+ATTENTION_CHECKS(column)
+ATTENTION_CHECKS(conv)
+
+#define CACHED_CHECKS(n)                                                                       \
+  CUDA_CHECK("cached attention of " #n " with heads of 5") { check_cached_attention(n, 5); }   \
+  CUDA_CHECK("cached attention of " #n " with heads of 16") { check_cached_attention(n, 16); } \
+  CUDA_CHECK("cached attention of " #n " with heads of 64") { check_cached_attention(n, 64); } \
+  CUDA_CHECK("cached attention of " #n " with heads of 128") { check_cached_attention(n, 128); }
+CACHED_CHECKS(1)
+CACHED_CHECKS(5)
+CACHED_CHECKS(40)
+
+#define CONVOLUTION_CHECKS(geometry)                                                                 \
+  CUDA_CHECK("convolution " #geometry " 1x1 of 3 channels") { check_convolution(geometry, 3, 1); }   \
+  CUDA_CHECK("convolution " #geometry " 3x3 of 3 channels") { check_convolution(geometry, 3, 3); }   \
+  CUDA_CHECK("convolution " #geometry " 1x1 of 16 channels") { check_convolution(geometry, 16, 1); } \
+  CUDA_CHECK("convolution " #geometry " 3x3 of 16 channels") { check_convolution(geometry, 16, 3); }
+CONVOLUTION_CHECKS(plain)
+CONVOLUTION_CHECKS(padded)
+CONVOLUTION_CHECKS(halving)
+
+TEST_CASE("CUDA: a device that is not there is refused with one line and auto takes the CPU") {
   const int count = cuda_device_count();
   try {
     make_cuda_device(count);

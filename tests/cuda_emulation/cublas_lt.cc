@@ -63,7 +63,16 @@ void multiply(const EmulatedProduct& p, const EmulatedMatrix& la, const void* a,
       }
 }
 
+using cuda_emulation::Refusal;
+
+Refusal refusal_of(const EmulatedProduct& product, const EmulatedMatrix& operand) {
+  using cuda_emulation::refuse_product;
+  return refuse_product ? refuse_product(product, operand) : Refusal::none;
+}
+
 }  // namespace
+
+std::function<Refusal(const EmulatedProduct&, const EmulatedMatrix&)> cuda_emulation::refuse_product;
 
 const char* cublasLtGetStatusString(cublasStatus_t status) {
   return status == CUBLAS_STATUS_SUCCESS ? "success" : "invalid value";
@@ -124,9 +133,11 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
                                               cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
                                               cublasLtMatrixLayout_t, cublasLtMatrixLayout_t d,
                                               cublasLtMatmulPreference_t, int,
-                                              cublasLtMatmulHeuristicResult_t*, int* found) {
-  *found = fits(*product, *a, *b, *d) ? 1 : 0;
-  return CUBLAS_STATUS_SUCCESS;
+                                              cublasLtMatmulHeuristicResult_t* results, int* found) {
+  const Refusal refusal = refusal_of(*product, *a);
+  *found = fits(*product, *a, *b, *d) && refusal != Refusal::no_results ? 1 : 0;
+  results->state = refusal == Refusal::failed_result ? CUBLAS_STATUS_NOT_SUPPORTED : CUBLAS_STATUS_SUCCESS;
+  return *found ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_NOT_SUPPORTED;
 }
 cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t product, const void*, const void* a,
                               cublasLtMatrixLayout_t a_layout, const void* b, cublasLtMatrixLayout_t b_layout,
@@ -134,6 +145,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t product, co
                               cublasLtMatrixLayout_t d_layout, const cublasLtMatmulAlgo_t*, void*, size_t,
                               cudaStream_t stream) {
   if (!fits(*product, *a_layout, *b_layout, *d_layout)) return CUBLAS_STATUS_INVALID_VALUE;
+  if (refusal_of(*product, *a_layout) != Refusal::none) return CUBLAS_STATUS_NOT_SUPPORTED;
   // Descriptors may change before a recording is replayed.
   cuda_emulation::enqueue(stream, [=, p = *product, la = *a_layout, lb = *b_layout, lc = *c_layout,
                                    ld = *d_layout, factor = *static_cast<const float*>(beta)] {

@@ -51,14 +51,42 @@ cudnnStatus_t each(const EmulatedPicture& x, const EmulatedPicture& w, const Emu
   return CUDNN_STATUS_SUCCESS;
 }
 
+using cuda_emulation::ConvolutionRefusal;
+
+ConvolutionRefusal refusal_of(const EmulatedPicture& x, const EmulatedPicture& filter,
+                              const EmulatedConvolution& convolution) {
+  using cuda_emulation::refuse_convolution;
+  return refuse_convolution ? refuse_convolution(x, filter, convolution.math) : ConvolutionRefusal::none;
+}
+
+// Proposes DEFAULT_MATH whatever was asked for, as the library may.
 template <typename Proposal>
-cudnnStatus_t propose(int* found, Proposal* results) {
+cudnnStatus_t propose(ConvolutionRefusal refusal, int* found, Proposal* results) {
+  if (refusal == ConvolutionRefusal::no_proposals) return CUDNN_STATUS_NOT_SUPPORTED;
   *found = 1;
-  results[0] = {{}, CUDNN_STATUS_SUCCESS, 0, 1000, CUDNN_DETERMINISTIC, CUDNN_DEFAULT_MATH};
+  const auto determinism =
+      refusal == ConvolutionRefusal::not_deterministic ? CUDNN_NON_DETERMINISTIC : CUDNN_DETERMINISTIC;
+  results[0] = {{}, CUDNN_STATUS_SUCCESS, 0, 1000, determinism, CUDNN_DEFAULT_MATH};
   return CUDNN_STATUS_SUCCESS;
 }
 
+cudnnStatus_t measure(ConvolutionRefusal refusal, size_t* bytes) {
+  *bytes = 1000;
+  return refusal == ConvolutionRefusal::no_workspace ? CUDNN_STATUS_NOT_SUPPORTED : CUDNN_STATUS_SUCCESS;
+}
+
+cudnnStatus_t run(const EmulatedPicture& x, const EmulatedPicture& w, const EmulatedConvolution& convolution,
+                  const EmulatedPicture& y,
+                  const std::function<void(int64_t in, int64_t weight, int64_t out)>& body) {
+  if (refusal_of(x, w, convolution) != ConvolutionRefusal::none) return CUDNN_STATUS_NOT_SUPPORTED;
+  cuda_emulation::math_used.insert(convolution.math);
+  return each(x, w, convolution, y, body);
+}
+
 }  // namespace
+
+decltype(cuda_emulation::refuse_convolution) cuda_emulation::refuse_convolution;
+std::set<cudnnMathType_t> cuda_emulation::math_used;
 
 const char* cudnnGetErrorString(cudnnStatus_t status) {
   return status == CUDNN_STATUS_SUCCESS ? "success" : "bad parameter";
@@ -109,31 +137,54 @@ cudnnStatus_t cudnnSetFilter4dDescriptor(cudnnFilterDescriptor_t filter, cudnnDa
 cudnnStatus_t cudnnSetConvolution2dDescriptor(cudnnConvolutionDescriptor_t convolution, int pad_h, int pad_w,
                                               int stride_h, int stride_w, int, int, cudnnConvolutionMode_t,
                                               cudnnDataType_t) {
-  *convolution = {pad_h, pad_w, stride_h, stride_w};
+  *convolution = {pad_h, pad_w, stride_h, stride_w, CUDNN_DEFAULT_MATH};
   return CUDNN_STATUS_SUCCESS;
 }
-cudnnStatus_t cudnnSetConvolutionMathType(cudnnConvolutionDescriptor_t, cudnnMathType_t) {
+cudnnStatus_t cudnnSetConvolutionMathType(cudnnConvolutionDescriptor_t convolution, cudnnMathType_t type) {
+  convolution->math = type;
   return CUDNN_STATUS_SUCCESS;
 }
-cudnnStatus_t cudnnGetConvolutionForwardAlgorithm_v7(cudnnHandle_t, cudnnTensorDescriptor_t,
-                                                     cudnnFilterDescriptor_t, cudnnConvolutionDescriptor_t,
+cudnnStatus_t cudnnGetConvolutionForwardAlgorithm_v7(cudnnHandle_t, cudnnTensorDescriptor_t x,
+                                                     cudnnFilterDescriptor_t w,
+                                                     cudnnConvolutionDescriptor_t convolution,
                                                      cudnnTensorDescriptor_t, int, int* found,
                                                      cudnnConvolutionFwdAlgoPerf_t* results) {
-  return propose(found, results);
+  return propose(refusal_of(*x, *w, *convolution), found, results);
 }
-cudnnStatus_t cudnnGetConvolutionBackwardDataAlgorithm_v7(cudnnHandle_t, cudnnFilterDescriptor_t,
+cudnnStatus_t cudnnGetConvolutionBackwardDataAlgorithm_v7(cudnnHandle_t, cudnnFilterDescriptor_t w,
                                                           cudnnTensorDescriptor_t,
-                                                          cudnnConvolutionDescriptor_t,
-                                                          cudnnTensorDescriptor_t, int, int* found,
+                                                          cudnnConvolutionDescriptor_t convolution,
+                                                          cudnnTensorDescriptor_t dx, int, int* found,
                                                           cudnnConvolutionBwdDataAlgoPerf_t* results) {
-  return propose(found, results);
+  return propose(refusal_of(*dx, *w, *convolution), found, results);
 }
-cudnnStatus_t cudnnGetConvolutionBackwardFilterAlgorithm_v7(cudnnHandle_t, cudnnTensorDescriptor_t,
+cudnnStatus_t cudnnGetConvolutionBackwardFilterAlgorithm_v7(cudnnHandle_t, cudnnTensorDescriptor_t x,
                                                             cudnnTensorDescriptor_t,
-                                                            cudnnConvolutionDescriptor_t,
-                                                            cudnnFilterDescriptor_t, int, int* found,
+                                                            cudnnConvolutionDescriptor_t convolution,
+                                                            cudnnFilterDescriptor_t dw, int, int* found,
                                                             cudnnConvolutionBwdFilterAlgoPerf_t* results) {
-  return propose(found, results);
+  return propose(refusal_of(*x, *dw, *convolution), found, results);
+}
+cudnnStatus_t cudnnGetConvolutionForwardWorkspaceSize(cudnnHandle_t, cudnnTensorDescriptor_t x,
+                                                      cudnnFilterDescriptor_t w,
+                                                      cudnnConvolutionDescriptor_t convolution,
+                                                      cudnnTensorDescriptor_t, cudnnConvolutionFwdAlgo_t,
+                                                      size_t* bytes) {
+  return measure(refusal_of(*x, *w, *convolution), bytes);
+}
+cudnnStatus_t cudnnGetConvolutionBackwardDataWorkspaceSize(cudnnHandle_t, cudnnFilterDescriptor_t w,
+                                                           cudnnTensorDescriptor_t,
+                                                           cudnnConvolutionDescriptor_t convolution,
+                                                           cudnnTensorDescriptor_t dx,
+                                                           cudnnConvolutionBwdDataAlgo_t, size_t* bytes) {
+  return measure(refusal_of(*dx, *w, *convolution), bytes);
+}
+cudnnStatus_t cudnnGetConvolutionBackwardFilterWorkspaceSize(cudnnHandle_t, cudnnTensorDescriptor_t x,
+                                                             cudnnTensorDescriptor_t,
+                                                             cudnnConvolutionDescriptor_t convolution,
+                                                             cudnnFilterDescriptor_t dw,
+                                                             cudnnConvolutionBwdFilterAlgo_t, size_t* bytes) {
+  return measure(refusal_of(*x, *dw, *convolution), bytes);
 }
 cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t, const void*, cudnnTensorDescriptor_t x_picture,
                                       const void* x, cudnnFilterDescriptor_t filter, const void* w,
@@ -142,8 +193,8 @@ cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t, const void*, cudnnTensorDes
                                       void* y) {
   const auto in = read(*x_picture, x), weights = read(*filter, w);
   std::vector<float> out(count(*y_picture));
-  const auto status = each(*x_picture, *filter, *convolution, *y_picture,
-                           [&](int64_t i, int64_t j, int64_t o) { out[o] += in[i] * weights[j]; });
+  const auto status = run(*x_picture, *filter, *convolution, *y_picture,
+                          [&](int64_t i, int64_t j, int64_t o) { out[o] += in[i] * weights[j]; });
   write(*y_picture, out, y);
   return status;
 }
@@ -154,8 +205,8 @@ cudnnStatus_t cudnnConvolutionBackwardData(cudnnHandle_t, const void*, cudnnFilt
                                            cudnnTensorDescriptor_t dx_picture, void* dx) {
   const auto gradient = read(*dy_picture, dy), weights = read(*filter, w);
   std::vector<float> out(count(*dx_picture));
-  const auto status = each(*dx_picture, *filter, *convolution, *dy_picture,
-                           [&](int64_t i, int64_t j, int64_t o) { out[i] += gradient[o] * weights[j]; });
+  const auto status = run(*dx_picture, *filter, *convolution, *dy_picture,
+                          [&](int64_t i, int64_t j, int64_t o) { out[i] += gradient[o] * weights[j]; });
   write(*dx_picture, out, dx);
   return status;
 }
@@ -166,8 +217,8 @@ cudnnStatus_t cudnnConvolutionBackwardFilter(cudnnHandle_t, const void*, cudnnTe
                                              cudnnFilterDescriptor_t filter, void* dw) {
   const auto in = read(*x_picture, x), gradient = read(*dy_picture, dy);
   std::vector<float> out(count(*filter));
-  const auto status = each(*x_picture, *filter, *convolution, *dy_picture,
-                           [&](int64_t i, int64_t j, int64_t o) { out[j] += in[i] * gradient[o]; });
+  const auto status = run(*x_picture, *filter, *convolution, *dy_picture,
+                          [&](int64_t i, int64_t j, int64_t o) { out[j] += in[i] * gradient[o]; });
   write(*filter, out, dw);
   return status;
 }

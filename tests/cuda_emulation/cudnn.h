@@ -4,7 +4,13 @@
 
 #include <cuda_runtime.h>
 
-enum cudnnStatus_t { CUDNN_STATUS_SUCCESS, CUDNN_STATUS_BAD_PARAM };
+#include <set>
+
+enum cudnnStatus_t {
+  CUDNN_STATUS_SUCCESS = 0,
+  CUDNN_STATUS_BAD_PARAM = 2000,
+  CUDNN_STATUS_NOT_SUPPORTED = 3000
+};
 enum cudnnDataType_t { CUDNN_DATA_FLOAT = 0, CUDNN_DATA_BFLOAT16 = 9 };
 enum cudnnTensorFormat_t { CUDNN_TENSOR_NCHW, CUDNN_TENSOR_NHWC };
 enum cudnnConvolutionMode_t { CUDNN_CONVOLUTION, CUDNN_CROSS_CORRELATION };
@@ -25,6 +31,7 @@ struct EmulatedPicture {
 };
 struct EmulatedConvolution {
   int pad_h, pad_w, stride_h, stride_w;
+  cudnnMathType_t math;
 };
 template <typename Algorithm>
 struct EmulatedProposal {
@@ -42,6 +49,17 @@ using cudnnConvolutionDescriptor_t = EmulatedConvolution*;
 using cudnnConvolutionFwdAlgoPerf_t = EmulatedProposal<cudnnConvolutionFwdAlgo_t>;
 using cudnnConvolutionBwdDataAlgoPerf_t = EmulatedProposal<cudnnConvolutionBwdDataAlgo_t>;
 using cudnnConvolutionBwdFilterAlgoPerf_t = EmulatedProposal<cudnnConvolutionBwdFilterAlgo_t>;
+
+namespace cuda_emulation {
+/// How the library answers for a convolution that it has no algorithm for.
+enum class ConvolutionRefusal { none, no_proposals, not_deterministic, no_workspace, failed_run };
+/// What it has no algorithm for, by the picture, the filter and the math type; unset: nothing.
+extern std::function<ConvolutionRefusal(const EmulatedPicture& x, const EmulatedPicture& filter,
+                                        cudnnMathType_t math)>
+    refuse_convolution;
+/// Math types of the convolutions that have run.
+extern std::set<cudnnMathType_t> math_used;
+}  // namespace cuda_emulation
 
 const char* cudnnGetErrorString(cudnnStatus_t status);
 cudnnStatus_t cudnnCreate(cudnnHandle_t* handle);
@@ -77,6 +95,23 @@ cudnnStatus_t cudnnGetConvolutionBackwardFilterAlgorithm_v7(cudnnHandle_t handle
                                                             cudnnFilterDescriptor_t dw, int wanted,
                                                             int* found,
                                                             cudnnConvolutionBwdFilterAlgoPerf_t* results);
+cudnnStatus_t cudnnGetConvolutionForwardWorkspaceSize(cudnnHandle_t handle, cudnnTensorDescriptor_t x,
+                                                      cudnnFilterDescriptor_t w,
+                                                      cudnnConvolutionDescriptor_t convolution,
+                                                      cudnnTensorDescriptor_t y,
+                                                      cudnnConvolutionFwdAlgo_t algorithm, size_t* bytes);
+cudnnStatus_t cudnnGetConvolutionBackwardDataWorkspaceSize(cudnnHandle_t handle, cudnnFilterDescriptor_t w,
+                                                           cudnnTensorDescriptor_t dy,
+                                                           cudnnConvolutionDescriptor_t convolution,
+                                                           cudnnTensorDescriptor_t dx,
+                                                           cudnnConvolutionBwdDataAlgo_t algorithm,
+                                                           size_t* bytes);
+cudnnStatus_t cudnnGetConvolutionBackwardFilterWorkspaceSize(cudnnHandle_t handle, cudnnTensorDescriptor_t x,
+                                                             cudnnTensorDescriptor_t dy,
+                                                             cudnnConvolutionDescriptor_t convolution,
+                                                             cudnnFilterDescriptor_t dw,
+                                                             cudnnConvolutionBwdFilterAlgo_t algorithm,
+                                                             size_t* bytes);
 cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t handle, const void* alpha,
                                       cudnnTensorDescriptor_t x_picture, const void* x,
                                       cudnnFilterDescriptor_t filter, const void* w,

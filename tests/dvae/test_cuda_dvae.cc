@@ -1,11 +1,7 @@
-// The dVAEs on a GPU against the CPU, in f32 and with blocks in bf16. Where there is no GPU the checks are
-// counted as skipped.
-#include <doctest/doctest.h>
-
-#include <cmath>
-
+// The dVAEs on a GPU against the CPU, in f32 and with blocks in bf16.
 #include "dvae/dvae.h"
 #include "dvae/picture_batches.h"
+#include "tests/support/cuda_check.h"
 #include "tests/support/golden.h"
 #include "weights/load.h"
 #include "weights/open.h"
@@ -35,16 +31,6 @@ Outcome run(Device& device, const weights::Checkpoint& checkpoint, DType blocks,
   return {logits.to_floats(), stats.to_floats(), drawn.to_floats(), indices.to_ints()};
 }
 
-double relative_error(const std::vector<float>& found, const std::vector<float>& expected) {
-  REQUIRE(found.size() == expected.size());
-  double difference = 0, norm = 0;
-  for (size_t i = 0; i < found.size(); ++i) {
-    difference += std::pow(double{found[i]} - expected[i], 2);
-    norm += std::pow(double{expected[i]}, 2);
-  }
-  return std::sqrt(difference / norm);
-}
-
 // The mean difference of two pictures in levels of 8 bits.
 double levels(const std::vector<float>& found, const std::vector<float>& expected) {
   REQUIRE(found.size() == expected.size());
@@ -55,47 +41,44 @@ double levels(const std::vector<float>& found, const std::vector<float>& expecte
 
 // `tolerance`: relative, of bf16. Some thirty roundings to 8 bits one after the other leave 0.5% in a trained
 // model and 2.5% in one of random weights, whose layers amplify noise as they do signals.
-void check_dvae(Device& cuda, const weights::Checkpoint& checkpoint, const Image& picture, double tolerance) {
-  const auto cpu = make_cpu_device(2);
+void check_dvae(const weights::Checkpoint& checkpoint, const Image& picture, double tolerance) {
+  const auto cpu = make_cpu_device(2), cuda = make_cuda_device(0);
   const Outcome expected = run(*cpu, checkpoint, DType::f32, picture);
-  const Outcome whole = run(cuda, checkpoint, DType::f32, picture);
+  const Outcome whole = run(*cuda, checkpoint, DType::f32, picture);
   CHECK(whole.codes == expected.codes);
-  CHECK(relative_error(whole.logits, expected.logits) < 1e-5);
-  CHECK(relative_error(whole.stats, expected.stats) < 1e-5);
+  check_close("f32 logits", whole.logits, expected.logits, 1e-5);
+  check_close("f32 stats", whole.stats, expected.stats, 1e-5);
 
-  const Outcome rounded = run(cuda, checkpoint, DType::bf16, picture, expected.codes);
-  CHECK(relative_error(rounded.logits, expected.logits) < tolerance);
-  CHECK(relative_error(rounded.stats, expected.stats) < tolerance);
-  CHECK(levels(rounded.picture, expected.picture) < 50 * tolerance);
-  size_t same = 0;
-  for (size_t i = 0; i < expected.codes.size(); ++i) same += rounded.codes[i] == expected.codes[i];
-  const double share = static_cast<double>(same) / static_cast<double>(expected.codes.size());
-  MESSAGE("bf16: logits " << relative_error(rounded.logits, expected.logits) << ", stats "
-                          << relative_error(rounded.stats, expected.stats) << ", levels "
-                          << levels(rounded.picture, expected.picture) << ", codes " << share);
-  CHECK(share > 0.9);
-  CHECK(run(cuda, checkpoint, DType::bf16, picture, expected.codes).logits == rounded.logits);
+  const Outcome rounded = run(*cuda, checkpoint, DType::bf16, picture, expected.codes);
+  check_close("bf16 logits", rounded.logits, expected.logits, tolerance);
+  check_close("bf16 stats", rounded.stats, expected.stats, tolerance);
+  check_figure("bf16 levels of 255", levels(rounded.picture, expected.picture), 50 * tolerance);
+  size_t others = 0;
+  for (size_t i = 0; i < expected.codes.size(); ++i) others += rounded.codes[i] != expected.codes[i];
+  check_figure("bf16 share of other codes",
+               static_cast<double>(others) / static_cast<double>(expected.codes.size()), 0.1);
+  CHECK(run(*cuda, checkpoint, DType::bf16, picture, expected.codes).logits == rounded.logits);
 }
+
+Image legacy_picture() { return to_rgb(read_image(golden("openai_dvae/legacy_img48.png"))); }
 
 }  // namespace
 
-TEST_CASE("CUDA: dVAEs encode and decode as on the CPU") {
-  if (cuda_device_count() == 0) {
-    MESSAGE("skipped: 3 CUDA checks, no usable GPU");
-    return;
-  }
-  const auto cuda = make_cuda_device(0);
-  const Image picture = to_rgb(read_image(golden("openai_dvae/legacy_img48.png")));
-  const auto shipped = golden("../../weights/default/dvae.safetensors");
-  check_dvae(*cuda, weights::open_checkpoint({shipped}, nullptr, "dvae"), picture, 1e-2);
-  check_dvae(*cuda,
-             weights::open_checkpoint(
+CUDA_CHECK("the shipped dVAE") {
+  check_dvae(weights::open_checkpoint({golden("../../weights/default/dvae.safetensors")}, nullptr, "dvae"),
+             legacy_picture(), 1e-2);
+}
+
+CUDA_CHECK("a dVAE of OpenAI's shape") {
+  check_dvae(weights::open_checkpoint(
                  {golden("openai_dvae/encoder_legacy.pkl"), golden("openai_dvae/decoder_legacy.pkl")},
                  nullptr, "dvae"),
-             picture, 3e-2);
+             legacy_picture(), 3e-2);
+}
+
+CUDA_CHECK("a VQGAN with wavelets") {
   const std::string vqgan = "rudalle_vqgan/vqgan_f8_dwt";
-  check_dvae(*cuda,
-             weights::open_checkpoint({golden(vqgan + ".ckpt")},
+  check_dvae(weights::open_checkpoint({golden(vqgan + ".ckpt")},
                                       weights::read_config(golden(vqgan + "_config.yml").string()), "dvae"),
              to_rgb(read_image(golden(vqgan + ".png"))), 3e-2);
 }

@@ -55,7 +55,7 @@ void check_gradient(DvaeTask& task, const Tensor& images, const std::string& par
   for (const auto& [name, tensor] : parameters) {
     const bool counts = name.starts_with(part);
     gradients.push_back(counts ? tape.gradient(tensor) : Tensor());
-    if (gradients.back().defined()) squares += device.kernels().sum_squares(gradients.back());
+    if (gradients.back().defined()) squares += device.kernels().sum_squares({&gradients.back(), 1});
   }
   REQUIRE(squares > 0);
   const auto loss_at = [&](double distance) {
@@ -179,7 +179,7 @@ TEST_CASE("the commitment's gradient is that of its value, which no change of co
   Context context(*device, &tape);
   tape.backward(vq.forward(context, features).commitment);
   const Tensor gradient = tape.gradient(features);
-  const double norm = std::sqrt(device->kernels().sum_squares(gradient));
+  const double norm = std::sqrt(device->kernels().sum_squares({&gradient, 1}));
   REQUIRE(norm > 0);
   const auto commitment_at = [&](double distance) {
     Tensor moved = features.clone();

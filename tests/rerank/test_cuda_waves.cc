@@ -1,13 +1,11 @@
-// A run on a GPU gives a candidate the same bits however the run was asked for. Where there is no GPU the
-// check is counted as skipped.
-#include <doctest/doctest.h>
-
+// A run on a GPU gives a candidate the same bits however the run was asked for.
 #include <map>
 #include <numeric>
 
 #include "rerank/pipeline.h"
 #include "rerank/transformer_source.h"
 #include "tests/rerank/fakes.h"
+#include "tests/support/cuda_check.h"
 #include "tests/support/golden.h"
 #include "tests/transformer/small_models.h"
 
@@ -50,11 +48,7 @@ PipelineOptions options_for(const std::filesystem::path& folder) {
 
 }  // namespace
 
-TEST_CASE("CUDA: candidates of --only and --resume have the bits of the whole run") {
-  if (cuda_device_count() == 0) {
-    MESSAGE("skipped: 1 CUDA check, no usable GPU");
-    return;
-  }
+CUDA_CHECK("candidates of --only and --resume have the bits of the whole run") {
   const auto cuda = make_cuda_device(0);
   const auto cpu = make_cpu_device(1);
   Transformer source = small_model(*cpu, small_config("paper", 4));

@@ -31,7 +31,7 @@ class CountingKernels final : public Kernels {
   void max_last(const Tensor& x, Tensor& values, Tensor& indices) override {
     inner_.max_last(x, values, indices);
   }
-  double sum_squares(const Tensor& x) override { return inner_.sum_squares(x); }
+  double sum_squares(std::span<const Tensor> tensors) override { return inner_.sum_squares(tensors); }
   bool all_finite(const Tensor& x) override { return inner_.all_finite(x); }
   void reorder(const Tensor& x, Tensor& y) override { inner_.reorder(x, y); }
   void linear(const Tensor& x, const Tensor& w, const Tensor* bias, Tensor& y) override {

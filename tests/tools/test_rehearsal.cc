@@ -86,17 +86,22 @@ TEST_CASE("keys and values are bf16 unless the wave fits only in fp8; what does 
   CHECK(choice_for(0, true, either) == Choice(1, "fp8"));
 }
 
-TEST_CASE("a GPU's cache weighs half as much in fp8") {
+TEST_CASE("a GPU's cache weighs half as much in fp8, but for the prompt's part, and mixed lies between") {
   const auto studio = studio_on_cpu();
   const auto on_gpu = studio.on(std::make_shared<test::FakeGpu>());
   DrawOptions options;
-  const auto with = [&](const std::string& kv_dtype) {
+  const auto with = [&](const std::string& kv_dtype, int wave = 32) {
     options.kv_dtype = kv_dtype;
-    return rehearse(on_gpu, options, {}, 32, 32);
+    return rehearse(on_gpu, options, {}, wave, wave);
+  };
+  const auto own = [&](const std::string& kv_dtype) {
+    return with(kv_dtype).cache - with(kv_dtype, 16).cache;
   };
   const auto wide = with("bf16"), narrow = with("fp8");
   CHECK(with("auto").total() == wide.total());
   CHECK(narrow.weights == wide.weights);
-  CHECK(narrow.cache == doctest::Approx(wide.cache / 2).epsilon(0.01));
+  CHECK(own("fp8") == doctest::Approx(own("bf16") / 2).epsilon(0.01));
   CHECK(narrow.total() < wide.total());
+  CHECK(own("fp8") < own("mixed"));
+  CHECK(own("mixed") < own("bf16"));
 }

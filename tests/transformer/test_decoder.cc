@@ -48,6 +48,26 @@ std::vector<TransformerConfig> every_config() {
   return configs;
 }
 
+TEST_CASE("a mixed cache is fp8 in layers that keep most of the grid and bf16 in those of a window") {
+  TransformerConfig config = small_config("list", 4);
+  config.grid = 8;
+  config.schedule.list = {"row", "column", "conv:3", "dense"};
+  const int32_t begin = config.prefix(config.text_length), end = begin + config.cells() - 1;
+  const auto plans = plan_slots(layer_patterns(config, config.text_length), begin, end);
+  std::vector<CacheType> kept;
+  for (const auto& plan : plans) kept.push_back(layer_cache(CacheType::mixed, *plan));
+  CHECK((kept == std::vector{CacheType::bf16, CacheType::e4m3, CacheType::bf16, CacheType::e4m3}));
+  for (const auto& plan : plans) CHECK(layer_cache(CacheType::f32, *plan) == CacheType::f32);
+
+  EstimateOptions mixed;
+  mixed.cache = CacheType::mixed;
+  size_t bytes = 0;
+  for (size_t layer = 0; layer < plans.size(); ++layer)
+    bytes += 2 * static_cast<size_t>(plans[layer]->slots() * config.width) * (layer % 2 ? 1 : 2);
+  CHECK(estimate(config, mixed).cache == bytes);
+  CHECK(estimate(config, mixed).prefix == 4 * 2 * 2 * static_cast<size_t>(begin * config.width));
+}
+
 TEST_CASE("decode_matches_forward: every step's logits are the forward pass's row") {
   auto device = make_cpu_device(1);
   Context context(*device);
