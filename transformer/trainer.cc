@@ -85,9 +85,8 @@ DType TransformerTask::compute() const {
   return rounded ? DType::bf16 : DType::f32;
 }
 
-int32_t TransformerTask::slots_at(int64_t batch) const {
-  const bool full =
-      static_cast<double>(batch / accumulate_) >= training_.full_text_from * static_cast<double>(steps_);
+int32_t TransformerTask::text_slots() const {
+  const bool full = static_cast<double>(place_) >= training_.full_text_from * static_cast<double>(steps_);
   return full ? model_.config().text_length : training_.text_slots;
 }
 
@@ -137,7 +136,7 @@ Tensor TransformerTask::loss(Context& context, int64_t batch, nlohmann::json& lo
                 : tokenizer_.encode_dropout(pairs.back().caption, training_.bpe_dropout, seed_, position));
   }
   context.compute = compute();
-  const Loss loss = compute_loss(context, model_, make_batch(pairs, ids, slots_at(batch)),
+  const Loss loss = compute_loss(context, model_, make_batch(pairs, ids, text_slots()),
                                  {training_.text_padding, training_.checkpoint_blocks});
   const double share = 1.0 / accumulate_;
   log["text_nats"] = log.value("text_nats", 0.0) + share * loss.text;
