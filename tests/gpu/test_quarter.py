@@ -12,10 +12,11 @@ import support
 import checks
 import configs
 import options
-from deadlines import Clock
+from deadlines import Clock, Timer
 from facts import Facts
-from machine import Machine
+from machine import Ended, Machine
 from main_run import MainRun
+from pictures import Lanes, tokens_folder
 from race import Race, difference
 from results import LARGEST, Results, prompts_of
 
@@ -137,6 +138,32 @@ class RaceTest(ScratchTest):
         self.assertEqual(difference([1.0], [1.0, 2.0]), float("inf"))
         self.assertEqual(difference([1.0, float("nan")], [1.0, 2.0]), float("inf"))
         self.assertAlmostEqual(difference([1.0, 2.2], [1.0, 2.0]), 0.1)
+
+
+class BrokenGpu(Machine):
+    """`shard` fails on the GPU, and makes a file of five samples on the CPU."""
+
+    async def dalle1(self, name, *arguments, device, **more):
+        if device == "cuda":
+            return Ended("exit 6", 0.1, "", "no GPU")
+        folder = Path(arguments[arguments.index("--out") + 1])
+        folder.mkdir(parents=True)
+        (folder / "000000.tokens").write_bytes(b"tokens")
+        return Ended("done", 0.1, '{"records": 5}', "")
+
+
+class TokensTest(ScratchTest):
+    def test_where_the_gpu_makes_no_tokens_the_cpu_does(self):
+        self.settings.device = "cuda"
+        machine = BrokenGpu(self.settings)
+        lanes = Lanes(machine, self.facts)
+        lanes.captions = {0: "captions.jsonl", 1: "captions.jsonl"}
+        asyncio.run(lanes.tokenise(Timer(100)))
+        for grid in (configs.FINE, configs.COARSE):
+            names = sorted(path.name for path in tokens_folder(machine, grid).iterdir())
+            self.assertEqual(names, ["00-000000.tokens", "01-000000.tokens"])
+            self.assertIn(f"grids of {grid}\t10,", self.written())
+        self.assertIn("WARNING", self.written())
 
 
 class ConfigsTest(ScratchTest):
