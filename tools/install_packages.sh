@@ -13,7 +13,7 @@ packages=(ca-certificates cmake ninja-build g++ pkg-config python3 libdnnl-dev o
   libstb-dev doctest-dev nlohmann-json3-dev libcli11-dev libfmt-dev libicu-dev libarchive-dev zlib1g-dev)
 for option in "$@"; do
   case "$option" in
-    --test) packages+=(python3-numpy python3-pil python3-scipy chromium) ;;
+    --test) packages+=(python3-numpy python3-pil python3-scipy chromium git xz-utils) ;;
     --fuzz) packages+=(clang-14 libclang-rt-14-dev) ;;
     --format) packages+=(clang-format-14) ;;
     --fresh) packages+=(debootstrap git) ;;

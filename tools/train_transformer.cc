@@ -24,6 +24,7 @@ void check_data(const TokenShardInfo& info, const transformer::TransformerConfig
 
 struct TransformerOptions : TrainingOptions {
   double max_bad = 0.001;
+  double deadline = 0;
 };
 
 // A folder with the transformer and its tokenizer that the other commands take as --transformer and
@@ -45,6 +46,7 @@ int train_transformer(const TransformerOptions& options, const CommonOptions& co
   const auto train_options = [&] {
     TrainOptions read = train_options_from_json(file.train, transformer::TransformerTraining::field_names());
     read.max_minutes = options.max_minutes;
+    read.deadline_seconds = options.deadline;
     return read;
   }();
   const auto training = transformer::transformer_training_from_json(file.train, config);
@@ -69,12 +71,13 @@ int train_transformer(const TransformerOptions& options, const CommonOptions& co
     const auto checkpoint = weights::open_checkpoint({options.init_from}, nullptr, "transformer");
     weights::load_parameters(model, transformer::resample_grid(checkpoint, config.grid));
   }
-  const nlohmann::json settings = {{"architecture", transformer::to_json(config)},
-                                   {"train", file.train},
-                                   {"samples", samples.size()},
-                                   {"dvae_sha256", shards.info().dvae_sha256},
-                                   {"tokenizer_sha256", weights::sha256_of_file(tokenizer_path)},
-                                   {"init_from", options.init_from}};
+  nlohmann::json settings = {{"architecture", transformer::to_json(config)},
+                             {"train", file.train},
+                             {"samples", samples.size()},
+                             {"dvae_sha256", shards.info().dvae_sha256},
+                             {"tokenizer_sha256", weights::sha256_of_file(tokenizer_path)},
+                             {"init_from", options.init_from}};
+  if (options.deadline > 0) settings["deadline"] = options.deadline;
   const TrainRun run = make_train_run(options, common, settings);
   transformer::TransformerTask task(
       model, samples, *tokenizer, training, train_options, [&](const fs::path& folder) {
@@ -98,6 +101,11 @@ Command train_transformer_command() {
         app.add_option("--max-bad", options->max_bad, "Share of samples that may be damaged")
             ->check(CLI::Range(0.0, 1.0))
             ->capture_default_str();
+        app.add_option(
+               "--deadline", options->deadline,
+               "Seconds over which the training file's schedules are stretched; they end the training")
+            ->check(CLI::PositiveNumber)
+            ->excludes("--resume");
         return [options, &common] { return train_transformer(*options, common); };
       }};
 }

@@ -91,9 +91,8 @@ DType TransformerTask::compute() const {
   return rounded ? DType::bf16 : DType::f32;
 }
 
-int32_t TransformerTask::slots_at(int64_t batch) const {
-  const bool full =
-      static_cast<double>(batch / accumulate_) >= training_.full_text_from * static_cast<double>(steps_);
+int32_t TransformerTask::text_slots() const {
+  const bool full = static_cast<double>(place_) >= training_.full_text_from * static_cast<double>(steps_);
   return full ? model_.config().text_length : training_.text_slots;
 }
 
@@ -147,7 +146,7 @@ TransformerTask::Samples TransformerTask::training_samples(int64_t batch) const 
 Tensor TransformerTask::loss(Context& context, int64_t batch, nlohmann::json& log) {
   const Samples samples = ahead_.get(batch);
   context.compute = compute();
-  const Loss loss = compute_loss(context, model_, make_batch(samples.pairs, samples.ids, slots_at(batch)),
+  const Loss loss = compute_loss(context, model_, make_batch(samples.pairs, samples.ids, text_slots()),
                                  {training_.text_padding, training_.checkpoint_blocks});
   const double share = 1.0 / accumulate_;
   log["text_nats"] = log.value("text_nats", 0.0) + share * loss.text;

@@ -46,6 +46,7 @@ class TransformerTask final : public TrainTask {
                   const TransformerTraining& training, const TrainOptions& options, Export export_model);
 
   Module& model() override { return model_; }
+  void begin_step(int64_t place) override { place_ = place; }
   Tensor loss(Context& context, int64_t batch, nlohmann::json& log) override;
   /// Loss of the held-out samples with all text slots, in nats and bits per token.
   nlohmann::json evaluate(int64_t step) override;
@@ -58,7 +59,7 @@ class TransformerTask final : public TrainTask {
 
  private:
   DType compute() const;
-  int32_t slots_at(int64_t batch) const;
+  int32_t text_slots() const;
   uint64_t training_index(uint64_t position) const;
   /// Samples with their captions as tokens, still in host memory.
   struct Samples {
@@ -76,6 +77,7 @@ class TransformerTask final : public TrainTask {
   TransformerTraining training_;
   int64_t steps_;
   int accumulate_;
+  int64_t place_ = 0;  // of the step's schedules
   uint64_t seed_;
   uint64_t validation_stride_;  // 0: nothing held out
   SampleOrder order_;

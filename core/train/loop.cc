@@ -35,7 +35,9 @@ class Session {
 
   int64_t step() const { return step_; }
 
-  nlohmann::json advance() {
+  /// One update, with the schedules as they stand at `place`.
+  nlohmann::json advance(int64_t place) {
+    task_.begin_step(place);
     nlohmann::json log = {{"step", step_}};
     double loss_sum = 0;
     for (int micro = 0; micro < options_.accumulate; ++micro) {
@@ -51,7 +53,7 @@ class Session {
       tape.backward(loss);
       optimizer_.accumulate(tape);
     }
-    const auto rate = static_cast<float>(options_.learning_rate.at(step_));
+    const auto rate = static_cast<float>(options_.learning_rate.at(place));
     const double norm = optimizer_.step(rate, options_.accumulate);
     const bool finite = std::isfinite(norm) && std::isfinite(loss_sum);
     non_finite_ = finite ? 0 : non_finite_ + 1;
@@ -152,6 +154,29 @@ class Session {
   int non_finite_ = 0;
 };
 
+// How far a training is: counted in steps, or stretched over the seconds until a deadline.
+class Progress {
+ public:
+  Progress(const TrainOptions& options, const std::function<double()>& elapsed)
+      : options_(options), elapsed_(elapsed) {}
+
+  /// In steps, of the step that comes after `done` ones.
+  int64_t place(int64_t done) const {
+    if (!by_time()) return done;
+    const double share = std::min(1.0, elapsed_() / options_.deadline_seconds);
+    return static_cast<int64_t>(share * static_cast<double>(options_.steps));
+  }
+  bool over(int64_t done) const {
+    return by_time() ? elapsed_() >= options_.deadline_seconds : done >= options_.steps;
+  }
+
+ private:
+  bool by_time() const { return options_.deadline_seconds > 0; }
+
+  const TrainOptions& options_;
+  const std::function<double()>& elapsed_;
+};
+
 // The table and the curves of everything that was logged.
 void write_curves(const std::filesystem::path& folder) {
   const auto jsonl = folder / "metrics.jsonl";
@@ -210,17 +235,20 @@ TrainOptions train_options_from_json(const nlohmann::json& json, const std::vect
 
 TrainResult train(Device& device, TrainTask& task, const TrainOptions& options, const TrainRun& run) {
   const auto start = std::chrono::steady_clock::now();
+  const std::function<double()> elapsed =
+      run.elapsed ? run.elapsed : [start] { return seconds_since(start); };
+  const Progress progress(options, elapsed);
   Session session(device, task, options, run);
   MetricsLog metrics(run.folder / "metrics.jsonl", session.step());
   double training_seconds = 0;  // since the last row: neither measuring nor saving counts
   int64_t last_row = session.step();
-  bool stopped = false;
-  while (session.step() < options.steps && !stopped) {
+  bool stopped = false, last = progress.over(session.step());
+  while (!last && !stopped) {
     const auto begin = std::chrono::steady_clock::now();
-    nlohmann::json row = session.advance();
+    nlohmann::json row = session.advance(progress.place(session.step()));
     training_seconds += seconds_since(begin);
     const int64_t done = session.step();
-    const bool last = done == options.steps;
+    last = progress.over(done);
     if (done % options.evaluate_every == 0 || last) row.update(session.evaluate());
     if (done % options.log_every == 0 || done % options.evaluate_every == 0 || last) {
       row["seconds_per_step"] = std::exchange(training_seconds, 0.0) / static_cast<double>(done - last_row);
@@ -228,12 +256,12 @@ TrainResult train(Device& device, TrainTask& task, const TrainOptions& options, 
       metrics.write(row);
       if (run.report) run.report(row);
     }
-    const bool out_of_time = options.max_minutes > 0 && seconds_since(start) > options.max_minutes * 60;
+    const bool out_of_time = options.max_minutes > 0 && elapsed() > options.max_minutes * 60;
     stopped = out_of_time || (run.stop_requested && run.stop_requested());
     if (done % options.checkpoint_every == 0 || last || stopped) session.save();
   }
   write_curves(run.folder);
-  return {session.step(), session.step() >= options.steps};
+  return {session.step(), last};
 }
 
 }  // namespace dalle1

@@ -22,6 +22,8 @@ class TrainTask {
  public:
   virtual ~TrainTask() = default;
   virtual Module& model() = 0;
+  /// Before each step: where its schedules stand, in steps. Under a deadline that is not the step's number.
+  virtual void begin_step(int64_t place) {}
   /// The loss of micro-batch number `batch` (counted over the whole run) as [1]; adds what is worth logging.
   virtual Tensor loss(Context& context, int64_t batch, nlohmann::json& log) = 0;
   /// After the update of a step (codebook averages, clamped temperatures).
@@ -45,6 +47,9 @@ struct TrainOptions {
   int accumulate = 1;        ///< Micro-batches per update.
   uint64_t seed = 0;
   double max_minutes = 0;  ///< Stops with a checkpoint after this long; 0: off.
+  /// Above 0 the schedules of all steps run over so many seconds, and the training ends with them, after as
+  /// many steps as there was time for: its bits depend on the machine's speed.
+  double deadline_seconds = 0;
   int64_t log_every = 10;
   int64_t evaluate_every = 500;
   int64_t checkpoint_every = 500;
@@ -64,11 +69,13 @@ struct TrainRun {
   std::shared_ptr<const FolderLock> lock;                 ///< Keeps other runs out of the folder meanwhile.
   std::function<bool()> stop_requested;                   ///< Polled once a step.
   std::function<void(const nlohmann::json& row)> report;  ///< Every logged row.
+  /// Seconds since the training began; empty: the steady clock's.
+  std::function<double()> elapsed = nullptr;
 };
 
 struct TrainResult {
   int64_t steps = 0;      ///< Steps done in all.
-  bool finished = false;  ///< Reached options.steps.
+  bool finished = false;  ///< Reached options.steps, or the deadline.
 };
 
 /// The training came to nothing: Error(model) of its own type, for those who compare trainings.

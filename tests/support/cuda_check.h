@@ -1,5 +1,5 @@
 // Checks that need a GPU: each is a test case of its own, so that a runner can give each a process of its own
-// (tests/bench/gpu.sh) and a failure, or a GPU that it leaves unusable, hides no other. Where there is no GPU
+// (tools/gpu) and a failure, or a GPU that it leaves unusable, hides no other. Where there is no GPU
 // they count as skipped.
 #pragma once
 

@@ -293,6 +293,23 @@ TEST_CASE("train transformer: interrupted and resumed is the uninterrupted run b
   }
 }
 
+TEST_CASE("train transformer: a deadline ends the training at the end of its schedule, whatever the steps") {
+  data().write_config(
+      2, 32,
+      {{"steps", 1000000},
+       {"learning_rate", {{"kind", "linear"}, {"first", 2e-3}, {"last", 0}, {"end", 1000000}}}});
+  ScratchDir scratch;
+  const auto run = (scratch / "run").string();
+  succeeds(data().train(run, {"--deadline", "1"}));
+  const auto rows = read_metrics(scratch / "run/metrics.jsonl");
+  REQUIRE(rows.size() > 0);
+  CHECK(rows.front()["learning_rate"].get<double>() == doctest::Approx(2e-3).epsilon(1e-2));
+  CHECK(fs::exists(scratch / "run/model/transformer.safetensors"));
+  const auto refused = run_program(data().train(run, {"--deadline", "1", "--resume"}));
+  CHECK(refused.exit_code == 2);
+  CHECK(refused.error_line().find("--resume") != std::string::npos);
+}
+
 TEST_CASE("train transformer: damaged samples are named and left out, up to --max-bad") {
   data().write_config(2, 32, {{"steps", 1}, {"learning_rate", 1e-3}});
   ScratchDir scratch;

@@ -133,6 +133,35 @@ TEST_CASE("a small network falls along its golden loss curve") {
   CHECK(std::filesystem::exists(scratch / "curves.svg"));
 }
 
+TEST_CASE("under a deadline the schedules follow the time, and the training ends with it") {
+  // A step takes a second of this clock.
+  struct SlowTask : Task {
+    using Task::Task;
+    void begin_step(int64_t place) override { places.push_back(place); }
+    void after_step(Context&, int64_t) override { seconds += 1; }
+    std::vector<int64_t> places;
+    double seconds = 0;
+  };
+  ScratchDir scratch;
+  const auto device = make_cpu_device(1);
+  SlowTask task(*device);
+  TrainOptions options = small_options(60);
+  options.deadline_seconds = 20;
+  TrainRun setup{scratch.path(), false, {{"network", "test"}}, &kFormat, nullptr, nullptr};
+  setup.elapsed = [&] { return task.seconds; };
+  const TrainResult result = train(*device, task, options, setup);
+  CHECK(result.finished);
+  CHECK(result.steps == 20);
+  const auto rows = read_metrics(scratch / "metrics.jsonl");
+  REQUIRE(rows.size() == 20);
+  REQUIRE(task.places.size() == 20);
+  for (int64_t step = 0; step < 20; ++step) {
+    CHECK(task.places[step] == 3 * step);
+    CHECK(rows[step]["learning_rate"].get<float>() == static_cast<float>(options.learning_rate.at(3 * step)));
+  }
+  CHECK(std::filesystem::exists(scratch / "model"));
+}
+
 TEST_CASE("stop, resume and run on equals the uninterrupted run bit for bit") {
   ScratchDir straight, stopped;
   run(straight.path(), 20, false);
