@@ -1,4 +1,4 @@
-"""The three models in PyTorch, as plain as they can be written: no cache, no tiles, masks as matrices.
+"""dVAE and CLIP in PyTorch, as plain as they can be written.
 
 Weights are dictionaries of tensors under the names of the product's files.
 """
@@ -50,42 +50,11 @@ def residual_group(w, name, config, x):
     return x
 
 
-# The transformer: text ids [B, S] with padding tokens in place, image tokens [B, cells].
+# CLIP: pictures [B, 3, R, R] normalised, ids [B, T] with start, text, end, zeros.
 
 
-def layer_kinds(config):
-    """The paper's schedule (appendix B), with l counted from 0."""
-    last = config["layers"] - 1
-    return ["conv" if l == last else "column" if (l - 1) % 4 == 0 else "row" for l in range(config["layers"])]
-
-
-def mask_of(kind, text, config):
-    """[T, T] bool: whether a query (row) sees a key (column)."""
-    grid, cells = config["grid"], config["grid"] ** 2
-    position = torch.arange(text + cells)
-    query, key = position[:, None], position[None, :]
-    offset = query - key
-    if kind == "row":
-        seen = offset <= grid
-    elif kind == "column":
-        seen = offset % grid == 0
-    else:  # a window of raster offsets r * grid + c with 0 <= r <= reach, |c| <= reach
-        reach = config["schedule"]["kernel"] // 2
-        seen = torch.zeros_like(offset, dtype=torch.bool)
-        for r in range(reach + 1):
-            seen |= (offset - r * grid).abs() <= reach
-    return (offset >= 0) & (seen | (key < text) | (query < text))
-
-
-def embed(w, config, text, image):
-    x = w["text_embedding.weight"][text] + w["text_position.weight"][: text.shape[1]]
-    cell = torch.arange(image.shape[1])
-    place = w["image_row.weight"][cell // config["grid"]] + w["image_column.weight"][cell % config["grid"]]
-    return torch.cat([x, w["image_embedding.weight"][image] + place], 1)
-
-
-def norm(w, name, x, epsilon=1e-5):
-    return F.layer_norm(x, x.shape[-1:], w[name + ".weight"], w[name + ".bias"], epsilon)
+def norm(w, name, x):
+    return F.layer_norm(x, x.shape[-1:], w[name + ".weight"], w[name + ".bias"])
 
 
 def linear(w, name, x):
@@ -99,69 +68,6 @@ def attend(q, k, v, heads, mask=None):
     if mask is not None:
         scores = scores.masked_fill(~mask, -math.inf)
     return (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)
-
-
-def hidden_states(w, config, text, image):
-    x = embed(w, config, text, image)
-    masks = {kind: mask_of(kind, text.shape[1], config)[: x.shape[1], : x.shape[1]] for kind in layer_kinds(config)}
-    for l, kind in enumerate(layer_kinds(config)):
-        name = f"layers.{l}."
-        q, k, v = linear(w, name + "attention.qkv", norm(w, name + "attention_norm", x)).chunk(3, -1)
-        x = x + linear(w, name + "attention.output", attend(q, k, v, config["heads"], masks[kind]))
-        inner = F.gelu(linear(w, name + "mlp.up", norm(w, name + "mlp_norm", x)), approximate="tanh")
-        x = x + linear(w, name + "mlp.down", inner)
-    return norm(w, "final_norm", x)
-
-
-def transformer_logits(w, config, text, image):
-    """[B, T, classes]: of text, of padding positions, of the image, in this order."""
-    return linear(w, "head", hidden_states(w, config, text, image))
-
-
-def text_slots(config, ids, slots):
-    """Padding has a token of its own at each position."""
-    return ids[:slots] + [config["text_vocab"] + p for p in range(len(ids), slots)]
-
-
-def transformer_loss(w, config, text, image):
-    """The paper's weighting (text 1, image 7); of the padding only the first is a target. Loss, text, image."""
-    hidden = hidden_states(w, config, text, image[:, :-1])
-    slots, classes = text.shape[1], config["text_vocab"] + config["text_length"]
-    head, bias = w["head.weight"], w["head.bias"]
-    text_rows = F.linear(hidden[:, : slots - 1], head[:classes], bias[:classes])
-    padding = (text[:, :-1] >= config["text_vocab"]).long()  # before the target
-    padding[:, 0] = 0  # the first token is no target
-    counted = padding.cumsum(1) == 0
-    text_loss = F.cross_entropy(text_rows[counted], text[:, 1:][counted])
-    image_rows = F.linear(hidden[:, slots - 1 :], head[classes:], bias[classes:])
-    image_loss = F.cross_entropy(image_rows.flatten(0, 1), image.flatten())
-    weight = config["image_weight"]
-    return (text_loss + weight * image_loss) / (1 + weight), text_loss, image_loss
-
-
-class AdamW:
-    """Decoupled decay of matrices only, the norm of the whole gradient clipped; as core/train has it."""
-
-    def __init__(self, w, options):
-        self.w, self.options = w, options
-        matrices = [tensor for tensor in w.values() if tensor.ndim >= 2]
-        others = [tensor for tensor in w.values() if tensor.ndim < 2]
-        self.adam = torch.optim.AdamW(
-            [{"params": matrices, "weight_decay": options["weight_decay"]}, {"params": others, "weight_decay": 0.0}],
-            lr=options["learning_rate"],
-            betas=(options["beta1"], options["beta2"]),
-            eps=1e-8,
-        )
-
-    def step(self, loss):
-        self.adam.zero_grad()
-        loss.backward()
-        length = torch.nn.utils.clip_grad_norm_(list(self.w.values()), self.options["clip_norm"])
-        self.adam.step()
-        return length.item()
-
-
-# CLIP: pictures [B, 3, R, R] normalised, ids [B, T] with start, text, end, zeros.
 
 
 def clip_image(w, config, pictures):
