@@ -17,7 +17,7 @@ struct DvaeOptions : TrainingOptions {
   double max_bad = 0.001;
 };
 
-void export_model(dvae::OpenAiDvae& model, const fs::path& folder) {
+void export_dvae(dvae::OpenAiDvae& model, const fs::path& folder) {
   fs::create_directories(folder);
   weights::save_parameters(model, folder / "dvae.safetensors", "dvae", model.config());
   weights::ModelDirWriter writer(folder, "trained dVAE", "unspecified");
@@ -67,7 +67,7 @@ int train_dvae(const DvaeOptions& options, const CommonOptions& common) {
   PairReader measuring(held_out, reading);
   task.set_data(reader,
                 dvae::read_held_out(measuring, training.evaluate_pictures, training.batches.resolution));
-  task.set_output(options.out, export_model);
+  task.set_output(options.out, export_dvae);
   const int status = run_training(*device, task, train_options, run, common);
   if (common.progress_mode() != ProgressMode::none) {
     report_bad(reader->bad_count() + measuring.bad_count(), pictures->size() + held_out->size());
