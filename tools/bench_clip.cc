@@ -14,7 +14,7 @@
 namespace dalle1::tools {
 namespace {
 
-using json = nlohmann::ordered_json;
+using Json = nlohmann::ordered_json;
 
 struct BenchOptions {
   int64_t batch = 32;
@@ -66,7 +66,7 @@ int bench_clip(const BenchOptions& options, const CommonOptions& common) {
   const Timing picture_time = time_work(options.seconds / 2, [&] { model.encode_images(context, pictures); });
   const Timing text_time = time_work(options.seconds / 2, [&] { model.encode_texts(context, texts); });
 
-  json rows = json::array();
+  Json rows = Json::array();
   auto add = [&](const std::string& what, const Timing& timing, double flops) {
     const double gflops = flops * static_cast<double>(options.batch) / timing.best * 1e-9;
     rows.push_back({{"what", what},
@@ -80,7 +80,7 @@ int bench_clip(const BenchOptions& options, const CommonOptions& common) {
   add("texts", text_time, text_flops(config));
   const double others = load.others_cores();
   if (common.json) {
-    fmt::print("{}\n", json_text(json({{"device", device->describe()},
+    fmt::print("{}\n", json_text(Json({{"device", device->describe()},
                                        {"threads", threads},
                                        {"peak_gflops", peak.gflops},
                                        {"others_cores", others},

@@ -14,7 +14,7 @@
 namespace dalle1::tools {
 namespace {
 
-using json = nlohmann::ordered_json;
+using Json = nlohmann::ordered_json;
 
 struct DvaeBench {
   int64_t size = 256, batch = 1;
@@ -46,7 +46,7 @@ Work count_work(dvae::OpenAiDvae& model, int64_t size) {
   return work;
 }
 
-json row_of(const std::string& what, const Timing& timing, double flops, int64_t batch, double peak) {
+Json row_of(const std::string& what, const Timing& timing, double flops, int64_t batch, double peak) {
   const double gflops = flops * static_cast<double>(batch) / timing.best * 1e-9;
   return {{"what", what},
           {"pictures", batch},
@@ -74,14 +74,14 @@ int bench_dvae(const DvaeBench& options, const CommonOptions& common) {
   Tensor images = Tensor::empty(*device, {options.batch, 3, options.size, options.size});
   images.kernels().uniform(1, Stream::test, 0, 0, images);
   const Tensor codes = model.encode_indices(context, images);
-  json rows = json::array();
+  Json rows = Json::array();
   const Timing encode = time_work(options.seconds / 2, [&] { model.encode_indices(context, images); });
   rows.push_back(row_of("encode", encode, work.encode_flops, options.batch, peak.gflops));
   const Timing decode = time_work(options.seconds / 2, [&] { model.decode(context, codes); });
   rows.push_back(row_of("decode", decode, work.decode_flops, options.batch, peak.gflops));
   const double others = load.others_cores();
   if (common.json) {
-    fmt::print("{}\n", json_text(json({{"device", device->describe()},
+    fmt::print("{}\n", json_text(Json({{"device", device->describe()},
                                        {"threads", threads},
                                        {"size", options.size},
                                        {"encoder_parameters", work.encode_parameters},

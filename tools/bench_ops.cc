@@ -12,7 +12,7 @@
 namespace dalle1::tools {
 namespace {
 
-using json = nlohmann::ordered_json;
+using Json = nlohmann::ordered_json;
 
 struct Settings {
   std::vector<std::string> only;
@@ -36,7 +36,7 @@ class Report {
            const std::vector<std::pair<std::string, double>>& notes = {}) {
     const double gflops = flops / timing.best * 1e-9, gb_s = bytes / timing.best * 1e-9;
     const double share = std::max(gflops / peak_.gflops, gb_s / peak_.read_gb_s);
-    json row = {
+    Json row = {
         {"op", op},         {"shape", shape}, {"seconds", timing.best}, {"median_seconds", timing.median},
         {"gflops", gflops}, {"gb_s", gb_s},   {"share_of_peak", share}};
     for (const auto& [name, value] : notes) row[name] = value;
@@ -51,7 +51,7 @@ class Report {
   void finish() const {
     const double others = load_.others_cores();
     if (as_json_) {
-      const json document = {{"device", device_.describe()}, {"threads", device_.threads()},
+      const Json document = {{"device", device_.describe()}, {"threads", device_.threads()},
                              {"peak_gflops", peak_.gflops},  {"peak_read_gb_s", peak_.read_gb_s},
                              {"others_cores", others},       {"rows", rows_}};
       fmt::print("{}\n", json_text(document));
@@ -65,7 +65,7 @@ class Report {
   bool as_json_;
   cpu::LoadMeter load_;
   cpu::MachinePeak peak_;
-  json rows_ = json::array();
+  Json rows_ = Json::array();
 };
 
 Tensor random_tensor(Device& device, const Shape& shape) {

@@ -15,7 +15,7 @@ namespace dalle1::tools {
 namespace {
 
 using namespace transformer;
-using json = nlohmann::ordered_json;
+using Json = nlohmann::ordered_json;
 
 struct TrainBench {
   BenchShape shape;
@@ -56,13 +56,13 @@ AttentionCost attention_cost(Device& device, const TrainBench& options, const Tr
   return {seconds, device.memory_use().peak - before};
 }
 
-json attention_rows(Device& device, const TrainBench& options, const TransformerConfig& config) {
+Json attention_rows(Device& device, const TrainBench& options, const TransformerConfig& config) {
   AttentionPattern pattern;
   pattern.text = config.text_length;
   pattern.grid = config.grid;
   pattern.kernel = config.schedule.kernel;
   const auto dense_ones = static_cast<double>(count_ones(pattern));
-  json rows = json::array();
+  Json rows = Json::array();
   double dense = 0;
   for (auto kind : {PatternKind::dense, PatternKind::row, PatternKind::column, PatternKind::conv}) {
     pattern.kind = kind;
@@ -86,7 +86,7 @@ Tensor random_ids(Device& device, const Shape& shape, int32_t vocabulary) {
 }
 
 // A whole step: forward, backward, update.
-json step_row(Device& device, const TrainBench& options, const TransformerConfig& config) {
+Json step_row(Device& device, const TrainBench& options, const TransformerConfig& config) {
   Transformer model(device, config);
   model.initialise(1);
   Optimizer optimizer(model, {});
@@ -120,7 +120,7 @@ int bench_train(const TrainBench& options, const CommonOptions& common) {
   const auto device = open_device(common);
   const cpu::MachinePeak peak = peak_of(*device);
   const cpu::LoadMeter load;
-  json document = {{"attention", attention_rows(*device, options, config)},
+  Json document = {{"attention", attention_rows(*device, options, config)},
                    {"step", step_row(*device, options, config)}};
   document["peak_gflops"] = peak.gflops;
   document["others_cores"] = load.others_cores();
@@ -136,7 +136,7 @@ int bench_train(const TrainBench& options, const CommonOptions& common) {
                row["of_dense"].get<double>(), row["ones_of_dense"].get<double>(),
                row["bytes"].get<double>() / (1 << 20));
   }
-  const json& step = document["step"];
+  const Json& step = document["step"];
   fmt::print("training step: {:.2f} samples/s, {:.0f} GFLOP/s of {:.0f}, {:.0f} MiB\n",
              step["samples_per_second"].get<double>(), step["gflops"].get<double>(), peak.gflops,
              step["bytes"].get<double>() / (1 << 20));

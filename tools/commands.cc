@@ -22,6 +22,7 @@ Command grid_command();
 Command info_command();
 Command inspect_command();
 Command logits_command();
+Command manual_command();
 Command masks_command();
 Command rank_command();
 Command reconstruct_command();
@@ -66,6 +67,7 @@ std::vector<Command> all_commands() {
       bench_ops_command(),
       bench_clip_command(),
       doctor_command(),
+      manual_command(),
   };
 }
 

@@ -14,14 +14,14 @@
 namespace dalle1::tools {
 namespace {
 
-using json = nlohmann::ordered_json;
+using Json = nlohmann::ordered_json;
 
 int threads_of(const CommonOptions& common) {
   return common.threads > 0 ? common.threads : usable_processors();
 }
 
-json describe_devices(const CommonOptions& common) {
-  json devices = json::array();
+Json describe_devices(const CommonOptions& common) {
+  Json devices = Json::array();
   const auto cpu = make_cpu_device(threads_of(common));
   devices.push_back({{"device", "cpu"},
                      {"description", cpu->describe()},
@@ -52,7 +52,7 @@ std::vector<std::string> loaded_libraries() {
   return names;
 }
 
-void print_report(const json& report) {
+void print_report(const Json& report) {
   fmt::print("dalle1 {}\n", report["version"].get<std::string>());
   for (const auto& device : report["devices"])
     fmt::print("device   {}\n", device["description"].get<std::string>());
@@ -68,14 +68,14 @@ void print_report(const json& report) {
 }
 
 int doctor(const CommonOptions& common) {
-  json report = {{"version", DALLE1_VERSION}, {"devices", describe_devices(common)}};
+  Json report = {{"version", DALLE1_VERSION}, {"devices", describe_devices(common)}};
   const auto model = find_model_if_any(common);
-  report["model"] = model ? json(model->string()) : json(nullptr);
+  report["model"] = model ? Json(model->string()) : Json(nullptr);
   report["libraries"] = loaded_libraries();
   const char* policy = getenv("OMP_WAIT_POLICY");
   report["wait_policy"] = policy ? policy : "active";
   bool passed = true;
-  report["self_test"] = json::array();
+  report["self_test"] = Json::array();
   for (const auto& check : run_self_test(*make_device(common.device, threads_of(common)))) {
     passed = passed && check.passed;
     report["self_test"].push_back({{"name", check.name}, {"passed", check.passed}, {"detail", check.detail}});

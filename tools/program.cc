@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <new>
 
-#include "tools/command.h"
+#include "tools/command_app.h"
 #include "tools/interrupt.h"
 #include "tools/numbers.h"
 #include "tools/standard_streams.h"
@@ -18,21 +18,13 @@ namespace {
 
 std::string command_line;
 
-std::string indented(const std::string& text) {
-  std::string out = "  ";
-  for (const char c : text) {
-    out += c;
-    if (c == '\n') out += "  ";
-  }
-  return out;
-}
-
 void print_overview(const std::vector<Command>& commands) {
   fmt::print(
       "Example:\n  dalle1 sample --prompt \"a red circle above a blue square\" --candidates 512 --keep 32\n\n"
       "DALL-E 1 in C++: draws pictures from text, ranks them, and trains the models that do "
       "so.\n\nCommands:\n");
-  for (const auto& command : commands) fmt::print("  {:<20} {}\n", command.name, command.summary);
+  for (const auto& command : commands)
+    if (!command.hidden) fmt::print("  {:<20} {}\n", command.name, command.summary);
   fmt::print(
       "\n'dalle1 COMMAND --help' shows the options of a command.\n"
       "Exit codes: 0 done, 1 internal, 2 usage, 3 input, 4 model, 5 memory, 6 device, 7 partly done, 8 "
@@ -50,7 +42,8 @@ std::vector<const Command*> group_members(const std::vector<Command>& commands, 
 
 [[noreturn]] void unknown_command(const std::vector<Command>& commands, const std::string& typed) {
   std::vector<std::string> names;
-  for (const auto& command : commands) names.push_back(command.name);
+  for (const auto& command : commands)
+    if (!command.hidden) names.push_back(command.name);
   fail(ErrorKind::usage, "there is no command '{}'{}; 'dalle1 --help' lists all", typed,
        did_you_mean(typed, names));
 }
@@ -121,36 +114,10 @@ std::vector<std::string> without_marks(std::vector<std::string> arguments) {
   return arguments;
 }
 
-// The options of a help: their value by one letter or word and what it is without one. Limits are told where
-// they are broken.
-class HelpFormatter : public CLI::Formatter {
- public:
-  std::string make_option_opts(const CLI::Option* option) const override {
-    if (option->get_type_size() == 0) return "";
-    std::string type = option->get_type_name();
-    type = type.substr(0, type.find_first_of(":{"));
-    const bool whole = type == "INT" || type == "UINT";
-    auto text = " " + (whole ? std::string("N") : type == "FLOAT" ? std::string("X") : type);
-    for (int i = 1; i < option->get_expected_min(); ++i) text += "," + text.substr(1, 1);
-    if (option->get_expected_max() > CLI::detail::expected_max_vector_size / 2) text += ",...";
-    if (!option->get_default_str().empty()) text += fmt::format(" [{}]", option->get_default_str());
-    if (option->get_required()) text += " (required)";
-    return text;
-  }
-};
-
 int run_command(const Command& command, std::vector<std::string> arguments) {
-  CLI::App app(fmt::format("Example:\n{}\n\n{}", indented(command.example), command.summary),
-               "dalle1 " + command.name);
-  app.formatter(std::make_shared<HelpFormatter>());
-  app.get_formatter()->column_width(30);
-  app.option_defaults()->always_capture_default(false);
-  app.set_help_flag("-h,--help", "Print this help and stop");
-  CommonOptions common;
-  const auto action = command.declare(app, common);
-  add_common_options(app, common);
+  CommandApp parsed(command);
+  CLI::App& app = parsed.app;
   check_numbers(app);
-
   arguments = with_empty_values(without_marks(std::move(arguments)));
   std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
   try {
@@ -165,7 +132,7 @@ int run_command(const Command& command, std::vector<std::string> arguments) {
     if (!app.remaining().empty()) fail(ErrorKind::usage, "{}", describe_extras(app));
     fail(ErrorKind::usage, "{}; see '{} --help'", without_period(error.what()), app.get_name());
   }
-  return action();
+  return parsed.action();
 }
 
 int dispatch(const std::vector<std::string>& words) {

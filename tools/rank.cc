@@ -13,7 +13,7 @@
 namespace dalle1::tools {
 namespace {
 
-using json = nlohmann::ordered_json;
+using Json = nlohmann::ordered_json;
 
 struct RankOptions {
   std::vector<std::string> pictures;
@@ -43,7 +43,7 @@ int rank(const RankOptions& options, const CommonOptions& common) {
   const Tensor text = clip::text_features(*clip, *device, *open_tokenizer_of(*clip, common),
                                           {&options.prompt, 1}, options.truncate);
   const auto cosines = clip::cosines(clip::image_features(*clip, *device, pictures.images), text).to_floats();
-  json rows = json::array();
+  Json rows = Json::array();
   for (const rerank::Standing& standing : standings(pictures.images, cosines)) {
     const double logit = standing.score * clip->scale();
     rows.push_back({{"rank", rows.size()},

@@ -28,8 +28,8 @@ clip::ClipConfig config_of(nlohmann::json architecture, const text::Tokenizer& t
 }
 
 // A folder that the other commands take as --clip.
-void export_model(clip::Clip& model, const fs::path& tokenizer, const std::string& kind,
-                  const fs::path& folder) {
+void export_clip(clip::Clip& model, const fs::path& tokenizer, const std::string& kind,
+                 const fs::path& folder) {
   fs::create_directories(folder);
   const nlohmann::json config = model.config().to_json();
   weights::save_parameters(model, folder / "clip.safetensors", "clip", config);
@@ -83,7 +83,7 @@ int train_clip(const ClipOptions& options, const CommonOptions& common) {
   task.set_data(pairs, drawn,
                 clip::read_held_out(measuring, training.evaluate_pairs, config.image_resolution));
   task.set_exporter([&](clip::Clip& model, const fs::path& folder) {
-    export_model(model, tokenizer_path, std::string(tokenizer->kind()), folder);
+    export_clip(model, tokenizer_path, std::string(tokenizer->kind()), folder);
   });
   return run_training(*device, task, train_options, run, common, data);
 }

@@ -19,7 +19,7 @@ struct DvaeOptions : TrainingOptions {
   double max_bad = 0.001;
 };
 
-void export_model(dvae::OpenAiDvae& model, const fs::path& folder) {
+void export_dvae(dvae::OpenAiDvae& model, const fs::path& folder) {
   fs::create_directories(folder);
   weights::save_parameters(model, folder / "dvae.safetensors", "dvae", model.config());
   weights::ModelDirWriter writer(folder, "trained dVAE", "unspecified");
@@ -64,7 +64,7 @@ int train_dvae(const DvaeOptions& options, const CommonOptions& common) {
   PairReader measuring(held_out, reading);
   task.set_data(reader,
                 dvae::read_held_out(measuring, training.evaluate_pictures, training.batches.resolution));
-  task.set_output(options.out, export_model);
+  task.set_output(options.out, export_dvae);
   return run_training(*device, task, train_options, run, common, data);
 }
 

@@ -29,8 +29,8 @@ struct TransformerOptions : TrainingOptions {
 
 // A folder with the transformer and its tokenizer that the other commands take as --transformer and
 // --tokenizer.
-void export_model(transformer::Transformer& model, const fs::path& tokenizer, const std::string& kind,
-                  const fs::path& folder) {
+void export_transformer(transformer::Transformer& model, const fs::path& tokenizer, const std::string& kind,
+                        const fs::path& folder) {
   fs::create_directories(folder);
   const nlohmann::json config = transformer::to_json(model.config());
   weights::save_parameters(model, folder / "transformer.safetensors", "transformer", config);
@@ -81,7 +81,7 @@ int train_transformer(const TransformerOptions& options, const CommonOptions& co
   const TrainRun run = make_train_run(options, common, settings);
   transformer::TransformerTask task(
       model, samples, *tokenizer, training, train_options, [&](const fs::path& folder) {
-        export_model(model, tokenizer_path, std::string(tokenizer->kind()), folder);
+        export_transformer(model, tokenizer_path, std::string(tokenizer->kind()), folder);
       });
   return run_training(*device, task, train_options, run, common, data);
 }

@@ -10,7 +10,7 @@
 namespace dalle1::weights {
 namespace {
 
-constexpr NameRule names[] = {
+constexpr NameRule openai_clip_names[] = {
     {"input_resolution", ""},  // TorchScript archives keep these three beside the weights
     {"context_length", ""},
     {"vocab_size", ""},
@@ -25,7 +25,7 @@ constexpr NameRule names[] = {
     {"text_projection", "text_projection"},
     {"logit_scale", "logit_scale"}};
 
-bool recognises(const StateFile& file) {
+bool is_openai_clip(const StateFile& file) {
   return file.has("token_embedding.weight") && file.has("text_projection") && file.has("visual.conv1.weight");
 }
 
@@ -119,10 +119,10 @@ std::string activation_of(const StateFile& file, const nlohmann::json& config, s
   return taken;
 }
 
-Checkpoint convert(const std::vector<StateFile>& files, const nlohmann::json& given) {
+Checkpoint convert_openai_clip(const std::vector<StateFile>& files, const nlohmann::json& given) {
   Checkpoint result = part_from(files, "clip", "openai-clip");
   check(files.size() == 1, ErrorKind::model, "{}: a CLIP is one file", result.source);
-  result.tensors = rename_tensors(files, names);
+  result.tensors = rename_tensors(files, openai_clip_names);
   TensorIndex index(result.tensors);
   nlohmann::json& config = result.config;
   const int64_t width = extent_of(index, result.source, "ln_final.weight", 0);
@@ -144,7 +144,8 @@ Checkpoint convert(const std::vector<StateFile>& files, const nlohmann::json& gi
 }  // namespace
 
 const Importer& openai_clip_importer() {
-  static constexpr Importer importer = {"openai-clip", "clip", false, "", recognises, convert};
+  static constexpr Importer importer = {"openai-clip",      "clip", false, "", is_openai_clip,
+                                        convert_openai_clip};
   return importer;
 }
 

@@ -19,7 +19,7 @@ bool is_half(const StateFile& file, bool encoder) {
   return last && last->shape.size() == 4 && (last->shape[3] == 1) == encoder;
 }
 
-bool recognises(const StateFile& file) { return is_half(file, true) || is_half(file, false); }
+bool is_openai_dvae(const StateFile& file) { return is_half(file, true) || is_half(file, false); }
 
 /// The gain that every block's attributes give, if they give one; they must agree.
 nlohmann::json post_gain_of(const std::vector<StateFile>& files) {
@@ -35,7 +35,7 @@ nlohmann::json post_gain_of(const std::vector<StateFile>& files) {
   return gain;
 }
 
-Checkpoint convert(const std::vector<StateFile>& files, const nlohmann::json&) {
+Checkpoint convert_openai_dvae(const std::vector<StateFile>& files, const nlohmann::json&) {
   const std::string source = source_of(files);
   Checkpoint result = part_from(files, "dvae", "openai-dvae");
   bool seen[2] = {};
@@ -78,7 +78,8 @@ Checkpoint convert(const std::vector<StateFile>& files, const nlohmann::json&) {
 }  // namespace
 
 const Importer& openai_dvae_importer() {
-  static constexpr Importer importer = {"openai-dvae", "dvae", false, "", recognises, convert};
+  static constexpr Importer importer = {"openai-dvae",      "dvae", false, "", is_openai_dvae,
+                                        convert_openai_dvae};
   return importer;
 }
 

@@ -5,7 +5,7 @@
 namespace dalle1::weights {
 namespace {
 
-constexpr NameRule names[] = {
+constexpr NameRule rudalle_names[] = {
     {"text_embeddings.weight", "text_embedding.weight"},
     {"text_pos_embeddings.weight", "text_position.weight"},
     {"image_embeddings.weight", "image_embedding.weight"},
@@ -26,7 +26,7 @@ constexpr NameRule names[] = {
     {"transformer.col_mask", ""},
     {"transformer.conv_mask", ""}};
 
-bool recognises(const StateFile& file) {
+bool is_rudalle(const StateFile& file) {
   return file.has("text_pos_embeddings.weight") && file.has("image_col_embeddings.weight") &&
          file.has("transformer.final_layernorm.weight");
 }
@@ -40,7 +40,7 @@ int64_t whole(const std::string& source, const nlohmann::json& arguments, const 
   return found->get<int64_t>();
 }
 
-nlohmann::json translate(const std::string& source, const nlohmann::json& arguments) {
+nlohmann::json native_rudalle_config(const std::string& source, const nlohmann::json& arguments) {
   check(arguments.is_object(), ErrorKind::model, "{}: the configuration is no JSON object", source);
   const auto version = arguments.find("hf_version");
   const bool v2 = version != arguments.end() && *version == "v2";
@@ -68,12 +68,13 @@ nlohmann::json translate(const std::string& source, const nlohmann::json& argume
           {"schedule", {{"kind", "rudalle"}, {"kernel", 11}, {"wrap", v2 ? "rudalle-v2" : "none"}}}};
 }
 
-Checkpoint convert(const std::vector<StateFile>& files, const nlohmann::json& arguments) {
+Checkpoint convert_rudalle(const std::vector<StateFile>& files, const nlohmann::json& arguments) {
   Checkpoint result = part_from(files, "transformer", "rudalle");
   check(files.size() == 1, ErrorKind::model, "{}: a ru-dalle transformer is one file", result.source);
   // A preset already speaks the native language.
-  result.config = arguments.contains("num_layers") ? translate(result.source, arguments) : arguments;
-  result.tensors = rename_tensors(files, names);
+  result.config =
+      arguments.contains("num_layers") ? native_rudalle_config(result.source, arguments) : arguments;
+  result.tensors = rename_tensors(files, rudalle_names);
   return result;
 }
 
@@ -81,7 +82,7 @@ Checkpoint convert(const std::vector<StateFile>& files, const nlohmann::json& ar
 
 const Importer& rudalle_importer() {
   static constexpr Importer importer = {
-      "rudalle", "transformer", true, "rudalle-malevich, rudalle-malevich-v2", recognises, convert};
+      "rudalle", "transformer", true, "rudalle-malevich, rudalle-malevich-v2", is_rudalle, convert_rudalle};
   return importer;
 }
 

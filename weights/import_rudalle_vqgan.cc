@@ -24,12 +24,12 @@ constexpr NameRule dwt_names[] = {{"model.encoder.*", "encoder.*"},
 
 bool is_dwt(const StateFile& file) { return file.has("model.decoder.decoder.conv_in.weight"); }
 
-bool recognises(const StateFile& file) {
+bool is_rudalle_vqgan(const StateFile& file) {
   return is_dwt(file) || (file.has("quantize.proj.weight") && file.has("decoder.up.0.block.0.norm1.weight"));
 }
 
 /// The published YAML has the sizes under model.params; a native configuration has them at the top.
-nlohmann::json translate(const std::string& source, const nlohmann::json& given) {
+nlohmann::json native_rudalle_vqgan_config(const std::string& source, const nlohmann::json& given) {
   if (!given.contains("model")) return given;
   const auto params = nlohmann::json::json_pointer("/model/params");
   check(given.contains(params) && given[params].is_object() && given[params].contains("ddconfig") &&
@@ -69,14 +69,15 @@ nlohmann::json derive(const Checkpoint& result, const TensorIndex& index) {
           {"n_embed", extent_of(index, source, "quantize.embed.weight", 0)}};
 }
 
-Checkpoint convert(const std::vector<StateFile>& files, const nlohmann::json& given) {
+Checkpoint convert_rudalle_vqgan(const std::vector<StateFile>& files, const nlohmann::json& given) {
   Checkpoint result = part_from(files, "dvae", is_dwt(files[0]) ? "rudalle-vqgan-dwt" : "rudalle-vqgan");
   check(files.size() == 1, ErrorKind::model, "{}: a VQGAN is one file", result.source);
   const bool dwt = is_dwt(files[0]);
   result.tensors = dwt ? rename_tensors(files, dwt_names) : rename_tensors(files, plain_names);
   // A configuration may be meant for the transformer that comes with it.
   const bool fits = given.is_object() && (given.contains("model") || given.contains("z_channels"));
-  result.config = fits ? translate(result.source, given) : derive(result, TensorIndex(result.tensors));
+  result.config =
+      fits ? native_rudalle_vqgan_config(result.source, given) : derive(result, TensorIndex(result.tensors));
   result.config["kind"] = "vqgan";
   result.config["dwt"] = dwt;
   return result;
@@ -85,7 +86,8 @@ Checkpoint convert(const std::vector<StateFile>& files, const nlohmann::json& gi
 }  // namespace
 
 const Importer& rudalle_vqgan_importer() {
-  static constexpr Importer importer = {"rudalle-vqgan", "dvae", false, "rudalle-vqgan", recognises, convert};
+  static constexpr Importer importer = {"rudalle-vqgan", "dvae",           false,
+                                        "rudalle-vqgan", is_rudalle_vqgan, convert_rudalle_vqgan};
   return importer;
 }
 

@@ -14,7 +14,7 @@ using Kind = Pickle::Kind;
 
 constexpr int deepest_tree = 100;
 constexpr size_t most_visits = 1'000'000, most_found = 100'000, most_text = 16u << 20, longest_list = 4096;
-constexpr size_t highest_rank = 8;
+constexpr size_t max_dimensions = 8;
 
 /// Under which a training program keeps the model beside its optimiser and counters.
 constexpr const char* state_keys[] = {"state_dict", "model_state_dict", "model", "module"};
@@ -217,7 +217,7 @@ class TreeWalker {
 
   std::vector<int64_t> sizes(Id id) {
     auto items = tuple_of(pickle_, id);
-    require(items.size() <= highest_rank, "has more than 8 dimensions");
+    require(items.size() <= max_dimensions, "has more than 8 dimensions");
     std::vector<int64_t> values;
     for (Id item : items) {
       require(pickle_.kind(item) == Kind::integer && pickle_.integer(item) >= 0,

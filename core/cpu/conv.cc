@@ -35,7 +35,7 @@ void copy_corner(const float* from, int64_t from_in, float* to, int64_t to_in, i
 
 /// Forms of one weight tensor, one per direction and layout that asked; attached to the tensor until it
 /// changes.
-struct PackedWeights {
+struct PackedFilters {
   std::vector<memory> forms;
 };
 
@@ -43,7 +43,7 @@ memory packed(Cache& cache, const Tensor& w, const ConvolutionShape& shape, cons
   const memory::desc plain = plain_weights(shape.out, shape.in, shape.kernel_height, shape.kernel_width);
   const bool padded = shape.out != w.dim(0) || shape.in != w.dim(1);
   if (form == plain && !padded) return memory(form, cache.engine, w.floats());
-  auto known = std::static_pointer_cast<PackedWeights>(w.derived());
+  auto known = std::static_pointer_cast<PackedFilters>(w.derived());
   if (known) {
     for (const memory& m : known->forms) {
       if (m.get_desc() == form) return m;
@@ -58,7 +58,7 @@ memory packed(Cache& cache, const Tensor& w, const ConvolutionShape& shape, cons
   memory target(form, cache.engine);
   dnnl::reorder(source, target).execute(cache.stream, source, target);
   cache.stream.wait();
-  auto all = std::make_shared<PackedWeights>(known ? *known : PackedWeights{});
+  auto all = std::make_shared<PackedFilters>(known ? *known : PackedFilters{});
   all->forms.push_back(target);
   w.set_derived(all);
   return target;

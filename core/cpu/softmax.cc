@@ -32,7 +32,7 @@ float exp_sum(const float* x, int64_t n, float shift, float* y) {
   return total;
 }
 
-int64_t rows_grain(int64_t columns) { return std::max<int64_t>(1, 4096 / std::max<int64_t>(1, columns)); }
+int64_t softmax_grain(int64_t columns) { return std::max<int64_t>(1, 4096 / std::max<int64_t>(1, columns)); }
 
 }  // namespace
 
@@ -40,7 +40,7 @@ void CpuKernels::softmax(const Tensor& x, Tensor& y) {
   const int64_t columns = x.dim(-1), rows = columns ? x.numel() / columns : 0;
   const float* in = x.floats();
   float* out = y.floats();
-  cpu::parallel_for(threads_, rows, rows_grain(columns), [&](int64_t begin, int64_t end) {
+  cpu::parallel_for(threads_, rows, softmax_grain(columns), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const float* source = in + row * columns;
       float* target = out + row * columns;
@@ -54,7 +54,7 @@ void CpuKernels::softmax_backward(const Tensor& y, const Tensor& dy, Tensor& dx)
   const int64_t columns = y.dim(-1), rows = columns ? y.numel() / columns : 0;
   const float *probability = y.floats(), *gradient = dy.floats();
   float* out = dx.floats();
-  cpu::parallel_for(threads_, rows, rows_grain(columns), [&](int64_t begin, int64_t end) {
+  cpu::parallel_for(threads_, rows, softmax_grain(columns), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const float *p = probability + row * columns, *g = gradient + row * columns;
       double dot = 0;
@@ -74,7 +74,7 @@ void CpuKernels::cross_entropy(const Tensor& logits, const Tensor& targets, Tens
     check(target[row] >= 0 && target[row] < columns, ErrorKind::internal,
           "cross_entropy: target {} at row {} is outside [0, {})", target[row], row, columns);
   }
-  cpu::parallel_for(threads_, rows, rows_grain(columns), [&](int64_t begin, int64_t end) {
+  cpu::parallel_for(threads_, rows, softmax_grain(columns), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const float* source = in + row * columns;
       const float largest = row_max(source, columns);
@@ -90,7 +90,7 @@ void CpuKernels::cross_entropy_backward(const Tensor& logits, const Tensor& targ
   const float *in = logits.floats(), *normaliser = logsumexp.floats(), *scales = scale.floats();
   const auto* target = targets.data<int64_t>();
   float* out = dlogits.floats();
-  cpu::parallel_for(threads_, rows, rows_grain(columns), [&](int64_t begin, int64_t end) {
+  cpu::parallel_for(threads_, rows, softmax_grain(columns), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const float* source = in + row * columns;
       float* gradient = out + row * columns;

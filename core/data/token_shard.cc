@@ -14,10 +14,10 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "token shards are little-endian");
 
-constexpr std::string_view kMagic = "DALLE1TS", kEndMagic = "DALLE1TE";
+constexpr std::string_view kShardMagic = "DALLE1TS", kEndMagic = "DALLE1TE";
 constexpr uint32_t kVersion = 1;
 constexpr size_t kPrefix = 16, kTrailer = 32, kRecordPrefix = 12;
-constexpr size_t kMaxHeader = 1 << 16, kMaxCaption = 1 << 20;
+constexpr size_t kMaxShardHeader = 1 << 16, kMaxCaption = 1 << 20;
 
 uint32_t crc_of(std::span<const uint8_t> bytes) {
   return static_cast<uint32_t>(crc32_z(0, bytes.data(), bytes.size()));
@@ -48,7 +48,7 @@ std::vector<uint8_t> make_header(const TokenShardInfo& info) {
       {"dvae_sha256", info.dvae_sha256},
       {"tokenizer_sha256",
        info.tokenizer_sha256}}.dump();
-  std::vector<uint8_t> header(kMagic.begin(), kMagic.end());
+  std::vector<uint8_t> header(kShardMagic.begin(), kShardMagic.end());
   append(header, kVersion);
   append(header, static_cast<uint32_t>(json.size()));
   header.insert(header.end(), json.begin(), json.end());
@@ -145,14 +145,15 @@ TokenShard::TokenShard(const std::filesystem::path& path, bool check_records)
 
 void TokenShard::read_header() {
   const std::span<const uint8_t> bytes = file_.bytes();
-  const bool magic = bytes.size() >= kPrefix && std::memcmp(bytes.data(), kMagic.data(), kMagic.size()) == 0;
+  const bool magic =
+      bytes.size() >= kPrefix && std::memcmp(bytes.data(), kShardMagic.data(), kShardMagic.size()) == 0;
   check(magic, ErrorKind::input, "{}: not a token shard", name_);
   const auto version = load<uint32_t>(&bytes[8]), length = load<uint32_t>(&bytes[12]);
   check(version == kVersion, ErrorKind::input, "{}: token shard of version {}; this program reads version {}",
         name_, version, kVersion);
   const std::string_view end(reinterpret_cast<const char*>(bytes.data() + bytes.size()) - kEndMagic.size(),
                              kEndMagic.size());
-  check(length <= kMaxHeader && bytes.size() >= kPrefix + length + kTrailer && end == kEndMagic,
+  check(length <= kMaxShardHeader && bytes.size() >= kPrefix + length + kTrailer && end == kEndMagic,
         ErrorKind::input, "{}: truncated token shard: no trailer at its end, byte {}", name_, bytes.size());
   records_begin_ = kPrefix + length;
   const uint8_t* trailer = &bytes[bytes.size() - kTrailer];

@@ -13,7 +13,7 @@ namespace {
 constexpr Colour kBackground{246, 246, 243}, kInk{45, 45, 48}, kAccent{226, 98, 20};
 
 /// All lengths in pixels.
-struct Layout {
+struct SheetLayout {
   int columns = 0, rows = 0;
   int scale = 1, margin = 0;
   int caption_height = 0, title_height = 0;  // 0 where there is none
@@ -25,10 +25,10 @@ struct Layout {
   int64_t height() const { return title_height + int64_t{rows} * (cell_height + margin) + margin; }
 };
 
-Layout lay_out(std::span<const SheetCell> cells, const SheetOptions& options) {
+SheetLayout lay_out(std::span<const SheetCell> cells, const SheetOptions& options) {
   const Image& first = cells.front().picture;
   const int side = std::min(first.width, first.height), count = static_cast<int>(cells.size());
-  Layout layout;
+  SheetLayout layout;
   layout.scale = options.text_scale > 0 ? options.text_scale : std::clamp(side / 128, 1, 8);
   layout.margin = options.margin > 0 ? options.margin : std::clamp(side / 20, 4, 64);
   const int line = kFontHeight * layout.scale, title_line = kFontHeight * layout.title_scale();
@@ -47,7 +47,7 @@ Layout lay_out(std::span<const SheetCell> cells, const SheetOptions& options) {
   return layout;
 }
 
-void draw_cell(Image& sheet, const SheetCell& cell, const Layout& layout, int x, int y) {
+void draw_cell(Image& sheet, const SheetCell& cell, const SheetLayout& layout, int x, int y) {
   if (cell.highlight) {
     const int thickness = std::clamp(layout.margin / 3, 1, 4 * layout.scale);
     draw_frame(sheet, x, y, cell.picture.width, cell.picture.height, thickness, kAccent);
@@ -85,7 +85,7 @@ Image draw_sheet(std::span<const SheetCell> cells, const SheetOptions& options) 
           "sheet: picture {} has {} x {} pixels, the first one {} x {}", i, picture.width, picture.height,
           first.width, first.height);
   }
-  const Layout layout = lay_out(cells, options);
+  const SheetLayout layout = lay_out(cells, options);
   check(std::max(layout.width(), layout.height()) <= kMaxImageSide &&
             layout.width() * layout.height() <= kMaxImagePixels,
         ErrorKind::usage, "sheet: {} pictures of {} x {} make {} x {} pixels; use fewer or smaller ones",

@@ -37,7 +37,7 @@ Layout output_layout(const Tensor& x, int64_t channels) {
   return x.layout() == Layout::plain ? x.kernels().preferred_layout(channels) : x.layout();
 }
 
-Tensor scaled(const Tensor& x, float scale) {
+Tensor times_gain(const Tensor& x, float scale) {
   if (scale == 1.0f) return x;
   Tensor y = empty_like(x);
   x.kernels().affine(x, scale, 0.0f, y);
@@ -65,14 +65,14 @@ struct SavedConv {
     std::vector<Tensor> result(4);
     if (dx) {
       result[0] = empty_like(x);
-      kernels.conv2d_backward_data(dy, scaled(w, gain), geometry, result[0]);
+      kernels.conv2d_backward_data(dy, times_gain(w, gain), geometry, result[0]);
     }
     if (dw || dbias) {
       Tensor weights = Tensor::empty(x.device(), w.shape());
       Tensor bias = dbias ? Tensor::empty(x.device(), {w.dim(0)}) : Tensor();
       kernels.conv2d_backward_weights(x, dy, geometry, weights, dbias ? &bias : nullptr);
-      if (dw) result[1] = scaled(weights, gain);
-      if (dbias) result[2] = scaled(bias, gain);
+      if (dw) result[1] = times_gain(weights, gain);
+      if (dbias) result[2] = times_gain(bias, gain);
     }
     if (dresidual) result[3] = dy;
     return result;

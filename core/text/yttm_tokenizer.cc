@@ -11,7 +11,7 @@ namespace {
 
 constexpr char32_t word_mark = 0x2581;
 // A piece may double with each rule: a short file could ask for terabytes.
-constexpr size_t max_piece_bytes = 4096;
+constexpr size_t max_merged_bytes = 4096;
 constexpr size_t max_total_bytes = 64 << 20;
 
 bool separates(char32_t c) { return c == ' ' || (c >= '\t' && c <= '\r') || c == word_mark; }
@@ -92,7 +92,7 @@ class YttmReader {
     const auto [left, right, merged] = numbers<3>();
     check_line(known(left) && known(right), "merges an id that no line before it defines");
     const auto& pieces = tokenizer_->pieces_;
-    check_line(pieces[left].size() + pieces[right].size() <= max_piece_bytes,
+    check_line(pieces[left].size() + pieces[right].size() <= max_merged_bytes,
                "makes a piece that is too long");
     define(merged, pieces[left] + pieces[right]);
     const bool fresh = tokenizer_->merges_.add(static_cast<int32_t>(left), static_cast<int32_t>(right),
