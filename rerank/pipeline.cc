@@ -43,7 +43,7 @@ Wave part_of(const Wave& wave, std::span<const uint32_t> candidates) {
     part.tokens.insert(part.tokens.end(), tokens.begin(), tokens.end());
     part.log_likelihood.push_back(wave.log_likelihood[i]);
     part.forced_log_likelihood.push_back(wave.forced_log_likelihood[i]);
-    part.sampled_cells.push_back(wave.sampled_cells[i]);
+    part.forced.push_back(wave.forced[i]);
   }
   return part;
 }
@@ -107,10 +107,12 @@ class Pipeline {
     for (const auto& file : folder_.waves()) {
       auto rows = read_results(file);
       check(!rows.empty(), ErrorKind::input, "{}: no candidates in it", file.string());
-      for (const auto& row : rows)
+      for (auto& row : rows) {
         check(static_cast<int>(row.tokens.size()) == source_.cells(), ErrorKind::input,
               "{}: candidate {} has {} tokens, the model has {}", file.string(), row.candidate,
               row.tokens.size(), source_.cells());
+        row.forced = source_.forced(row.candidate);  // version 0.1 did not write it
+      }
       const bool scored = std::all_of(rows.begin(), rows.end(), [](const auto& row) { return row.scored(); });
       if (!scored) score(rows);
       for (auto& row : rows) accept(std::move(row), std::nullopt);
@@ -200,7 +202,8 @@ class Pipeline {
       rows[i].seed = info_.seed;
       rows[i].log_likelihood = wave.log_likelihood[i];
       rows[i].forced_log_likelihood = wave.forced_log_likelihood[i];
-      rows[i].sampled_cells = wave.sampled_cells[i];
+      rows[i].sampled_cells = wave.sampled_cells(i);
+      rows[i].forced = wave.forced[i];
       rows[i].tokens.assign(tokens.begin(), tokens.end());
     }
     return rows;
@@ -214,7 +217,7 @@ class Pipeline {
       wave.tokens.insert(wave.tokens.end(), row.tokens.begin(), row.tokens.end());
       wave.log_likelihood.push_back(row.log_likelihood);
       wave.forced_log_likelihood.push_back(row.forced_log_likelihood);
-      wave.sampled_cells.push_back(row.sampled_cells);
+      wave.forced.push_back(row.forced);
     }
     state_.seconds_left = seconds_left();
     report(Stage::decode);
