@@ -22,7 +22,7 @@ std::optional<Wave> AlternatingSource::sample(std::span<const uint32_t> candidat
   all.tokens.resize(count * width);
   all.log_likelihood.resize(count);
   all.forced_log_likelihood.resize(count);
-  all.sampled_cells.resize(count);
+  all.forced.resize(count);
   size_t finished = 0;  // candidates of the sources before this one
   for (size_t s = 0; s < sources_.size(); ++s) {
     std::vector<uint32_t> own;
@@ -41,7 +41,7 @@ std::optional<Wave> AlternatingSource::sample(std::span<const uint32_t> candidat
                 all.tokens.begin() + static_cast<std::ptrdiff_t>(places[i] * width));
       all.log_likelihood[places[i]] = wave->log_likelihood[i];
       all.forced_log_likelihood[places[i]] = wave->forced_log_likelihood[i];
-      all.sampled_cells[places[i]] = wave->sampled_cells[i];
+      all.forced[places[i]] = wave->forced[i];
     }
     finished += own.size();
   }

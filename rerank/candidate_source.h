@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/image/image.h"
+#include "rerank/cell_ranges.h"
 
 namespace dalle1::rerank {
 
@@ -18,13 +19,14 @@ struct Wave {
   std::vector<int32_t> tokens;                ///< [N, cells] raster order
   std::vector<double> log_likelihood;         ///< [N] nats, summed over sampled cells, at temperature 1
   std::vector<double> forced_log_likelihood;  ///< [N] the same over forced cells; 0 where none is forced
-  std::vector<int32_t> sampled_cells;         ///< [N] cells that were not forced
+  std::vector<CellRanges> forced;             ///< [N] cells that were given, not sampled
 
   size_t size() const { return candidates.size(); }
   size_t cells() const { return candidates.empty() ? 0 : tokens.size() / candidates.size(); }
   std::span<const int32_t> tokens_of(size_t i) const {
     return std::span(tokens).subspan(i * cells(), cells());
   }
+  int32_t sampled_cells(size_t i) const { return static_cast<int32_t>(cells()) - count_of(forced[i]); }
 };
 
 /// Called after each step with the number of cells that every candidate of the wave has by now; false
@@ -36,6 +38,8 @@ class CandidateSource {
  public:
   virtual ~CandidateSource() = default;
   virtual int cells() const = 0;  ///< G * G
+  /// Of a candidate: cells that are given and not sampled.
+  virtual CellRanges forced(uint32_t candidate) const = 0;
   /// Runs the prompt through the model, once; sample() does it when it has not been done.
   virtual void prefill() = 0;
   /// Nothing when cancelled. Error(model) when the model's output is not finite.

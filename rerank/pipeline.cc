@@ -43,9 +43,18 @@ Wave part_of(const Wave& wave, std::span<const uint32_t> candidates) {
     part.tokens.insert(part.tokens.end(), tokens.begin(), tokens.end());
     part.log_likelihood.push_back(wave.log_likelihood[i]);
     part.forced_log_likelihood.push_back(wave.forced_log_likelihood[i]);
-    part.sampled_cells.push_back(wave.sampled_cells[i]);
+    part.forced.push_back(wave.forced[i]);
   }
   return part;
+}
+
+RunCost cost_of(const RunFolder& folder) {
+  try {
+    return cost_from_json(folder.earlier());
+  } catch (const Json::exception& error) {
+    fail(ErrorKind::input, "{}: its cost cannot be read: {}", (folder.path() / "run.json").string(),
+         error.what());
+  }
 }
 
 class Pipeline {
@@ -58,6 +67,7 @@ class Pipeline {
         options_(options),
         callback_(progress),
         folder_(options.folder, options.existing, options.options),
+        earlier_cost_(cost_of(folder_)),
         best_(static_cast<size_t>(options.keep)),
         info_(options.info) {
     info_.cells = source.cells();
@@ -66,7 +76,7 @@ class Pipeline {
   PipelineResult run() {
     if (folder_.done())
       if (auto result = earlier_result()) return *std::move(result);
-    folder_.write_run("running", options_.record);
+    write_run("running");
     take_up_saved_waves();
     std::vector<uint32_t> pending;
     for (const auto candidate : options_.candidates)
@@ -107,13 +117,16 @@ class Pipeline {
     for (const auto& file : folder_.waves()) {
       auto rows = read_results(file);
       check(!rows.empty(), ErrorKind::input, "{}: no candidates in it", file.string());
-      for (const auto& row : rows)
+      for (auto& row : rows) {
         check(static_cast<int>(row.tokens.size()) == source_.cells(), ErrorKind::input,
               "{}: candidate {} has {} tokens, the model has {}", file.string(), row.candidate,
               row.tokens.size(), source_.cells());
+        row.forced = source_.forced(row.candidate);  // version 0.1 did not write it
+      }
       const bool scored = std::all_of(rows.begin(), rows.end(), [](const auto& row) { return row.scored(); });
       if (!scored) score(rows);
       for (auto& row : rows) accept(std::move(row), std::nullopt);
+      if (!scored) write_run("running");
       if (!report(Stage::score)) return;
     }
   }
@@ -133,6 +146,7 @@ class Pipeline {
       folder_.save_wave(rows);
       auto pictures = score(rows);
       for (size_t i = 0; i < rows.size(); ++i) accept(std::move(rows[i]), std::move(pictures[i]));
+      write_run("running");
       state_.seconds_left = seconds_left();
       report(Stage::score);
     }
@@ -200,7 +214,8 @@ class Pipeline {
       rows[i].seed = info_.seed;
       rows[i].log_likelihood = wave.log_likelihood[i];
       rows[i].forced_log_likelihood = wave.forced_log_likelihood[i];
-      rows[i].sampled_cells = wave.sampled_cells[i];
+      rows[i].sampled_cells = wave.sampled_cells(i);
+      rows[i].forced = wave.forced[i];
       rows[i].tokens.assign(tokens.begin(), tokens.end());
     }
     return rows;
@@ -214,7 +229,7 @@ class Pipeline {
       wave.tokens.insert(wave.tokens.end(), row.tokens.begin(), row.tokens.end());
       wave.log_likelihood.push_back(row.log_likelihood);
       wave.forced_log_likelihood.push_back(row.forced_log_likelihood);
-      wave.sampled_cells.push_back(row.sampled_cells);
+      wave.forced.push_back(row.forced);
     }
     state_.seconds_left = seconds_left();
     report(Stage::decode);
@@ -269,9 +284,8 @@ class Pipeline {
       write_pictures(result);
     }
     result.seconds = seconds_;
-    result.tokens_per_second =
-        seconds_.sample > 0 ? static_cast<double>(state_.tokens_done) / seconds_.sample : 0;
-    write_record(result);
+    result.tokens_per_second = cost().tokens_per_second();
+    write_run(result.partial ? "partial" : "done");
     return result;
   }
 
@@ -317,18 +331,16 @@ class Pipeline {
     write_png(result.sheet, draw_sheet(cells, sheet), texts);
   }
 
-  void write_record(const PipelineResult& result) const {
+  // Of this call, so far.
+  RunCost cost() const { return {1, seconds_, now() - begin_, state_.tokens_done, peak_resident_bytes()}; }
+
+  void write_run(const std::string& status) const {
     auto record = options_.record;
     record["prompt"] = info_.prompt;
-    record["candidates_done"] = result.candidates_done;
+    record["candidates_done"] = rows_.size();
     record["wave"] = options_.wave;
-    record["seconds"] = {{"prefill", seconds_.prefill}, {"sample", seconds_.sample},
-                         {"decode", seconds_.decode},   {"score", seconds_.score},
-                         {"write", seconds_.write},     {"total", now() - begin_}};
-    record["tokens_sampled"] = state_.tokens_done;
-    record["tokens_per_second"] = result.tokens_per_second;
-    record["peak_memory_bytes"] = peak_resident_bytes();
-    folder_.write_run(result.partial ? "partial" : "done", record);
+    record.update(to_json(earlier_cost_ + cost()));
+    folder_.write_run(status, record);
   }
 
   CandidateSource& source_;
@@ -337,6 +349,7 @@ class Pipeline {
   const PipelineOptions& options_;
   const ProgressCallback& callback_;
   RunFolder folder_;
+  RunCost earlier_cost_;             // of the calls before this one
   TopK<std::optional<Image>> best_;  // no picture where an earlier call sampled it
   std::vector<ResultRow> rows_;      // without tokens
   RunInfo info_;

@@ -12,6 +12,7 @@
 
 #include "rerank/candidate_source.h"
 #include "rerank/metadata.h"
+#include "rerank/run_cost.h"
 #include "rerank/run_folder.h"
 #include "rerank/scorer.h"
 
@@ -52,11 +53,6 @@ struct PipelineOptions {
   std::optional<Image> given;     ///< First on the sheet.
   std::function<Image(const Image& generated, uint32_t candidate)>
       finish_picture;  ///< Applied to kept pictures (pasting); may be empty.
-};
-
-struct StageSeconds {
-  double prefill = 0, sample = 0, decode = 0, score = 0, write = 0;
-  double total() const { return prefill + sample + decode + score + write; }
 };
 
 struct PipelineResult {

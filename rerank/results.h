@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "rerank/cell_ranges.h"
 #include "rerank/top_k.h"
 
 namespace dalle1::rerank {
@@ -19,7 +20,8 @@ using Json = nlohmann::ordered_json;
 /// {"rank":0,"candidate":417,"seed":0,"file":"rank-000_candidate-0417.png","score":0.31,"scores":{"clip":0.31},
 ///  "log_likelihood":-2931.5,"forced_log_likelihood":0.0,
 ///  "sampled_cells":1024,"constant":false,"tokens":[...]}.
-/// rank and file are absent in the files under tokens/, file also where the picture was not kept.
+/// rank and file are absent in the files under tokens/, file also where the picture was not kept. Where cells
+/// were forced, "forced_cells":[[0,512],...] has them as ranges [begin, end); version 0.1 did not say which.
 struct ResultRow {
   int rank = -1;  ///< 0 is the best; -1 before ranking
   uint32_t candidate = 0;
@@ -30,10 +32,13 @@ struct ResultRow {
   double log_likelihood = 0;         ///< nats over sampled cells
   double forced_log_likelihood = 0;  ///< nats over forced cells
   int32_t sampled_cells = 0;         ///< cells that were not forced
+  CellRanges forced;                 ///< the others
   bool constant = false;             ///< The picture has one colour.
   std::vector<int32_t> tokens;       ///< [G * G]
 
   bool scored() const { return !scores.empty(); }
+  /// Whether `forced` accounts for all tokens: not so in a completion by version 0.1.
+  bool says_forced() const { return static_cast<size_t>(sampled_cells + count_of(forced)) == tokens.size(); }
   Standing standing() const;  ///< Error(internal) before scoring.
 };
 

@@ -117,9 +117,9 @@ RunFolder::RunFolder(fs::path folder, Existing existing, const Json& options)
       remove_leftovers(path_);
       remove_leftovers(path_ / "tokens");
       if (fs::exists(path_ / "run.json")) {
-        const auto run = read_run(path_ / "run.json");
-        check_same_options(run["options"], options_, path_);
-        done_ = run["status"] == "done";
+        earlier_ = read_run(path_ / "run.json");
+        check_same_options(earlier_["options"], options_, path_);
+        done_ = earlier_["status"] == "done";
       } else {
         check(has_not_begun(path_), ErrorKind::usage,
               "{} has files but no run.json: there is no run to resume", path_.string());

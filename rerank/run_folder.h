@@ -1,6 +1,7 @@
 // The folder of one run: what is on the disk at any moment is complete files only, and enough to go on from.
 //
-//   run.json                  options, model, cost; "status" is running, partial or done
+//   run.json                  options, model, cost; "status" is running, partial or done. Cost is that of all
+//                             calls; it is saved with each wave, so a kill loses that of the wave it hit
 //   tokens/wave-000064.jsonl  one file a wave, named after its first candidate: rows without, later with
 //   scores rank-000_candidate-0417.png ..., grid.png, results.jsonl   written when the run is ranked
 #pragma once
@@ -36,6 +37,8 @@ class RunFolder {
   RunFolder(std::filesystem::path folder, Existing existing, const Json& options);
 
   const std::filesystem::path& path() const { return path_; }
+  /// run.json as it was before this call; {} when the run begins.
+  const Json& earlier() const { return earlier_; }
   /// The run was finished before: nothing is left to do.
   bool done() const { return done_; }
 
@@ -63,6 +66,7 @@ class RunFolder {
 
   std::filesystem::path path_;
   Json options_;
+  Json earlier_ = Json::object();
   bool done_ = false;
   std::map<uint32_t, Place> saved_;
 };

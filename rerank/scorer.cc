@@ -8,7 +8,7 @@
 namespace dalle1::rerank {
 namespace {
 
-double cells_of(const Wave& wave, size_t i) { return std::max(1, wave.sampled_cells[i]); }
+double cells_of(const Wave& wave, size_t i) { return std::max(1, wave.sampled_cells(i)); }
 
 }  // namespace
 

@@ -26,8 +26,8 @@ class Scorer {
   virtual std::vector<double> score(const ScoringInput& input) = 0;
 };
 
-/// "likelihood": mean log-probability of a sampled cell given the prompt, in nats, at temperature 1; the sum
-/// over cells is recorded in every row anyway.
+/// "likelihood": mean log-probability of a sampled cell given the prompt and the cells before it, in nats, at
+/// temperature 1; forced cells do not count. The sum over cells is recorded in every row anyway.
 class LikelihoodScorer : public Scorer {
  public:
   std::vector<std::string> columns() const override { return {"likelihood"}; }
@@ -42,9 +42,9 @@ class TokenLikelihood {
   virtual std::vector<double> log_likelihood(const Wave& wave) = 0;
 };
 
-/// "likelihood-ratio": mean over sampled cells of log p(cell | prompt) - log p(cell | empty prompt):
-/// pointwise mutual information of picture and prompt. It ranks down pictures that the model likes whatever
-/// the prompt is.
+/// "likelihood-ratio": mean over sampled cells of log p(cell | prompt) - log p(cell | empty prompt), both
+/// given the cells before it: pointwise mutual information of what was drawn and the prompt. It ranks down
+/// pictures that the model likes whatever the prompt is.
 class LikelihoodRatioScorer : public Scorer {
  public:
   explicit LikelihoodRatioScorer(std::shared_ptr<TokenLikelihood> empty_prompt);

@@ -1,6 +1,7 @@
 #include "rerank/transformer_source.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "core/error.h"
 
@@ -8,11 +9,10 @@ namespace dalle1::rerank {
 
 TransformerSource::TransformerSource(std::shared_ptr<const transformer::Transformer> model, Device& device,
                                      transformer::DecodeRequest request)
-    : model_(std::move(model)), context_(device), request_(std::move(request)) {
-  const auto& forced = request_.forced;
-  sampled_cells_ =
-      forced.empty() ? cells() : static_cast<int32_t>(std::count(forced.begin(), forced.end(), -1));
-}
+    : model_(std::move(model)),
+      context_(device),
+      request_(std::move(request)),
+      forced_(forced_ranges(request_.forced)) {}
 
 void TransformerSource::prefill() {
   if (!decoder_) decoder_ = std::make_unique<transformer::Decoder>(context_, *model_, request_);
@@ -30,26 +30,28 @@ std::optional<Wave> TransformerSource::sample(std::span<const uint32_t> candidat
   wave.tokens.assign(decoded.tokens.begin(), decoded.tokens.end());
   wave.log_likelihood = std::move(decoded.log_likelihood);
   wave.forced_log_likelihood = std::move(decoded.forced_log_likelihood);
-  wave.sampled_cells.assign(candidates.size(), sampled_cells_);
+  wave.forced.assign(candidates.size(), forced_);
   return wave;
 }
 
 TransformerLikelihood::TransformerLikelihood(std::shared_ptr<const transformer::Transformer> model,
-                                             Device& device, std::vector<int64_t> text,
-                                             std::vector<int32_t> forced)
+                                             Device& device, std::vector<int64_t> text)
     : model_(std::move(model)),
       context_(device),
       text_(std::move(text)),
-      forced_(std::move(forced)),
       patterns_(transformer::layer_patterns(model_->config(), model_->config().text_length)) {}
 
 std::vector<double> TransformerLikelihood::log_likelihood(const Wave& wave) {
   std::vector<double> sums;
-  for (size_t i = 0; i < wave.size(); ++i) sums.push_back(log_likelihood(wave.tokens_of(i)));
+  for (size_t i = 0; i < wave.size(); ++i) {
+    auto each = log_probabilities(wave.tokens_of(i));
+    for (const auto& [begin, end] : wave.forced[i]) std::fill(each.begin() + begin, each.begin() + end, 0.0f);
+    sums.push_back(std::accumulate(each.begin(), each.end(), 0.0));
+  }
   return sums;
 }
 
-double TransformerLikelihood::log_likelihood(std::span<const int32_t> tokens) {
+std::vector<float> TransformerLikelihood::log_probabilities(std::span<const int32_t> tokens) {
   const auto& config = model_->config();
   const auto cells = static_cast<int64_t>(tokens.size());
   const std::vector<int64_t> targets(tokens.begin(), tokens.end());
@@ -65,11 +67,7 @@ double TransformerLikelihood::log_likelihood(std::span<const int32_t> tokens) {
   const auto logits = model_->image_logits(context_, rows);
   check(context_.kernels().all_finite(logits), ErrorKind::model,
         "the transformer's output is not finite: its weights are broken");
-  const auto each = transformer::log_probabilities(logits, targets);
-  double sum = 0;
-  for (size_t cell = 0; cell < each.size(); ++cell)
-    if (forced_.empty() || forced_[cell] < 0) sum += each[cell];
-  return sum;
+  return transformer::log_probabilities(logits, targets);
 }
 
 }  // namespace dalle1::rerank

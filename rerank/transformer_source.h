@@ -16,6 +16,7 @@ class TransformerSource : public CandidateSource {
                     transformer::DecodeRequest request);
 
   int cells() const override { return model_->config().cells(); }
+  CellRanges forced(uint32_t candidate) const override { return forced_; }
   void prefill() override;
   std::optional<Wave> sample(std::span<const uint32_t> candidates, const StepCallback& step) override;
 
@@ -23,26 +24,26 @@ class TransformerSource : public CandidateSource {
   std::shared_ptr<const transformer::Transformer> model_;
   Context context_;
   transformer::DecodeRequest request_;
-  int32_t sampled_cells_;
+  CellRanges forced_;
   std::unique_ptr<transformer::Decoder> decoder_;  // made by prefill()
 };
 
-/// Log-likelihoods of a wave's tokens under a prompt of its own, by one forward pass a candidate. Cells that
-/// are forced do not count.
+/// Log-likelihoods of a wave's tokens under a prompt of its own, by one forward pass a candidate. A cell that
+/// was forced counts as seen, not as sampled. Under the prompt of sampling they are what sampling recorded,
+/// but for the rounding of another order of sums: within 1e-5 of it.
 class TransformerLikelihood : public TokenLikelihood {
  public:
-  /// `text`: [text_length] filled slots. `forced`: [G * G] token or -1 where sampled; empty: all are sampled.
+  /// `text`: [text_length] filled slots.
   TransformerLikelihood(std::shared_ptr<const transformer::Transformer> model, Device& device,
-                        std::vector<int64_t> text, std::vector<int32_t> forced);
+                        std::vector<int64_t> text);
   std::vector<double> log_likelihood(const Wave& wave) override;
 
  private:
-  double log_likelihood(std::span<const int32_t> tokens);
+  std::vector<float> log_probabilities(std::span<const int32_t> tokens);
 
   std::shared_ptr<const transformer::Transformer> model_;
   Context context_;
   std::vector<int64_t> text_;
-  std::vector<int32_t> forced_;
   std::vector<AttentionPattern> patterns_;
 };
 
@@ -52,6 +53,9 @@ class AlternatingSource : public CandidateSource {
  public:
   explicit AlternatingSource(std::vector<std::unique_ptr<CandidateSource>> sources);
   int cells() const override { return sources_.front()->cells(); }
+  CellRanges forced(uint32_t candidate) const override {
+    return sources_[candidate % sources_.size()]->forced(candidate);
+  }
   void prefill() override;
   std::optional<Wave> sample(std::span<const uint32_t> candidates, const StepCallback& step) override;
 

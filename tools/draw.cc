@@ -205,8 +205,7 @@ class Drawing {
     const auto& prompt = prompts_[index];
     const auto folder = folder_of(index);
     const auto source = source_of(prompt);
-    const auto forced = fitted_.forced.empty() ? std::vector<int32_t>() : fitted_.forced.front();
-    const auto scorer = studio_->scorer(prompt, options_.truncate, forced);
+    const auto scorer = studio_->scorer(prompt, options_.truncate);
     const auto pipeline = pipeline_options(prompt, folder);
     if (!options_.prompts.empty())
       note(fmt::format("prompt {} of {}: {}", index + 1, prompts_.size(), prompt));

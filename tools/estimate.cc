@@ -4,19 +4,14 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <fstream>
-#include <functional>
 
 #include "clip/config.h"
 #include "core/error.h"
-#include "core/ops/conv2d.h"
-#include "core/ops/kernels.h"
-#include "core/ops/linear.h"
+#include "tools/machine_speed.h"
 #include "tools/progress.h"
 #include "tools/studio.h"
-#include "tools/transformer_model.h"
 #include "transformer/estimate.h"
 
 namespace dalle1::tools {
@@ -29,59 +24,6 @@ double resident_bytes() {
   double total = 0, resident = 0;
   file >> total >> resident;
   return resident * static_cast<double>(sysconf(_SC_PAGESIZE));
-}
-
-// What this machine does in a second, measured.
-struct Speed {
-  double flops = 0;   // Of products at the shape that sampling has most of.
-  double logits = 0;  // From which tokens are drawn.
-};
-
-double seconds_of(Device& device, const std::function<void()>& work) {
-  work();  // packs weights, makes kernels
-  device.synchronize();
-  int64_t runs = 0;
-  const auto begin = std::chrono::steady_clock::now();
-  double seconds = 0;
-  while (seconds < 0.1) {
-    work();
-    device.synchronize();
-    ++runs;
-    seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  }
-  return seconds / static_cast<double>(runs);
-}
-
-Speed measure_speed(Device& device, int64_t rows, int64_t width, int64_t vocabulary) {
-  constexpr int64_t most_rows = 64, most_width = 1024;  // beyond, the rate is the same
-  rows = std::min(rows, most_rows);
-  width = std::min(width, most_width);
-  Context context(device);
-  const DType type = matrices_on(device);
-  const auto x = Tensor::full(device, {rows, width}, 0.5f).to(type),
-             w = Tensor::full(device, {4 * width, width}, 0.25f).to(type),
-             logits = Tensor::full(device, {rows, vocabulary}, 0.0f);
-  Speed speed;
-  speed.flops = 8.0 * static_cast<double>(rows * width * width) /
-                seconds_of(device, [&] { ops::linear(context, x, w); });
-  std::vector<uint32_t> candidates(static_cast<size_t>(rows));
-  std::vector<int64_t> tokens(candidates.size());
-  std::vector<float> log_probs(candidates.size());
-  speed.logits = static_cast<double>(rows * vocabulary) / seconds_of(device, [&] {
-                   device.kernels().sample(logits, {}, 0, candidates, 0, tokens, log_probs);
-                 });
-  // The first convolution brings its library's code into memory, which then counts as the program's.
-  const auto picture = Tensor::full(device, {1, 16, 16, 16}, 0.5f),
-             kernel = Tensor::full(device, {16, 16, 3, 3}, 0.5f);
-  ops::conv2d(context, picture, kernel, {}, ops::Conv2dOptions::same(3));
-  return speed;
-}
-
-// On a device of its own where that costs nothing: what it keeps for reuse goes with it.
-Speed measure_apart(Device& device, int64_t rows, const transformer::TransformerConfig& config) {
-  if (!device.is_cpu()) return measure_speed(device, rows, config.width, config.image_vocab);
-  const auto own = make_cpu_device(device.threads());
-  return measure_speed(*own, rows, config.width, config.image_vocab);
 }
 
 // Side of the grid on which a decoder's tensor works, from its name: groups double it in OpenAI's order and
@@ -215,7 +157,8 @@ DrawingPlan plan_drawing(const Studio& studio, const DrawOptions& options, int p
   const int all = plan.on_gpu ? std::max(options.candidates, plan.candidates) : plan.candidates;
   const int automatic = plan.on_gpu ? automatic_gpu_wave(all) : automatic_cpu_wave(all);
   plan.wave = options.batch > 0 ? std::min(options.batch, all) : automatic;
-  const auto speed = measure_apart(device, plan.wave, config);
+  const int groups = options.guidance != 1.0 ? 2 : 1;
+  const auto speed = measure_speed(device, config, plan.wave, groups);
   plan.program = resident_bytes();
   const auto fits = [&](const WaveChoice& choice) {
     plan.wave = choice.wave;
@@ -232,17 +175,17 @@ DrawingPlan plan_drawing(const Studio& studio, const DrawOptions& options, int p
   choose_wave(plan.wave, options.batch == 0, kv_dtypes, fits);
 
   transformer::EstimateOptions of_prompt;
-  of_prompt.groups = options.guidance != 1.0 ? 2 : 1;
+  of_prompt.groups = groups;
   const auto sampling = transformer::estimate(config, of_prompt);
   const double pictures = static_cast<double>(plan.candidates) * prompts;
   const double share = sampled_share(redraws),
                logits = static_cast<double>(config.cells()) * config.image_vocab;
   const int waves = (plan.candidates + plan.wave - 1) / plan.wave;
   const double sampled = plan.on_gpu ? static_cast<double>(waves * plan.wave) * prompts : pictures;
-  plan.sample_seconds = share * sampled * (sampling.image_flops / speed.flops + logits / speed.logits) +
-                        prompts * sampling.prefill_flops / speed.flops;
-  plan.decode_seconds = pictures * decode_flops(studio.checkpoint("dvae"), config.grid) / speed.flops;
-  plan.score_seconds = pictures * score_flops(studio) / speed.flops;
+  plan.sample_seconds = share * sampled * (sampling.image_flops / speed.sampling + logits / speed.logits) +
+                        prompts * sampling.prefill_flops / speed.together;
+  plan.decode_seconds = pictures * decode_flops(studio.checkpoint("dvae"), config.grid) / speed.together;
+  plan.score_seconds = pictures * score_flops(studio) / speed.together;
   return plan;
 }
 

@@ -209,16 +209,30 @@ class Evaluation {
     if (studio_->has_clip()) document["clip"] = measure_clip(*studio_, pictures_, options_.near_misses);
   }
 
-  void measure_memory(Json& document) {
+  void measure_memory(Json& document, ProgressPrinter& printer) {
     if (!training_) return;
+    printer.note(fmt::format("looking for copies of {} training pictures", training_->size()));
     std::vector<MemoryQuery> drawn, held_out;
     for (const auto& verdict : verdicts_) drawn.push_back({verdict.kind, verdict.best_tokens});
     for (const auto& picture : pictures_) held_out.push_back({picture.kind, picture.tokens});
-    const auto nearest = nearest_pictures(*training_, drawn);
-    document["memory"] =
-        tools::measure_memory(drawn, nearest, held_out, nearest_pictures(*training_, held_out));
-    document["memory"]["training_pictures"] = training_->size();
-    write_png(folder_ / "memory.png", memory_sheet(*studio_, *training_, drawn, nearest));
+    auto nearest = nearest_by_tokens(*training_, drawn);
+    auto& memory = document["memory"];
+    memory = tools::measure_memory(drawn, nearest, held_out, nearest_by_tokens(*training_, held_out));
+    memory["training_pictures"] = training_->size();
+    write_png(folder_ / "memory.png", memory_sheet(*studio_, *training_, drawn, nearest, [](double share) {
+                return fmt::format("{:.1f}% differ", 100 * share);
+              }));
+    check_signal();
+    const auto& config = studio_->config();
+    const CodeColours colours(studio_->decoder(), config.grid, config.image_vocab);
+    const auto by_colours = [&](const std::vector<MemoryQuery>& queries) {
+      return nearest_by_colours(*training_, colours, studio_->device(), queries);
+    };
+    nearest = by_colours(drawn);
+    memory["colours"] = tools::measure_memory(drawn, nearest, held_out, by_colours(held_out));
+    write_png(folder_ / "memory_colours.png",
+              memory_sheet(*studio_, *training_, drawn, nearest,
+                           [](double levels) { return fmt::format("{:.1f} levels", levels); }));
   }
 
   int finish(ProgressPrinter& printer) {
@@ -234,7 +248,7 @@ class Evaluation {
                      {"drawn", verdicts_.size()}};
     document.update(to_json(report));
     measure_models(document, printer);
-    measure_memory(document);
+    measure_memory(document, printer);
     write_file_atomically(folder_ / "report.json", document.dump(2) + "\n");
     write_file_atomically(folder_ / "report.md", to_markdown(document));
     write_file_atomically(folder_ / "reranking.svg", to_svg(report));

@@ -85,17 +85,28 @@ std::string clip(const Json& measured) {
   return text;
 }
 
-std::string memory(const Json& measured) {
-  std::string text =
-      "\nNearest training picture, as the share of image tokens that differ; \"nearer\" is the share of "
-      "drawn pictures "
-      "that are nearer than 95% of the held-out ones (5% is what no copying gives):\n\n";
-  text += head({"kind", "drawn", "median", "least", "held-out real", "median", "least", "nearer"});
+std::string levels(const Json& value) {
+  return value.is_null() ? "" : fmt::format("{:.1f}", value.get<double>());
+}
+
+std::string distances(const Json& measured, std::string (*distance)(const Json&)) {
+  std::string text = head({"kind", "drawn", "median", "least", "held-out real", "median", "least", "nearer"});
   for (const auto& kind : measured["kinds"])
-    text += row({kind["kind"], std::to_string(kind["drawn"].get<int>()), percent(kind["drawn_median"]),
-                 percent(kind["drawn_least"]), std::to_string(kind["held_out"].get<int>()),
-                 percent(kind["held_out_median"]), percent(kind["held_out_least"]), percent(kind["nearer"])});
+    text +=
+        row({kind["kind"], std::to_string(kind["drawn"].get<int>()), distance(kind["drawn_median"]),
+             distance(kind["drawn_least"]), std::to_string(kind["held_out"].get<int>()),
+             distance(kind["held_out_median"]), distance(kind["held_out_least"]), percent(kind["nearer"])});
   return text;
+}
+
+std::string memory(const Json& measured) {
+  return "\nNearest training picture, as the share of image tokens that differ; \"nearer\" is the share of "
+         "drawn pictures that are nearer than 95% of the held-out ones (5% is what no copying gives):\n\n" +
+         distances(measured, percent) +
+         "\nThe same by colours, which a copy keeps that is moved by some pixels: root mean square "
+         "difference of "
+         "thumbnails, in levels of 255:\n\n" +
+         distances(measured["colours"], levels);
 }
 
 }  // namespace

@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <numeric>
 
 #include "core/error.h"
 #include "core/image/resample.h"
 #include "core/image/sheet.h"
+#include "core/ops/linear.h"
 
 namespace dalle1::tools {
 namespace {
@@ -52,10 +54,25 @@ Json row_of(const std::string& kind, const Distances& distances) {
           {"nearer", nearer}};
 }
 
+// Thumbnails of some pictures, and the sum of squares of each.
+struct Thumbnails {
+  std::vector<float> values;    // [N, size]
+  std::vector<double> squares;  // [N]
+
+  void add(const CodeColours& colours, std::span<const int32_t> tokens) {
+    const auto begin = static_cast<std::ptrdiff_t>(values.size());
+    colours.append_thumbnail(tokens, values);
+    squares.push_back(std::inner_product(values.begin() + begin, values.end(), values.begin() + begin, 0.0));
+  }
+  Tensor tensor(Device& device, int64_t size) const {
+    return Tensor::from(device, {static_cast<int64_t>(squares.size()), size}, std::span(values));
+  }
+};
+
 }  // namespace
 
-std::vector<NearestPicture> nearest_pictures(const TokenShards& training,
-                                             const std::vector<MemoryQuery>& queries) {
+std::vector<NearestPicture> nearest_by_tokens(const TokenShards& training,
+                                              const std::vector<MemoryQuery>& queries) {
   std::vector<NearestPicture> nearest(queries.size());
   std::vector<int64_t> least(queries.size(), INT64_MAX);
   for (uint64_t index = 0; index < training.size(); ++index) {
@@ -67,10 +84,36 @@ std::vector<NearestPicture> nearest_pictures(const TokenShards& training,
       const auto count = different_cells(record.tokens, queries[q].tokens);
       if (count >= least[q]) continue;
       least[q] = count;
-      nearest[q] = {index, static_cast<double>(count) / static_cast<double>(record.tokens.size()),
-                    record.caption};
+      nearest[q] = {index, static_cast<double>(count) / static_cast<double>(record.tokens.size())};
     }
   }
+  return nearest;
+}
+
+std::vector<NearestPicture> nearest_by_colours(const TokenShards& training, const CodeColours& colours,
+                                               Device& device, const std::vector<MemoryQuery>& queries) {
+  constexpr uint64_t at_once = 1024;
+  std::vector<NearestPicture> nearest(queries.size(), {0, HUGE_VAL});
+  if (queries.empty()) return nearest;
+  Thumbnails drawn;
+  for (const auto& query : queries) drawn.add(colours, query.tokens);
+  Context context(device);
+  const Tensor rows = drawn.tensor(device, colours.size());
+  for (uint64_t first = 0; first < training.size(); first += at_once) {
+    Thumbnails known;
+    for (uint64_t index = first; index < std::min(first + at_once, training.size()); ++index)
+      known.add(colours, training.read(index).tokens);
+    const auto products = ops::linear(context, rows, known.tensor(device, colours.size())).to_floats();
+    const size_t count = known.squares.size();
+    for (size_t q = 0; q < queries.size(); ++q) {
+      for (size_t i = 0; i < count; ++i) {
+        const double square = drawn.squares[q] + known.squares[i] - 2.0 * products[q * count + i];
+        if (square < nearest[q].distance) nearest[q] = {first + i, square};
+      }
+    }
+  }
+  for (auto& each : nearest)
+    each.distance = std::sqrt(std::max(0.0, each.distance) / static_cast<double>(colours.size()));
   return nearest;
 }
 
@@ -78,10 +121,10 @@ Json measure_memory(const std::vector<MemoryQuery>& drawn, const std::vector<Nea
                     const std::vector<MemoryQuery>& held_out,
                     const std::vector<NearestPicture>& held_out_nearest) {
   std::map<std::string, Distances> by_kind;
-  for (size_t i = 0; i < drawn.size(); ++i) by_kind[drawn[i].kind].drawn.push_back(nearest[i].different);
+  for (size_t i = 0; i < drawn.size(); ++i) by_kind[drawn[i].kind].drawn.push_back(nearest[i].distance);
   for (size_t i = 0; i < held_out.size(); ++i)
     if (const auto kind = by_kind.find(held_out[i].kind); kind != by_kind.end())
-      kind->second.held_out.push_back(held_out_nearest[i].different);
+      kind->second.held_out.push_back(held_out_nearest[i].distance);
   Json kinds = Json::array();
   Distances all;
   for (const auto& [kind, distances] : by_kind) {
@@ -94,19 +137,21 @@ Json measure_memory(const std::vector<MemoryQuery>& drawn, const std::vector<Nea
 }
 
 Image memory_sheet(Studio& studio, const TokenShards& training, const std::vector<MemoryQuery>& drawn,
-                   const std::vector<NearestPicture>& nearest) {
+                   const std::vector<NearestPicture>& nearest,
+                   const std::function<std::string(double)>& label) {
   std::vector<size_t> order(drawn.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return nearest[a].different < nearest[b].different; });
+                   [&](size_t a, size_t b) { return nearest[a].distance < nearest[b].distance; });
   order.resize(std::min(order.size(), kWorst));
   const auto picture = [&](const std::vector<int32_t>& tokens) {
     return resize(studio.decoder().decode(tokens, 1).front(), kSheetSide, kSheetSide, Filter::box);
   };
   std::vector<SheetCell> cells;
   for (const size_t i : order) {
-    cells.push_back({picture(drawn[i].tokens), fmt::format("{:.1f}% differ", 100 * nearest[i].different)});
-    cells.push_back({picture(training.read(nearest[i].index).tokens), nearest[i].caption, true});
+    const auto known = training.read(nearest[i].index);
+    cells.push_back({picture(drawn[i].tokens), label(nearest[i].distance)});
+    cells.push_back({picture(known.tokens), known.caption, true});
   }
   SheetOptions sheet;
   sheet.title = "drawn, and the nearest training picture (framed)";

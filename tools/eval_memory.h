@@ -1,13 +1,16 @@
-// Whether drawn pictures are copies of training pictures: the nearest one by image tokens, for drawn pictures
-// and, as the measure of what is near, for held-out real ones.
+// Whether drawn pictures are copies of training pictures: the nearest one by image tokens and by colours, for
+// drawn pictures and, as the measure of what is near, for held-out real ones. A copy that is moved by some
+// pixels or has other shades may share no token with its original and is near it by colours.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "core/data/token_shard.h"
 #include "core/image/image.h"
 #include "rerank/results.h"
+#include "tools/code_colours.h"
 #include "tools/studio.h"
 
 namespace dalle1::tools {
@@ -18,26 +21,32 @@ struct MemoryQuery {
 };
 
 struct NearestPicture {
-  uint64_t index = 0;    ///< In the shards.
-  double different = 1;  ///< Share of cells with other tokens.
-  std::string caption;
+  uint64_t index = 0;  ///< In the shards.
+  double distance = 0;
 };
 
-/// The training picture with the fewest other tokens, for each query.
-std::vector<NearestPicture> nearest_pictures(const TokenShards& training,
-                                             const std::vector<MemoryQuery>& queries);
+/// The training picture with the fewest other tokens, for each query; distance: their share. Of equals the
+/// first.
+std::vector<NearestPicture> nearest_by_tokens(const TokenShards& training,
+                                              const std::vector<MemoryQuery>& queries);
+
+/// The training picture with the least different thumbnail, for each query; distance: root of the mean
+/// square, in levels of 255. Of equals the first, up to rounding.
+std::vector<NearestPicture> nearest_by_colours(const TokenShards& training, const CodeColours& colours,
+                                               Device& device, const std::vector<MemoryQuery>& queries);
 
 /// By kind and of all: {"kind", "drawn", "held_out" (counts), "drawn_median", "drawn_least",
-/// "held_out_median", "held_out_least" (shares of cells that differ from the nearest training picture),
-/// "nearer" (share of drawn pictures that are nearer than 95% of the held-out ones; 5% are expected of a
-/// model that does not copy)}; what there are no pictures for is null. Held-out pictures of kinds that were
-/// not drawn do not count.
+/// "held_out_median", "held_out_least" (distances to the nearest training picture), "nearer" (share of drawn
+/// pictures that are nearer than 95% of the held-out ones; 5% are expected of a model that does not copy)};
+/// what there are no pictures for is null. Held-out pictures of kinds that were not drawn do not count.
 rerank::Json measure_memory(const std::vector<MemoryQuery>& drawn, const std::vector<NearestPicture>& nearest,
                             const std::vector<MemoryQuery>& held_out,
                             const std::vector<NearestPicture>& held_out_nearest);
 
-/// The drawn pictures that are nearest to a training picture, each beside it; at most 32 pairs.
+/// The drawn pictures that are nearest to a training picture, each beside it; at most 32 pairs. `label` says
+/// a distance.
 Image memory_sheet(Studio& studio, const TokenShards& training, const std::vector<MemoryQuery>& drawn,
-                   const std::vector<NearestPicture>& nearest);
+                   const std::vector<NearestPicture>& nearest,
+                   const std::function<std::string(double)>& label);
 
 }  // namespace dalle1::tools

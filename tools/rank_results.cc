@@ -8,6 +8,7 @@
 #include "core/data/text_file.h"
 #include "core/error.h"
 #include "rerank/results.h"
+#include "tools/progress.h"
 #include "tools/studio.h"
 
 namespace dalle1::tools {
@@ -24,12 +25,40 @@ std::string prompt_of_run(const fs::path& results) {
   return run["prompt"].get<std::string>();
 }
 
+int32_t forced_count(const ResultRow& row) {
+  return static_cast<int32_t>(row.tokens.size()) - row.sampled_cells;
+}
+
+// Version 0.1 wrote how many cells a completion was given, but not which. The first ones are assumed: whole
+// rows come first. Then all candidates have the same tokens there; where they differ, a region or a mask was
+// redrawn.
+void assume_forced(std::vector<ResultRow>& rows, const std::string& path, const CommonOptions& common) {
+  const auto most = std::max_element(rows.begin(), rows.end(), [](const auto& a, const auto& b) {
+    return forced_count(a) < forced_count(b);
+  });
+  bool assumed = false;
+  for (auto& row : rows) {
+    if (row.says_forced()) continue;
+    const auto count = forced_count(row);
+    check(count > 0 && std::equal(row.tokens.begin(), row.tokens.begin() + count, most->tokens.begin()),
+          ErrorKind::input,
+          "{}: version 0.1 did not write which cells of a completion were given, and here they are not the "
+          "first: draw it anew, or rank by clip alone",
+          path);
+    row.forced = {{0, count}};
+    assumed = true;
+  }
+  if (!assumed) return;
+  const auto note = path + ": which cells were given is not written there: the first ones are assumed";
+  tell(common, {{"event", "note"}, {"text", note}}, note);
+}
+
 rerank::Wave wave_of(std::span<const ResultRow> rows) {
   rerank::Wave wave;
   for (const auto& row : rows) {
     wave.candidates.push_back(row.candidate);
     wave.tokens.insert(wave.tokens.end(), row.tokens.begin(), row.tokens.end());
-    wave.sampled_cells.push_back(static_cast<int32_t>(row.tokens.size()));
+    wave.forced.push_back(row.forced);
   }
   wave.log_likelihood.resize(rows.size());
   wave.forced_log_likelihood.resize(rows.size());
@@ -50,10 +79,12 @@ void check_rows(const std::vector<ResultRow>& rows, const Studio& studio, const 
 }
 
 // Fills in the scores; pictures and waves are dropped as it goes.
-void score_rows(std::vector<ResultRow>& rows, Studio& studio, const std::string& prompt, bool truncate) {
+void score_rows(std::vector<ResultRow>& rows, Studio& studio, const std::string& prompt,
+                const RankResultsOptions& options, const CommonOptions& common) {
   constexpr size_t kWave = 32;
-  const auto scorer = studio.scorer(prompt, truncate);
-  const auto likelihood = studio.likelihood(prompt, truncate);
+  const auto scorer = studio.scorer(prompt, options.truncate);
+  const auto likelihood = studio.likelihood(prompt, options.truncate);
+  if (likelihood) assume_forced(rows, options.results, common);
   const auto columns = scorer->columns();
   for (size_t begin = 0; begin < rows.size(); begin += kWave) {
     const auto part = std::span(rows).subspan(begin, std::min(kWave, rows.size() - begin));
@@ -94,7 +125,7 @@ int rank_results(const RankResultsOptions& options, const CommonOptions& common)
   check_rows(rows, studio, options.results);
   studio.text_slots(prompt, options.truncate);
   studio.load();
-  score_rows(rows, studio, prompt, options.truncate);
+  score_rows(rows, studio, prompt, options, common);
   check(!std::all_of(rows.begin(), rows.end(), [](const auto& row) { return row.constant; }),
         ErrorKind::model, "every picture has one colour only: there is nothing to rank");
   std::sort(rows.begin(), rows.end(),

@@ -37,7 +37,7 @@ rerank::Wave representative(int wave, int cells) {
   part.tokens.resize(static_cast<size_t>(count * cells));
   part.log_likelihood.resize(static_cast<size_t>(count));
   part.forced_log_likelihood.resize(static_cast<size_t>(count));
-  part.sampled_cells.assign(static_cast<size_t>(count), cells);
+  part.forced.resize(static_cast<size_t>(count));
   return part;
 }
 
@@ -60,7 +60,7 @@ Footprint count(const Studio& studio, const DrawOptions& options, std::span<cons
   Sources sources;
   if (forced.empty()) sources.push_back(stage.source(options, ""));
   for (const auto& each : forced) sources.push_back(stage.source(options, "", each));
-  const auto scorer = stage.scorer("", options.truncate, forced.empty() ? std::vector<int32_t>() : forced[0]);
+  const auto scorer = stage.scorer("", options.truncate);
   for (auto& source : sources) source->prefill();
   for (const int size : {wave, rest}) {
     if (size == 0) continue;

@@ -170,21 +170,18 @@ std::unique_ptr<rerank::CandidateSource> Studio::source(const DrawOptions& optio
 }
 
 std::shared_ptr<rerank::Scorer> Studio::scorer_part(const std::string& name, const std::string& prompt,
-                                                    bool truncate, const std::vector<int32_t>& forced) const {
+                                                    bool truncate) const {
   if (name == "clip")
     return std::make_shared<rerank::ClipScorer>(clip_, *device_, *clip_tokenizer_, prompt, truncate);
   if (name == "likelihood") return std::make_shared<rerank::LikelihoodScorer>();
-  auto empty = std::make_shared<rerank::TransformerLikelihood>(transformer_, *device_, empty_slots(), forced);
+  auto empty = std::make_shared<rerank::TransformerLikelihood>(transformer_, *device_, empty_slots());
   return std::make_shared<rerank::LikelihoodRatioScorer>(std::move(empty));
 }
 
-std::shared_ptr<rerank::Scorer> Studio::scorer(const std::string& prompt, bool truncate,
-                                               const std::vector<int32_t>& forced) const {
-  if (terms_.size() == 1 && terms_[0].weight == 1.0)
-    return scorer_part(terms_[0].name, prompt, truncate, forced);
+std::shared_ptr<rerank::Scorer> Studio::scorer(const std::string& prompt, bool truncate) const {
+  if (terms_.size() == 1 && terms_[0].weight == 1.0) return scorer_part(terms_[0].name, prompt, truncate);
   std::vector<rerank::WeightedSumScorer::Part> parts;
-  for (const auto& term : terms_)
-    parts.emplace_back(scorer_part(term.name, prompt, truncate, forced), term.weight);
+  for (const auto& term : terms_) parts.emplace_back(scorer_part(term.name, prompt, truncate), term.weight);
   return std::make_shared<rerank::WeightedSumScorer>(std::move(parts));
 }
 
@@ -192,8 +189,8 @@ std::unique_ptr<rerank::TokenLikelihood> Studio::likelihood(const std::string& p
   const bool wanted =
       std::any_of(terms_.begin(), terms_.end(), [](const auto& term) { return term.name != "clip"; });
   if (!wanted) return nullptr;
-  return std::make_unique<rerank::TransformerLikelihood>(transformer_, *device_, text_slots(prompt, truncate),
-                                                         std::vector<int32_t>());
+  return std::make_unique<rerank::TransformerLikelihood>(transformer_, *device_,
+                                                         text_slots(prompt, truncate));
 }
 
 rerank::Json Studio::describe() const {

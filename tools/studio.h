@@ -52,8 +52,7 @@ class Studio {
   /// Candidates of a prompt; `forced`: [G * G] token or -1 where sampled; empty: all are sampled.
   std::unique_ptr<rerank::CandidateSource> source(const DrawOptions& options, const std::string& prompt,
                                                   const std::vector<int32_t>& forced = {}) const;
-  std::shared_ptr<rerank::Scorer> scorer(const std::string& prompt, bool truncate,
-                                         const std::vector<int32_t>& forced = {}) const;
+  std::shared_ptr<rerank::Scorer> scorer(const std::string& prompt, bool truncate) const;
 
   /// Likelihood of given tokens under a prompt where the scorer uses one; null otherwise. For tokens from
   /// elsewhere.
@@ -71,7 +70,7 @@ class Studio {
   void check_fit() const;
   void build();
   std::shared_ptr<rerank::Scorer> scorer_part(const std::string& name, const std::string& prompt,
-                                              bool truncate, const std::vector<int32_t>& forced) const;
+                                              bool truncate) const;
   transformer::TextSlots slot_options(bool truncate) const;
 
   CommonOptions common_;

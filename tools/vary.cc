@@ -1,5 +1,4 @@
 // dalle1 vary: new pictures that keep more or less of the top of a given one.
-#include "core/error.h"
 #include "tools/command.h"
 #include "tools/draw.h"
 
@@ -36,10 +35,6 @@ Command vary_command() {
         add_draw_options(app, *options);
         add_model_options(app, common);
         return [options, vary, &common] {
-          // The ratio compares a candidate with the same cells sampled from the empty prompt; here they
-          // differ.
-          check(options->scorer.find("likelihood-ratio") == std::string::npos, ErrorKind::usage,
-                "vary cannot rank by likelihood-ratio: candidates keep different numbers of rows");
           return draw(*options, common, [&](const Studio& studio) { return given_picture(*vary, studio); });
         };
       }};

@@ -6,15 +6,13 @@
 
 #include "core/ops/embedding.h"
 #include "core/ops/movement.h"
+#include "transformer/shares.h"
 
 namespace dalle1::transformer {
 namespace {
 
 constexpr int64_t kFree = -1;
 constexpr int32_t kCellsPerWait = 16;  // between two waits for a GPU
-// Candidates for which a thread works alone: less often waiting for the others then gains more than reading
-// the weights once a thread costs.
-constexpr size_t kLeastShare = 16;
 
 bool all_within(std::span<const int64_t> ids, int64_t low, int64_t high) {
   return std::all_of(ids.begin(), ids.end(), [&](int64_t id) { return id >= low && id < high; });
@@ -229,8 +227,9 @@ void Decoder::finish(const Lockstep& state, Decoded& result) const {
 Decoded Decoder::decode(Context& context, std::span<const uint32_t> candidates, const Hooks& hooks) {
   Device& device = model_.device();
   const Context plain = context.untaped();
-  const auto threads = static_cast<size_t>(device.threads());
-  const size_t shares = hooks.logits || candidates.size() < threads * kLeastShare ? 1 : threads;
+  const auto count = static_cast<int64_t>(candidates.size());
+  const auto groups = static_cast<int>(prefixes_.size());
+  const size_t shares = hooks.logits ? 1 : share_count(count, groups, device.threads());
   std::vector<Lockstep> states;
   for (size_t i = 0; i < shares; ++i) {
     const size_t first = candidates.size() * i / shares, end = candidates.size() * (i + 1) / shares;

@@ -1,5 +1,6 @@
 // Decoding: the prompt once, then grid cells one by one for N candidates in lockstep. On a CPU of several
-// threads each takes a share of the candidates through all cells, when the shares are large enough.
+// threads each takes a share of the candidates through all cells, where that is faster
+// (transformer/shares.h).
 #pragma once
 
 #include <functional>

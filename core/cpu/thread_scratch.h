@@ -12,17 +12,15 @@ namespace dalle1::cpu {
 
 class ThreadScratch {
  public:
-  /// At least `floats` a thread: powers of two, so that calls of slowly growing sizes share a block.
+  /// At least `floats` a thread: powers of two, so that calls of slowly growing sizes share a block. Inside a
+  /// parallel region a loop runs on the calling thread alone.
   ThreadScratch(Device& device, int64_t threads, int64_t floats)
-      : memory_(Tensor::empty(device, {threads, floats_for(floats)})) {}
+      : memory_(Tensor::empty(device, {omp_in_parallel() ? 1 : threads, floats_for(floats)})) {}
   static int64_t floats_for(int64_t floats) {
     return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(std::max<int64_t>(floats, 16))));
   }
   /// 64-byte aligned; the calling thread's own.
-  float* mine() const {
-    // Inside a parallel region that is not ours, loops run on the calling thread alone.
-    return memory_.floats() + omp_get_thread_num() % memory_.dim(0) * memory_.dim(1);
-  }
+  float* mine() const { return memory_.floats() + omp_get_thread_num() % memory_.dim(0) * memory_.dim(1); }
 
  private:
   Tensor memory_;

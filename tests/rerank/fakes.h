@@ -17,6 +17,7 @@ class FakeSource : public rerank::CandidateSource {
  public:
   explicit FakeSource(uint64_t seed) : seed_(seed) {}
   int cells() const override { return kFakeCells; }
+  rerank::CellRanges forced(uint32_t) const override { return {}; }
   void prefill() override { ++prefills; }
 
   std::optional<rerank::Wave> sample(std::span<const uint32_t> candidates,
@@ -32,7 +33,7 @@ class FakeSource : public rerank::CandidateSource {
             static_cast<int32_t>(random_block(seed_, Stream::sampling, candidate, cell, 0)[0] % 97));
       wave.log_likelihood.push_back(-static_cast<double>(candidate % 7) - 0.1);
       wave.forced_log_likelihood.push_back(0);
-      wave.sampled_cells.push_back(kFakeCells);
+      wave.forced.emplace_back();
       sampled.insert(candidate);
     }
     return wave;

@@ -22,7 +22,7 @@ Wave wave_of(std::vector<double> log_likelihood) {
   for (uint32_t i = 0; i < log_likelihood.size(); ++i) wave.candidates.push_back(i);
   wave.log_likelihood = std::move(log_likelihood);
   wave.forced_log_likelihood.resize(wave.candidates.size());
-  wave.sampled_cells.assign(wave.candidates.size(), 10);
+  wave.forced.assign(wave.candidates.size(), {{0, 4}, {7, 9}});
   wave.tokens.resize(wave.candidates.size() * test::kFakeCells);
   return wave;
 }

@@ -1,8 +1,10 @@
 // dalle1 complete and vary from end to end.
 #include <doctest/doctest.h>
 
+#include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "core/data/atomic_file.h"
 #include "core/image/png.h"
 #include "core/random/philox.h"
 #include "rerank/results.h"
@@ -105,6 +107,82 @@ TEST_CASE("variations keep several depths in turn") {
   REQUIRE_MESSAGE(result.exit_code == 0, result.err);
   for (const auto& row : rerank::read_results(scratch / "out" / "results.jsonl"))
     CHECK(row.sampled_cells == 64 - 8 * std::vector{2, 4, 6}[row.candidate % 3]);
+}
+
+namespace {
+
+// Of candidates, by column, scored again from their tokens.
+nlohmann::json ranked_again(const fs::path& results, const std::string& scorer) {
+  const auto result = test::run_program({"rank", results.string(), "--model", test::tiny_model().string(),
+                                         "--scorer", scorer, "--json", "--quiet"});
+  REQUIRE_MESSAGE(result.exit_code == 0, result.err);
+  return nlohmann::json::parse(result.out)["results"];
+}
+
+// Each score is that of sampling within the rounding of another order of sums.
+void check_scored_alike(const fs::path& results, const std::string& scorer) {
+  const auto rows = rerank::read_results(results);
+  const auto again = ranked_again(results, scorer);
+  REQUIRE(again.size() == rows.size());
+  for (const auto& entry : again) {
+    const auto row = std::find_if(rows.begin(), rows.end(),
+                                  [&](const auto& each) { return each.candidate == entry["candidate"]; });
+    REQUIRE(row != rows.end());
+    const double likelihood = row->log_likelihood / row->sampled_cells;
+    for (const auto& [name, score] : row->scores)
+      CHECK_MESSAGE(std::abs(entry["scores"][name].get<double>() - score) < 1e-5 * std::abs(likelihood),
+                    name);
+  }
+}
+
+// As version 0.1 wrote results.
+void forget_forced_cells(const fs::path& results) {
+  std::string text;
+  for (auto row : rerank::read_results(results)) {
+    CHECK(row.says_forced());
+    row.forced.clear();
+    text += to_line(row) + "\n";
+  }
+  write_file_atomically(results, text);
+}
+
+}  // namespace
+
+TEST_CASE("forced cells do not count in a likelihood, neither in sampling nor when scored again") {
+  ScratchDir scratch;
+  const auto picture = write_picture(scratch / "given.png");
+  const std::vector<std::pair<std::string, std::vector<std::string>>> runs = {
+      {"complete", {"--keep-rows", "6"}},
+      {"complete", {"--region", "32,16,16,16", "--guidance", "3", "--negative", "a blue square"}},
+      {"vary", {"--depths", "2,6"}}};
+  for (size_t i = 0; i < runs.size(); ++i) {
+    CAPTURE(i);
+    auto [command, more] = runs[i];
+    more.insert(more.end(), {"--scorer", "likelihood-ratio"});
+    const auto out = scratch / std::to_string(i);
+    const auto drawn = draw(command, picture, out, more);
+    REQUIRE_MESSAGE(drawn.exit_code == 0, drawn.err);
+    for (const auto& row : rerank::read_results(out / "results.jsonl"))
+      CHECK(row.scores[1].second == row.log_likelihood / row.sampled_cells);
+    check_scored_alike(out / "results.jsonl", "likelihood-ratio");
+  }
+}
+
+TEST_CASE("results that do not say which cells were given: the first ones are assumed, if that can be") {
+  ScratchDir scratch;
+  const auto picture = write_picture(scratch / "given.png"), vary = scratch / "vary" / "results.jsonl",
+             region = scratch / "region" / "results.jsonl";
+  REQUIRE(draw("vary", picture, scratch / "vary", {"--depths", "2,6", "--scorer", "likelihood"}).exit_code ==
+          0);
+  forget_forced_cells(vary);
+  check_scored_alike(vary, "likelihood");
+  REQUIRE(draw("complete", picture, scratch / "region", {"--region", "32,16,16,16"}).exit_code == 0);
+  forget_forced_cells(region);
+  const auto refused = test::run_program(
+      {"rank", region.string(), "--model", test::tiny_model().string(), "--scorer", "likelihood"});
+  CHECK(refused.exit_code == 3);
+  CHECK_MESSAGE(refused.error_line().find("which cells of a completion") != std::string::npos, refused.err);
+  CHECK(ranked_again(region, "clip").size() == 6);
 }
 
 TEST_CASE("the folder of a completion is resumed by the command that began it only") {

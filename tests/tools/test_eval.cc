@@ -105,18 +105,65 @@ TEST_CASE("the nearest training picture, and who is nearer to it than real pictu
   const TokenShards shards(scratch / "a.tokens");
   const std::vector<MemoryQuery> drawn = {{"shape", {5, 6, 7, 8}}, {"shape", {1, 2, 0, 0}}};
   const std::vector<MemoryQuery> held_out = {{"shape", {1, 2, 3, 0}}, {"clock", {1, 2, 3, 4}}};
-  const auto nearest = nearest_pictures(shards, drawn);
+  const auto nearest = nearest_by_tokens(shards, drawn);
   CHECK(nearest[0].index == 1);
-  CHECK(nearest[0].different == 0.0);
-  CHECK(nearest[0].caption == "picture 5");
-  CHECK(nearest[1].different == 0.5);
-  const auto kinds = measure_memory(drawn, nearest, held_out, nearest_pictures(shards, held_out))["kinds"];
+  CHECK(nearest[0].distance == 0.0);
+  CHECK(nearest[1].index == 0);
+  CHECK(nearest[1].distance == 0.5);
+  const auto kinds = measure_memory(drawn, nearest, held_out, nearest_by_tokens(shards, held_out))["kinds"];
   REQUIRE(kinds.size() == 1);
   CHECK(kinds[0]["held_out"] == 1);
   CHECK(kinds[0]["held_out_median"] == 0.25);
   CHECK(kinds[0]["drawn_least"] == 0.0);
   CHECK(kinds[0]["nearer"] == 0.5);
-  CHECK_THROWS_WITH_AS(nearest_pictures(shards, {{"shape", {1}}}), doctest::Contains("4 tokens"), Error);
+  CHECK_THROWS_WITH_AS(nearest_by_tokens(shards, {{"shape", {1}}}), doctest::Contains("4 tokens"), Error);
+}
+
+namespace {
+
+// Cells of 4 x 4 pixels in the colour of their code; codes 0 and 1 look alike.
+struct PaintedCells : rerank::PictureDecoder {
+  static constexpr int kGrid = 4, kCell = 4, kCodes = 5;
+  int picture_size() const override { return kGrid * kCell; }
+  std::vector<Image> decode(std::span<const int32_t> tokens, int count) override {
+    constexpr uint8_t colours[kCodes][3] = {{0, 0, 0}, {0, 0, 0}, {255, 255, 255}, {200, 0, 0}, {0, 10, 0}};
+    std::vector<Image> pictures;
+    for (int i = 0; i < count; ++i) {
+      Image picture(picture_size(), picture_size(), 3);
+      for (int y = 0; y < picture.height; ++y)
+        for (int x = 0; x < picture.width; ++x)
+          std::copy_n(colours[tokens[static_cast<size_t>((i * kGrid + y / kCell) * kGrid + x / kCell)]], 3,
+                      picture.at(x, y));
+      pictures.push_back(std::move(picture));
+    }
+    return pictures;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("the nearest training picture by colours, whatever its codes") {
+  test::ScratchDir scratch;
+  TokenShardWriter writer(scratch / "a.tokens", {4, PaintedCells::kCodes, "", ""});
+  for (const int32_t code : {3, 0, 2}) writer.add(std::vector<int32_t>(16, code), "plain");
+  writer.finish();
+  const TokenShards shards(scratch / "a.tokens");
+  PaintedCells decoder;
+  const CodeColours colours(decoder, PaintedCells::kGrid, PaintedCells::kCodes);
+  const auto device = make_cpu_device(1);
+  std::vector<int32_t> nearly_white(16, 2);
+  nearly_white[5] = 3;
+  const auto nearest = nearest_by_colours(shards, colours, *device,
+                                          {{"shape", std::vector<int32_t>(16, 1)},
+                                           {"shape", nearly_white},
+                                           {"shape", std::vector<int32_t>(16, 4)}});
+  CHECK(nearest[0].index == 1);
+  CHECK(nearest[0].distance == doctest::Approx(0).scale(1).epsilon(0.01));
+  CHECK(nearest_by_tokens(shards, {{"shape", std::vector<int32_t>(16, 1)}})[0].distance == 1.0);
+  CHECK(nearest[1].index == 2);
+  CHECK(nearest[1].distance == doctest::Approx(std::sqrt((55.0 * 55 + 2 * 255.0 * 255) / 48)).epsilon(1e-3));
+  CHECK(nearest[2].index == 1);
+  CHECK(nearest[2].distance == doctest::Approx(std::sqrt(100.0 / 3)).epsilon(1e-3));
 }
 
 namespace {
@@ -281,7 +328,12 @@ TEST_CASE("eval measures the models on held-out pictures and looks for copies; i
   CHECK(report["clip"]["recall_1_hard"] <= report["clip"]["recall_1"]);
   CHECK(report["memory"]["training_pictures"] == 5);
   CHECK(report["memory"]["kinds"][2]["drawn"] == 2);
+  CHECK(report["memory"]["colours"]["kinds"][2]["drawn"] == 2);
+  CHECK(report["memory"]["colours"]["kinds"][2]["held_out"] == 6);
+  CHECK(report["memory"]["colours"]["kinds"][2]["drawn_least"] > 0.0);
   CHECK(fs::exists(scratch / "out" / "memory.png"));
+  CHECK(fs::exists(scratch / "out" / "memory_colours.png"));
+  CHECK(result.out.find("in levels of 255") != std::string::npos);
   CHECK(result.out.find("not checked") != std::string::npos);
 
   arguments[arguments.size() - 4] = "2";

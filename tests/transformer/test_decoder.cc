@@ -9,6 +9,7 @@
 #include "tests/transformer/small_models.h"
 #include "transformer/decoder.h"
 #include "transformer/estimate.h"
+#include "transformer/shares.h"
 
 namespace dalle1::test {
 namespace {
@@ -180,7 +181,8 @@ TEST_CASE("decoding reads no cache row that the pattern does not see, and stores
 TEST_CASE("candidates are the same for any wave and any number of threads") {
   const TransformerConfig config = small_config("paper", 4);
   std::map<float, Decoded> references;  // by guidance
-  for (int threads : {1, 2}) {
+  for (int threads = 1; threads <= 8; ++threads) {
+    CAPTURE(threads);
     auto device = make_cpu_device(threads);
     Context context(*device);
     const Transformer model = small_model(*device, config);
@@ -193,7 +195,8 @@ TEST_CASE("candidates are the same for any wave and any number of threads") {
       const Decoded& reference = references.try_emplace(guidance, all).first->second;
       CHECK(reference.tokens == all.tokens);
       CHECK(reference.log_likelihood == all.log_likelihood);
-      for (uint32_t wave : {1u, 2u, 3u, 7u, 32u}) {
+      const auto few = {1u, 2u, 3u, 7u, 32u}, many = {24u, 40u};  // some in shares, some together
+      for (uint32_t wave : threads <= 2 ? few : many) {
         for (uint32_t begin = 0; begin < 64; begin += wave) {
           const uint32_t end = std::min(64u, begin + wave);
           const Decoded part = decoder.decode(context, numbers(begin, end));
@@ -259,7 +262,10 @@ TEST_CASE("forced cells stay, wherever they are; their likelihood is apart; a fu
 
 TEST_CASE("progress is what all candidates have; a stopped decoding returns it; an error ends it") {
   const TransformerConfig config = small_config("row");
-  for (const int threads : {1, 2}) {  // two take shares of the candidates
+  for (const int threads : {1, 2, 8}) {  // several take shares of the candidates
+    CAPTURE(threads);
+    const uint32_t count = 64;
+    CHECK(share_count(count, 1, threads) == threads);
     auto device = make_cpu_device(threads);
     Context context(*device);
     const Transformer model = small_model(*device, config);
@@ -267,25 +273,25 @@ TEST_CASE("progress is what all candidates have; a stopped decoding returns it; 
     std::vector<int32_t> reports;
     Decoder::Hooks hooks;
     hooks.progress = [&](int32_t cells) { return reports.push_back(cells), true; };
-    const auto whole = decoder.decode(context, numbers(0, 40), hooks);
+    const auto whole = decoder.decode(context, numbers(0, count), hooks);
     CHECK(std::is_sorted(reports.begin(), reports.end()));
     REQUIRE_FALSE(reports.empty());
     CHECK(reports.back() == config.cells());
     CHECK(std::count(reports.begin(), reports.end(), config.cells()) == 1);
 
     hooks.progress = [](int32_t cells) { return cells < 6; };
-    const auto part = decoder.decode(context, numbers(0, 40), hooks);
+    const auto part = decoder.decode(context, numbers(0, count), hooks);
     CHECK(part.cells >= 6);
     if (threads == 1) CHECK(part.cells == 6);
     REQUIRE(part.tokens.size() == whole.tokens.size());
-    for (size_t n = 0; n < 40; ++n) {
+    for (size_t n = 0; n < count; ++n) {
       for (size_t cell = 0; cell < 16; ++cell) {
         const bool done = static_cast<int32_t>(cell) < part.cells;
         REQUIRE(part.tokens[n * 16 + cell] == (done ? whole.tokens[n * 16 + cell] : -1));
       }
     }
     hooks.progress = [](int32_t) -> bool { fail(ErrorKind::model, "broken"); };
-    CHECK_THROWS_WITH_AS(decoder.decode(context, numbers(0, 40), hooks), "broken", Error);
+    CHECK_THROWS_WITH_AS(decoder.decode(context, numbers(0, count), hooks), "broken", Error);
   }
 }
 

@@ -4,7 +4,7 @@
 # MINUTES, with what there is by then (kinds take turns); measuring the models alone takes about a minute more on two
 # cores. The same command goes on with the rest. OPTIONs go to `dalle1 eval`: --model DIR, --pictures-limit N, ...
 # From the environment: KINDS, CANDIDATES (16), LIMIT (prompts a kind, 200). Drawn as the model advises, or as OPTIONs say.
-# Writes OUT/report.md, report.json, reranking.svg, memory.png and the best picture of each prompt.
+# Writes OUT/report.md, report.json, reranking.svg, memory.png, memory_colours.png and the best picture of each prompt.
 set -eu
 data=$1 shards=$2 out=$3 minutes=$4
 shift 4
