@@ -6,9 +6,9 @@
 
 #include "core/data/atomic_file.h"
 #include "core/data/caption_text.h"
+#include "core/data/data_lines.h"
 #include "core/data/pair_fields.h"
 #include "core/data/pair_source.h"
-#include "core/data/data_lines.h"
 #include "core/text/train_sentencepiece.h"
 #include "tools/command.h"
 #include "tools/data_report.h"
