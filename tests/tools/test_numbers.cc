@@ -1,6 +1,8 @@
 // Numbers on the command line, in the environment and in files: what does not fit is refused, never bent.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "core/data/atomic_file.h"
 #include "tests/support/golden.h"
 #include "tests/tools/program.h"
@@ -75,7 +77,7 @@ TEST_CASE("numbers that do not fit are refused by name and range") {
   refused({"bench", "decode", "--layers", "1e1"}, "--layers");
   refused({"eval", "--prompts", "x", "--checker", "x", "--out", "x", "--max-minutes", "nan"},
           "--max-minutes");
-  refused({"rank", "--prompt", "x", "x.png", "--scorer", "clip=0x10,likelihood=1"}, "clip");
+  refused({"sample", "--prompt", "x", "--scorer", "clip=0x10,likelihood=1"}, "the weight of scorer 'clip'");
   refused({"doctor"}, "(from DALLE1_THREADS)", {{"DALLE1_THREADS", "0x2"}});
   refused({"doctor"}, "--threads", {{"DALLE1_THREADS", "two"}});
 }
@@ -87,17 +89,19 @@ TEST_CASE("every numeric option of every command refuses what is no decimal numb
     tools::CommonOptions common;
     command.declare(app, common);
     add_common_options(app, common);
-    std::vector<std::string> names;
+    std::map<std::string, std::string> values;  // as many as the option takes
     for (const auto* option : app.get_options()) {
       const auto type = option->get_type_name();
-      if (type.starts_with("INT") || type.starts_with("UINT") || type.starts_with("FLOAT"))
-        names.push_back("--" + option->get_lnames().at(0));
+      if (!type.starts_with("INT") && !type.starts_with("UINT") && !type.starts_with("FLOAT")) continue;
+      auto& value = values["--" + option->get_lnames().at(0)];
+      value = "0x1";
+      for (int i = 1; i < option->get_expected_min(); ++i) value += ",0x1";
     }
     tools::check_numbers(app);
-    for (const auto& name : names) {
+    for (const auto& [name, value] : values) {
       CAPTURE(command.name);
       CAPTURE(name);
-      CHECK_THROWS_AS(app.parse(std::vector<std::string>{"0x1", name}), CLI::ValidationError);
+      CHECK_THROWS_AS(app.parse(std::vector<std::string>{value, name}), CLI::ValidationError);
       ++numeric;
     }
   }

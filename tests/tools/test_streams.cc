@@ -1,6 +1,10 @@
 // Streams that are full, closed or read no longer.
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include <thread>
 
 #include "tests/support/golden.h"
 #include "tests/tools/program.h"
@@ -41,7 +45,7 @@ TEST_CASE("progress that cannot be shown stops nothing and changes no exit code"
     // Nothing that was meant for the stream went into a file that took its number.
     CHECK(test::content_of(npy) == test::content_of(tokens));
   };
-  test::ProgramOptions full, closed, all_closed;
+  test::ProgramOptions full, closed;
   full.standard_error = "/dev/full";
   closed.closed = {STDERR_FILENO};
   run("full", full);
@@ -76,13 +80,13 @@ TEST_CASE("results that cannot be written are one line and exit code 8") {
 
 TEST_CASE("a reader that goes early is an error and no signal") {
   ScratchDir scratch;
-  int ends[2];
-  REQUIRE(pipe(ends) == 0);
-  close(ends[0]);
+  const auto pipe = (scratch / "pipe").string();
+  REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
+  std::thread reader([&] { close(open(pipe.c_str(), O_RDONLY)); });  // gone before the program prints
   test::ProgramOptions options;
-  options.standard_output = "/proc/self/fd/" + std::to_string(ends[1]);
+  options.standard_output = pipe;
   const auto result = run_program({"info", test::tiny_model().string(), "--tensors"}, options);
-  close(ends[1]);
+  reader.join();
   CHECK(result.exit_code == 8);
   CHECK(result.error_lines() == 1);
 }
