@@ -51,10 +51,40 @@ std::unique_ptr<text::Tokenizer> open_kind(const weights::TokenizerFile& file) {
   return tokenizer;
 }
 
+struct ChosenConfig {
+  std::string value;  // of --config, without a part
+  bool names_part = false;
+};
+
+std::optional<ChosenConfig> chosen_config(const CommonOptions& common, std::string_view part) {
+  std::optional<ChosenConfig> chosen;
+  for (const auto& entry : common.config) {
+    const auto equals = entry.find('=');
+    if (equals == std::string::npos) {
+      if (!chosen) chosen = ChosenConfig{entry, false};
+      continue;
+    }
+    const auto name = entry.substr(0, equals);
+    check(name == "dvae" || name == "transformer" || name == "clip", ErrorKind::usage,
+          "--config {}: there is no part '{}'; there are dvae, transformer and clip", entry, name);
+    if (name == part) chosen = ChosenConfig{entry.substr(equals + 1), true};
+  }
+  return chosen;
+}
+
 // A configuration without a part is for those that it can describe: CLIP's have fields of their own.
 bool describes_clip(const nlohmann::json& config) {
   return config.contains("vision_width") || config.contains("vision_heads") ||
          config.contains("transformer_width");
+}
+
+// What goes with the files of a part: null where the configuration is another part's.
+nlohmann::json config_to_open(const CommonOptions& common, std::string_view part) {
+  const auto chosen = chosen_config(common, part);
+  if (!chosen) return nullptr;
+  auto config = weights::read_config(chosen->value);
+  if (!chosen->names_part && describes_clip(config) != (part == "clip")) return nullptr;
+  return config;
 }
 
 // A checkpoint, or what names the option where a configuration is missing.
@@ -79,7 +109,8 @@ void tell_note(const CommonOptions& common, const weights::Checkpoint& checkpoin
 
 weights::Checkpoint open_paths(const CommonOptions& common, const std::vector<fs::path>& paths,
                                std::string_view part) {
-  auto checkpoint = opened([&] { return weights::open_checkpoint(paths, config_for(common, part), part); });
+  auto checkpoint =
+      opened([&] { return weights::open_checkpoint(paths, config_to_open(common, part), part); });
   tell_note(common, checkpoint);
   return checkpoint;
 }
@@ -87,23 +118,8 @@ weights::Checkpoint open_paths(const CommonOptions& common, const std::vector<fs
 }  // namespace
 
 nlohmann::json config_for(const CommonOptions& common, std::string_view part) {
-  const std::string* chosen = nullptr;
-  std::string value;
-  for (const auto& entry : common.config) {
-    const auto equals = entry.find('=');
-    if (equals == std::string::npos) {
-      if (!chosen) value = entry, chosen = &entry;
-      continue;
-    }
-    const auto name = entry.substr(0, equals);
-    check(name == "dvae" || name == "transformer" || name == "clip", ErrorKind::usage,
-          "--config {}: there is no part '{}'; there are dvae, transformer and clip", entry, name);
-    if (name == part) value = entry.substr(equals + 1), chosen = &entry;
-  }
-  if (!chosen) return nullptr;
-  auto config = weights::read_config(value);
-  const bool named = chosen->size() != value.size();
-  return named || describes_clip(config) == (part == "clip") || part.empty() ? config : nlohmann::json();
+  const auto chosen = chosen_config(common, part);
+  return chosen ? weights::read_config(chosen->value) : nlohmann::json();
 }
 
 std::optional<weights::Checkpoint> open_part_if_any(const CommonOptions& common, std::string_view part) {
@@ -121,7 +137,7 @@ weights::Checkpoint open_part(const CommonOptions& common, std::string_view part
 std::map<std::string, weights::Checkpoint> open_parts(const CommonOptions& common,
                                                       const std::vector<fs::path>& paths) {
   auto parts = opened([&] {
-    return weights::open_parts(paths, [&](std::string_view part) { return config_for(common, part); });
+    return weights::open_parts(paths, [&](std::string_view part) { return config_to_open(common, part); });
   });
   for (const auto& [name, part] : parts) tell_note(common, part);
   return parts;

@@ -15,11 +15,12 @@
 
 namespace dalle1::tools {
 
-/// The configuration that --config gives for a part: PART=..., else one without a part that is not of another
-/// kind; null when there is none.
+/// The configuration that --config gives for a part: PART=..., else one without a part; null when there is
+/// none.
 nlohmann::json config_for(const CommonOptions& common, std::string_view part);
 
-/// "dvae", "transformer" or "clip": the files of --dvae, --transformer or --clip, else the model that
+/// "dvae", "transformer" or "clip": the files of --dvae, --transformer or --clip, with the configuration of
+/// --config unless one without a part describes another part than this, else the model that
 /// find_model() finds. Error(model) when the model has no such part, and as weights::open_checkpoint.
 weights::Checkpoint open_part(const CommonOptions& common, std::string_view part);
 /// The same, or nothing when neither an option nor the model has the part.

@@ -39,7 +39,6 @@ constexpr Magic kMagics[] = {
     {4, "ftypmif1"sv, "a HEIF picture (convert it to PNG or JPEG)"},
     {4, "ftypavif"sv, "an AVIF picture (convert it to PNG)"},
     {4, "ftyp"sv, "a video in an MP4 container"},
-    {0, "BM"sv, "a BMP picture (convert it to PNG)"},
     {0, "II*\0"sv, "a TIFF picture (convert it to PNG)"},
     {0, "MM\0*"sv, "a TIFF picture (convert it to PNG)"},
     {0, "8BPS"sv, "a Photoshop document (export it as PNG)"},
@@ -88,6 +87,8 @@ std::string_view serialised_kind(std::string_view head) {
   const auto byte = [&](size_t i) { return i < head.size() ? static_cast<unsigned char>(head[i]) : 0; };
   if (head.size() > 8 && without_space(head.substr(8)).starts_with('{') && byte(6) == 0 && byte(7) == 0)
     return "a safetensors file";
+  if (head.starts_with("BM") && head.size() >= 10 && head.substr(6, 4) == std::string_view("\0\0\0\0", 4))
+    return "a BMP picture (convert it to PNG)";
   if (byte(0) == 0x80 && byte(1) >= 2 && byte(1) <= 5)
     return "a Python pickle that is not one of torch.save's (save the state dict with torch.save)";
   // ONNX: version of the format, then the producer's name.

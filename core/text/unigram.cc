@@ -11,7 +11,7 @@ Unigram::Unigram(const std::vector<SentencePieceModel::Piece>& pieces, int32_t u
   using Type = SentencePieceModel::Type;
   constexpr float unknown_penalty = 10;  // below the least likely piece
   float lowest = std::numeric_limits<float>::max();
-  highest_ = std::numeric_limits<float>::lowest();
+  highest_ = std::numeric_limits<float>::min();  // as in the library: the logarithms below are less
   for (size_t i = 0; i < pieces.size(); ++i) {
     const auto& [text, score, type] = pieces[i];
     if (type == Type::normal) {
@@ -44,7 +44,7 @@ std::vector<Unigram::Part> Unigram::segment(std::string_view text) const {
     for (size_t length = 1; length <= std::min(longest_, rest.size()); ++length) {
       const auto piece = pieces_.find(rest.substr(0, length));
       if (piece == pieces_.end()) continue;
-      // More than any other way to cover as many bytes.
+      // Scores are logarithms: this is more than any other way to cover as many bytes has.
       const double score =
           piece->second.user_defined ? static_cast<float>(length) * highest_ - 0.1 : piece->second.score;
       offer(begin, begin + length, piece->second.id, score);

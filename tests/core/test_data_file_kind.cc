@@ -46,6 +46,8 @@ TEST_CASE("file kinds: other programs' models, and pictures") {
   CHECK(says("\x10\0\0\0\0\0\0\0{\"a\": "s, "safetensors"));
   CHECK(says("\x93NUMPY\1\0"s, "NumPy"));
   CHECK(says("GIF89a", "GIF"));
+  CHECK(says("BM\x46\4\0\0\0\0\0\0\x36"s, "BMP"));
+  CHECK(says("BMW in the rain", "text"));
   CHECK(says("RIFF\4\0\0\0WEBPVP8 "s, "WebP"));
   CHECK(says("\0\0\0\x18"s + "ftypheic", "HEIC"));
   CHECK(file_kind("\x01\x02\xfe\xff").empty());
