@@ -33,10 +33,9 @@ checkout=$(cd "$(dirname "$0")/.." && git rev-parse --show-toplevel)
   echo "fresh_machine.sh: changes that are not committed are left out" >&2
 root=$(mktemp -d "${TMPDIR:-/var/tmp}/dalle1-fresh.XXXXXX")
 
+. "$checkout/tests/new_root.sh"
 clean_up() {
-  for mounted in proc dev sys; do
-    if mountpoint -q "$root/$mounted"; then umount --recursive "$root/$mounted"; fi
-  done
+  unmount_root "$root"
   if [ -n "$keep" ]; then
     echo "the root is kept: chroot $root" >&2
   else
@@ -53,26 +52,8 @@ inside() {
     /bin/bash -c 'cd /root/dalle1 && exec "$@"' - "$@" </dev/null
 }
 
-# What this machine's apt uses for bookworm, a proxy included; a machine with another Debian gives nothing here, and
-# debootstrap's own mirror serves.
-mirrors() {
-  apt-get indextargets --format 'deb $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' 2>/dev/null |
-    grep -E ' bookworm(-updates|-security)? ' | sort -u
-}
-
 stage "a new Debian 12"
-sources=$(mirrors || true)
-mirror=$(awk '$3 == "bookworm" {print $2; exit}' <<< "$sources")
-debootstrap --variant=minbase bookworm "$root" $mirror >"$root.log" 2>&1 || { cat "$root.log" >&2; refuse "debootstrap failed"; }
-rm "$root.log"
-[ -z "$sources" ] || echo "$sources" > "$root/etc/apt/sources.list"
-apt-config dump 2>/dev/null | grep -E '^Acquire::(https?|Check-|Retries)' > "$root/etc/apt/apt.conf.d/90mirror" || true
-cp /etc/resolv.conf "$root/etc/resolv.conf"
-mount -t proc proc "$root/proc"
-for tree in dev sys; do
-  mount --rbind "/$tree" "$root/$tree"
-  mount --make-rslave "$root/$tree"
-done
+new_root "$root" || refuse "debootstrap failed"
 git clone --quiet --no-hardlinks "$checkout" "$root/root/dalle1"
 if [ -n "$without" ]; then
   sed -i -E "s/([( ])$without([ )])/\1\2/" "$root/root/dalle1/tools/install_packages.sh"

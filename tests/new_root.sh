@@ -24,10 +24,9 @@ new_root() {  # folder: debootstrap's log is beside it when that fails
   done
 }
 
-remove_root() {  # folder
+unmount_root() {  # folder
   local mounted
   for mounted in proc dev sys; do
     if mountpoint -q "$1/$mounted"; then umount --recursive "$1/$mounted"; fi
   done
-  rm -rf --one-file-system "$1"
 }

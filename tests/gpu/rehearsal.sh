@@ -16,7 +16,7 @@ fi
 scratch=$(mktemp -d "${TMPDIR:-/var/tmp}/dalle1-rehearsal.XXXXXX")
 root=$scratch/root through=()
 . tests/new_root.sh
-trap 'remove_root "$root"; rm -rf --one-file-system "$scratch"' EXIT
+trap 'unmount_root "$root"; rm -rf --one-file-system "$scratch"' EXIT
 
 if [ "$kind" = --chroot ]; then
   echo "== a new Debian 12"
