@@ -16,7 +16,7 @@ class Program:
     def run(self, *arguments):
         done = subprocess.run([self.path, *map(str, arguments), "--quiet"], capture_output=True, text=True)
         if done.returncode != 0:
-            raise SystemExit(f"{' '.join(map(str, arguments))}\n{done.stderr}")
+            raise SystemExit(f"{' '.join(map(str, arguments))}: exit code {done.returncode}\n{done.stderr}")
         return done.stdout
 
     def tokenizer(self):
