@@ -12,11 +12,11 @@ namespace dalle1::tools {
 namespace fs = std::filesystem;
 namespace {
 
-int write_manual(const fs::path& folder) {
+int write_manual(const CommonOptions& common, const fs::path& folder) {
   std::vector<Command> commands;
   for (auto& command : all_commands())
     if (!command.hidden) commands.push_back(std::move(command));
-  make_output_folder(folder / "man1", true, "");
+  const FolderLock lock = make_output_folder(common, folder / "man1", true, "");
   write_file_atomically(folder / "man1/dalle1.1", program_page(commands));
   for (const auto& command : commands)
     write_file_atomically(folder / "man1" / (page_name(command) + ".1"), command_page(command));
@@ -31,7 +31,7 @@ Command manual_command() {
           [](CLI::App& app, CommonOptions& common) {
             auto folder = std::make_shared<std::string>();
             app.add_option("--out", *folder, "The folder: man1/*.1 and dalle1.bash")->required();
-            return [folder] { return write_manual(*folder); };
+            return [folder, &common] { return write_manual(common, *folder); };
           },
           true};
 }

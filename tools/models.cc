@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "tools/progress.h"
+#include "tools/standard_streams.h"
 #include "weights/import.h"
 #include "weights/model_dir.h"
 #include "weights/open.h"
@@ -104,7 +105,7 @@ void tell_note(const CommonOptions& common, const weights::Checkpoint& checkpoin
   if (common.progress_mode() == ProgressMode::json)
     tell(common, {{"event", "note"}, {"text", text}}, text);
   else
-    fmt::print(stderr, "note: {}\n", text);
+    write_stderr(fmt::format("note: {}\n", text));
 }
 
 weights::Checkpoint open_paths(const CommonOptions& common, const std::vector<fs::path>& paths,

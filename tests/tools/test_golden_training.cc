@@ -42,9 +42,10 @@ Image picture_of(uint64_t i) {
 class Pictures : public PairSource {
  public:
   uint64_t size() const override { return kPictures; }
-  Pair read(uint64_t i) const override {
-    return {fmt::format("picture {}", i), caption_of(i), encode_png(picture_of(i))};
+  Pair picture(uint64_t i) const override {
+    return {fmt::format("picture {}", i), "", encode_png(picture_of(i))};
   }
+  std::string caption(uint64_t i) const override { return caption_of(i); }
 };
 
 std::shared_ptr<const text::Tokenizer> tokenizer() {
@@ -155,7 +156,8 @@ std::vector<double> train_clip(const fs::path& folder, int stop_after) {
   const auto device = make_cpu_device(1);
   const auto pictures = std::make_shared<const Pictures>();
   clip::ClipTask task(*device, config, clip::ClipTraining::from_json(file, 7), tokenizer(), 7);
-  task.set_data(pictures, nullptr, clip::read_held_out(*pictures, kPictures, 32));
+  PairReader held_out(pictures, clip::reading_of({}));
+  task.set_data(pictures, nullptr, clip::read_held_out(held_out, kPictures, 32));
   task.set_exporter([](clip::Clip&, const fs::path&) {});
   return losses_of(*device, task, options, file, folder, stop_after);
 }
