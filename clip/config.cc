@@ -122,6 +122,19 @@ json ClipConfig::to_json() const {
   return object;
 }
 
+json ClipConfig::identity() const {
+  json object = to_json();
+  const ClipConfig config = resolved();
+  const auto drop = [&](const char* name, bool implied) {
+    if (implied) object.erase(name);
+  };
+  drop("vision_heads", config.vision_heads * 64 == config.vision_channels());
+  drop("vision_mlp_width", config.is_resnet() || config.vision_mlp_width == 4 * config.vision_width);
+  drop("transformer_mlp_width", config.transformer_mlp_width == 4 * config.transformer_width);
+  drop("activation", config.activation == ClipConfig().activation);
+  return object;
+}
+
 ClipConfig clip_config_from_json(const json& object) {
   check(object.is_object(), ErrorKind::model, "CLIP configuration: not a JSON object");
   ClipConfig config;

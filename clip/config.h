@@ -39,6 +39,9 @@ struct ClipConfig {
   /// With the numbers that zeros stand for. Error(model) when the heads are not told and 64 does not divide.
   ClipConfig resolved() const;
   nlohmann::json to_json() const;  ///< Of all fields, resolved.
+  /// to_json() without heads, MLP widths and activation where they are what the other fields imply: what
+  /// version 0.1 wrote, so that its trainings are resumed.
+  nlohmann::json identity() const;
 };
 
 /// Absent fields keep their defaults, resolved. Error(model) names an unknown or impossible one.

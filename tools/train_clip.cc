@@ -72,7 +72,7 @@ int train_clip(const ClipOptions& options, const CommonOptions& common) {
                                                        {"transformer_heads", config.transformer_heads},
                                                        {"activation", config.activation}},
                                                       "clip"));
-  nlohmann::json settings = {{"architecture", config.to_json()},
+  nlohmann::json settings = {{"architecture", config.identity()},
                              {"train", file.train},
                              {"pairs", pairs->size()},
                              {"tokenizer_sha256", weights::sha256_of_file(tokenizer_path)},

@@ -406,6 +406,22 @@ TEST_CASE("the learned scale stops at 100") {
   CHECK(task.clip().scale() == doctest::Approx(100.0));
 }
 
+TEST_CASE("a training of version 0.1 knows its model again: what other fields imply is left out") {
+  const nlohmann::json old = {
+      {"vision_width", 128}, {"vision_layers", 2}, {"transformer_width", 64}, {"transformer_heads", 1}};
+  const auto identity = clip::clip_config_from_json(old).identity();
+  for (const char* name : {"vision_heads", "vision_mlp_width", "transformer_mlp_width", "activation"})
+    CHECK_FALSE(identity.contains(name));
+  auto other = old;
+  other.update({{"vision_heads", 4},
+                {"vision_mlp_width", 100},
+                {"transformer_mlp_width", 100},
+                {"activation", "gelu"}});
+  const auto stated = clip::clip_config_from_json(other).identity();
+  for (const char* name : {"vision_heads", "vision_mlp_width", "transformer_mlp_width", "activation"})
+    CHECK(stated[name] == other[name]);
+}
+
 TEST_CASE("a training file with a wrong field is refused by its name") {
   CHECK_THROWS_WITH_AS(
       clip::ClipTraining::from_json({{"batch", "many"}}, 0),
