@@ -19,6 +19,7 @@
 #include "tools/interrupt.h"
 #include "tools/models.h"
 #include "tools/output_folder.h"
+#include "tools/progress.h"
 #include "tools/training.h"
 #include "weights/describe.h"
 #include "weights/load.h"
