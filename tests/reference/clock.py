@@ -27,7 +27,7 @@ class Deadline:
     def position(self, done):
         now = time.monotonic()
         self.begin = self.begin or now
-        return self.steps * min(1.0, (now - self.begin) / max(1e-9, self.end - self.begin))
+        return self.steps * (1 - (self.end - now) / (self.end - self.begin) if now < self.end else 1)
 
     def over(self, done):
         """Whether another step would pass the end. It is taken to last as long as the shorter of the last two: one that

@@ -48,8 +48,8 @@ def read_shard(path):
 
 
 def unpacked(rows, info):
-    """Tokens of packed grids [N, bytes]: token i at the bits from i * bits on, lowest first. Eight tokens begin at a byte
-    again; each lies in three bytes."""
+    """Tokens of packed grids [N, bytes]: token i at the bits from i * bits on, lowest first. Eight tokens fill whole
+    bytes; each lies in three of them."""
     bits, cells = bits_of(info), info["grid"] ** 2
     eights = -(-cells // 8)
     whole = np.pad(rows, ((0, 0), (0, eights * bits - rows.shape[1]))).reshape(-1, bits)

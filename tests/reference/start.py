@@ -34,7 +34,7 @@ def from_model(config, path):
 
 
 def fitted(arrays, config, source):
-    """The same parameters, position embeddings interpolated where they are of another grid; ValueError if others are."""
+    """The same parameters, position embeddings interpolated where they are of another grid; else a ValueError."""
     arrays, expected = dict(arrays), shapes(config)
     for name in ("image_row.weight", "image_column.weight"):
         if name in arrays:
