@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/data/sample_order.h"
-#include "support/golden.h"
+#include "tests/support/golden.h"
 
 using namespace dalle1;
 
