@@ -26,7 +26,7 @@ SMALL = {
     "BUDGET_PICTURES": "45", "BUDGET_TOKENS": "45", "BUDGET_RACE": "45", "BUDGET_SAMPLE": "60",
 }
 # PyTorch on two cores needs its time.
-WITH_TORCH = {"TORCH": "1", "LIMIT": "900", "BUDGET_RACE": "400"}
+WITH_TORCH = {"TORCH": "1", "PATIENCE": "200", "LIMIT": "900", "BUDGET_RACE": "400"}
 REST = {
     "DEVICE": "cpu", "DECODED": "tools/train/transformer.json", "SMALL_BATCH": "1", "LARGE_BATCH": "1", "BUDGET_PREFLIGHT": "20",
     "BUDGET_SHORT": "10", "BUDGET_WAVE": "3", "BUDGET_SMALL": "5", "BUDGET_LARGE": "3", "BUDGET_MEMCHECK": "3",

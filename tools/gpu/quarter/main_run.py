@@ -123,11 +123,11 @@ class MainRun:
     async def agree(self):
         if self.settings.torch:
             await self.look_for_torch(seconds=60)
-        await self.contest.agree(seconds=40)
+        await self.contest.agree(self.settings.patience)
 
     async def warm_up(self):
         await self.agreement
-        await self.contest.warm_up(seconds=80)
+        await self.contest.warm_up(2 * self.settings.patience)
 
     def begin_beside(self):
         """What needs the GPU while pictures need the cores."""
@@ -171,8 +171,11 @@ class MainRun:
             finally:
                 keeper.cancel()
             self.facts.add("train", trainer.name, status)
-            if status == "done" or timer.left() < SECOND_TRY:
+            if status == "done":
+                return
+            if timer.left() < SECOND_TRY:
                 break
+        raise RuntimeError(status)
 
     async def sample(self, timer):
         if self.current:

@@ -32,6 +32,7 @@ class Settings:
     checks: str = "CUDA*,op table*"
     prompts: int = 64
     candidates: int = 16
+    patience: float = 40.0  # seconds that a trainer may take for the carried samples
     race_batch: int = 16
     race_steps: int = 20
     expected_pictures: int = 256
