@@ -56,7 +56,7 @@ stage "a new Debian 12"
 new_root "$root" || refuse "debootstrap failed"
 git clone --quiet --no-hardlinks "$checkout" "$root/root/dalle1"
 if [ -n "$without" ]; then
-  sed -i -E "s/([( ])$without([ )])/\1\2/" "$root/root/dalle1/tools/install_packages.sh"
+  sed -i -E "s/([( ])$without([ )]|\$)/\1\2/" "$root/root/dalle1/tools/install_packages.sh"
   ! grep -qE "[( ]$without([ )]|\$)" "$root/root/dalle1/tools/install_packages.sh" ||
     refuse "$without could not be taken out of tools/install_packages.sh"
 fi
