@@ -15,15 +15,15 @@
 
 namespace dalle1::tools {
 Checker::Checker(const std::vector<std::string>& command) : name_(command.at(0)) {
-  check(access(name_.c_str(), X_OK) == 0, ErrorKind::usage, "the checker {} cannot be run: {}", name_,
-        std::strerror(errno));
+  const bool runs = access(name_.c_str(), X_OK) == 0;
+  check(runs, ErrorKind::usage, "the checker {} cannot be run: {}", name_, std::strerror(errno));
   std::vector<char*> arguments;
   for (const auto& argument : command) arguments.push_back(const_cast<char*>(argument.c_str()));
   arguments.push_back(nullptr);
   // A socket rather than pipes: writing to a checker that has ended must be an error, not a signal.
   int ends[2];
-  check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0, ErrorKind::internal, "no socket: {}",
-        std::strerror(errno));
+  const bool paired = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0;
+  check(paired, ErrorKind::internal, "no socket: {}", std::strerror(errno));
   process_ = fork();
   check(process_ >= 0, ErrorKind::internal, "no process: {}", std::strerror(errno));
   if (process_ == 0) {

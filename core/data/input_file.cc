@@ -22,14 +22,16 @@ void check_regular(const struct stat& status, const std::filesystem::path& path,
 
 InputFile::InputFile(const std::filesystem::path& path, ErrorKind kind) : path_(path), kind_(kind) {
   struct stat status = {};
-  check(stat(path.c_str(), &status) == 0, kind, "{}: cannot be opened: {}", path.string(),
-        std::strerror(errno));
+  // A statement of its own: arguments are evaluated in any order, errno's reading may come first.
+  const bool found = stat(path.c_str(), &status) == 0;
+  check(found, kind, "{}: cannot be opened: {}", path.string(), std::strerror(errno));
   check_regular(status, path, kind);
   // Should a pipe have taken the name meanwhile, opening it must not wait for a writer.
   file_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   check(file_ >= 0, kind, "{}: cannot be opened: {}", path.string(), std::strerror(errno));
   try {
-    check(fstat(file_, &status) == 0, kind, "{}: {}", path.string(), std::strerror(errno));
+    const bool known = fstat(file_, &status) == 0;
+    check(known, kind, "{}: {}", path.string(), std::strerror(errno));
     check_regular(status, path, kind);
   } catch (...) {
     close(file_);

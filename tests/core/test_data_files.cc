@@ -139,6 +139,7 @@ TEST_CASE("input: nothing but regular files, and no waiting") {
     CHECK_THROWS_WITH_AS(TextLines{path}, refusal, Error);
     CHECK_THROWS_WITH_AS(read_text(path), refusal, Error);
   }
+  CHECK_THROWS_WITH_AS(read_file(scratch / "absent", 100), doctest::Contains("No such file"), Error);
   // Files of /proc have no size, but content.
   CHECK(content("/proc/self/comm").back() == '\n');
 }

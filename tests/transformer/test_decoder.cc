@@ -305,14 +305,14 @@ TEST_CASE("estimates count parameters exactly and give the paper's arithmetic") 
   paper.layers = 64;
   paper.width = 3968;
   paper.heads = 62;
-  const Estimate result = estimate(paper, {2, 2, 1, 0});
+  const Estimate result = estimate(paper, {2, CacheType::bf16, DType::bf16});
   CHECK(static_cast<double>(result.parameters) == doctest::Approx(12.294e9).epsilon(1e-4));
   CHECK(static_cast<double>(result.cache) == doctest::Approx(287.3e6).epsilon(2e-3));
   CHECK(static_cast<double>(result.full_cache) == doctest::Approx(1040.2e6).epsilon(1e-4));
   CHECK(static_cast<double>(result.prefix) == doctest::Approx(260.0e6).epsilon(1e-3));
   CHECK(result.prefill_flops == doctest::Approx(6.22e12).epsilon(2e-3));
   CHECK(result.image_flops == doctest::Approx(25.13e12).epsilon(2e-3));
-  const Estimate guided = estimate(paper, {2, 2, 2, 0});
+  const Estimate guided = estimate(paper, {2, CacheType::bf16, DType::bf16, /*groups=*/2});
   CHECK(guided.cache == 2 * result.cache);
   CHECK(guided.prefix == 2 * result.prefix);
 }

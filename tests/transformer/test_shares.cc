@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <initializer_list>
+
 using namespace dalle1::transformer;
 
 TEST_CASE("threads take shares when these are large enough, for any number of threads") {

@@ -105,8 +105,9 @@ TrainResult run(const std::filesystem::path& folder, int64_t steps, bool resume,
   const auto device = make_cpu_device(1);
   Task task(*device);
   int64_t polled = 0;
-  TrainRun setup{folder, resume, {{"network", "test"}}, &kFormat, [&] { return ++polled == stop_after; },
-                 nullptr};
+  TrainRun setup = {
+      .folder = folder, .resume = resume, .settings = {{"network", "test"}}, .format = &kFormat};
+  setup.stop_requested = [&] { return ++polled == stop_after; };
   return train(*device, task, small_options(steps), setup);
 }
 
@@ -147,7 +148,7 @@ TEST_CASE("under a deadline the schedules follow the time, and the training ends
   SlowTask task(*device);
   TrainOptions options = small_options(60);
   options.deadline_seconds = 20;
-  TrainRun setup{scratch.path(), false, {{"network", "test"}}, &kFormat, nullptr, nullptr};
+  TrainRun setup = {.folder = scratch.path(), .settings = {{"network", "test"}}, .format = &kFormat};
   setup.elapsed = [&] { return task.seconds; };
   const TrainResult result = train(*device, task, options, setup);
   CHECK(result.finished);
@@ -189,7 +190,7 @@ TEST_CASE("seconds of a step are right however many steps a row stands for") {
   options.accumulate = 1;
   options.log_every = 5;
   options.evaluate_every = 3;
-  train(*device, task, options, {scratch.path(), false, {}, &kFormat, nullptr, nullptr});
+  train(*device, task, options, {.folder = scratch.path(), .settings = {}, .format = &kFormat});
   const auto rows = read_metrics(scratch / "metrics.jsonl");
   REQUIRE(rows.size() == 4);  // after 3, 5, 6 and 8 steps
   for (const auto& row : rows) CHECK(row["seconds_per_step"].get<double>() >= 0.002);
@@ -200,7 +201,8 @@ TEST_CASE("a resume with other settings is refused by name") {
   run(scratch.path(), 5, false);
   const auto device = make_cpu_device(1);
   Task task(*device);
-  TrainRun setup{scratch.path(), true, {{"network", "other"}}, &kFormat, nullptr, nullptr};
+  TrainRun setup = {
+      .folder = scratch.path(), .resume = true, .settings = {{"network", "other"}}, .format = &kFormat};
   CHECK_THROWS_WITH_AS(train(*device, task, small_options(10), setup),
                        doctest::Contains("'/network' differs"), Error);
 }
