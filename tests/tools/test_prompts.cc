@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "core/data/atomic_file.h"
+#include "core/error.h"
 #include "rerank/results.h"
 #include "tests/support/golden.h"
 #include "tests/tools/program.h"
