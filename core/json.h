@@ -22,12 +22,14 @@ namespace detail {
 
 template <typename T>
 bool holds_integer(const auto& json) {
-  if (json.is_number_unsigned())
+  if (!json.is_number_integer()) return false;
+  // A signed value that is not negative may come from code; what is parsed is unsigned then.
+  if (json.is_number_unsigned() || json.template get<int64_t>() >= 0)
     return json.template get<uint64_t>() <= static_cast<uint64_t>(std::numeric_limits<T>::max());
   if constexpr (std::unsigned_integral<T>)
     return false;
   else
-    return json.is_number_integer() && json.template get<int64_t>() >= std::numeric_limits<T>::min();
+    return json.template get<int64_t>() >= std::numeric_limits<T>::min();
 }
 
 template <typename T>

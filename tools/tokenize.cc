@@ -18,7 +18,8 @@ struct TokenizeOptions {
 
 // Merges and tokenizer models are text or gzip or protobuf; a CLIP model is a zip, safetensors or a folder.
 bool is_tokenizer_file(const fs::path& path) {
-  if (!fs::is_regular_file(path)) return false;
+  std::error_code unreadable;  // then opening it says why
+  if (fs::is_directory(path, unreadable)) return false;
   uint8_t head[8] = {};
   const size_t got = InputFile(path, ErrorKind::model).read(head, 0);
   const std::string_view start(reinterpret_cast<const char*>(head), got);

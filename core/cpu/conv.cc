@@ -101,6 +101,7 @@ void run_forward(Cache& cache, const ConvolutionPlan& plan, const ConvolutionSha
   arguments.emplace(DNNL_ARG_SRC, describe(cache, x, shape.in));
   arguments.emplace(DNNL_ARG_WEIGHTS, packed(cache, w, shape, plan.weights));
   arguments.emplace(DNNL_ARG_DST, y_memory);
+  const ThreadLimit limit(plan.alone ? 1 : omp_get_max_threads());
   plan.primitive.execute(cache.stream, arguments);
   cache.stream.wait();
 }
@@ -169,6 +170,7 @@ void CpuKernels::conv2d_backward_data(const Tensor& dy, const Tensor& w, const C
   Cache& cache = *convolutions_;
   const auto run = [&](const ConvolutionPlan& plan, const ConvolutionShape& shape, const Tensor& from,
                        const Tensor& to) {
+    const ThreadLimit inner(plan.alone ? 1 : threads_);
     plan.primitive.execute(cache.stream, {{DNNL_ARG_DIFF_DST, describe(cache, from, shape.out)},
                                           {DNNL_ARG_WEIGHTS, packed(cache, w, shape, plan.weights)},
                                           {DNNL_ARG_DIFF_SRC, describe(cache, to, shape.in)}});

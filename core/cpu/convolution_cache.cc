@@ -3,6 +3,8 @@
 #include <bit>
 #include <string_view>
 
+#include "core/cpu/thread_limit.h"
+
 namespace dalle1 {
 namespace {
 
@@ -46,6 +48,19 @@ bool is_vectorised(const char* implementation) {
   return std::string_view(implementation).substr(0, 3) != "ref";
 }
 
+bool is_product(const char* implementation) {
+  return std::string_view(implementation).find("gemm") != std::string_view::npos;
+}
+
+/// What `describe` makes, with the same sums for any number of threads. oneDNN counts them when it describes.
+template <typename Describe>
+auto invariant(const Describe& describe) {
+  const auto descriptor = describe();
+  if (!is_product(descriptor.impl_info_str())) return descriptor;
+  const cpu::ThreadLimit one(1);
+  return describe();
+}
+
 constexpr auto kDirect = dnnl::algorithm::convolution_direct;
 
 dnnl::convolution_forward::primitive_desc forward_descriptor(const Descriptors& d,
@@ -60,15 +75,21 @@ dnnl::convolution_forward::primitive_desc forward_descriptor(const Descriptors& 
 }
 
 ConvolutionPlan make_forward(const Descriptors& d, const Fused& fused, const dnnl::engine& engine) {
-  const auto pd = forward_descriptor(d, attributes(fused, d.y), dnnl::prop_kind::forward_inference, engine);
-  return {dnnl::convolution_forward(pd), pd.weights_desc(), is_vectorised(pd.impl_info_str())};
+  const auto pd = invariant([&] {
+    return forward_descriptor(d, attributes(fused, d.y), dnnl::prop_kind::forward_inference, engine);
+  });
+  const char* name = pd.impl_info_str();
+  return {dnnl::convolution_forward(pd), pd.weights_desc(), is_vectorised(name), is_product(name)};
 }
 
 ConvolutionPlan make_backward_data(const Descriptors& d, const dnnl::engine& engine) {
   using Backward = dnnl::convolution_backward_data;
   const auto hint = forward_descriptor(d, {}, dnnl::prop_kind::forward_training, engine);
-  const Backward::primitive_desc pd({kDirect, d.x, d.w, d.y, d.strides, d.before, d.after}, engine, hint);
-  return {Backward(pd), pd.weights_desc(), is_vectorised(pd.impl_info_str())};
+  const auto pd = invariant([&] {
+    return Backward::primitive_desc({kDirect, d.x, d.w, d.y, d.strides, d.before, d.after}, engine, hint);
+  });
+  const char* name = pd.impl_info_str();
+  return {Backward(pd), pd.weights_desc(), is_vectorised(name), is_product(name)};
 }
 
 ConvolutionPlan make_backward_weights(const Descriptors& d, const dnnl::engine& engine) {

@@ -40,6 +40,9 @@ struct ConvolutionPlan {
   dnnl::primitive primitive;
   dnnl::memory::desc weights;
   bool vectorised = false;  ///< False: only oneDNN's reference loop takes this shape and layout.
+  /// Made for one thread: oneDNN's product of patches, which few channels in plain layout take, is divided
+  /// among threads where its sums then run in another order.
+  bool alone = false;
 };
 
 }  // namespace cpu

@@ -159,6 +159,7 @@ void read_normalizer(MessageReader reader, SentencePieceModel& model) {
 
 SentencePieceModel read_sentencepiece_model(std::span<const uint8_t> bytes, const std::string& name) {
   SentencePieceModel model;
+  bool has_trainer = false, has_normalizer = false;
   MessageReader reader(bytes, bytes.data(), name);
   for (Field field; reader.next(field);) {
     if (field.id == 1) model.pieces.push_back(read_piece(reader.nested(field)));
@@ -166,7 +167,13 @@ SentencePieceModel read_sentencepiece_model(std::span<const uint8_t> bytes, cons
           max_pieces);
     if (field.id == 2) read_trainer(reader.nested(field), model);
     if (field.id == 3) read_normalizer(reader.nested(field), model);
+    has_trainer |= field.id == 2;
+    has_normalizer |= field.id == 3;
   }
+  // Without them a file that was cut between two fields would be a model of another kind.
+  check(has_trainer && has_normalizer, ErrorKind::model,
+        "{}: not a sentencepiece model, or cut off: no {} specification", name,
+        has_trainer ? "normalizer" : "trainer");
   return model;
 }
 

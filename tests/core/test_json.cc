@@ -36,6 +36,11 @@ TEST_CASE("json: values are what they are taken for") {
   CHECK(value_of<std::array<float, 2>>(number("[1, 2.5]"), "n") == std::array<float, 2>{1, 2.5f});
   CHECK(value_of<bool>(number("true"), "n"));
 
+  const json from_code = {{"positive", 5}, {"negative", -5}};  // signed, as C++ has them
+  CHECK(value_of<uint64_t>(from_code["positive"], "n") == 5);
+  CHECK(value_of<int>(from_code["negative"], "n") == -5);
+  CHECK_THROWS_AS(value_of<uint64_t>(from_code["negative"], "n"), Error);
+
   const auto refused = [&]<typename T>(T, const char* text, const char* part) {
     CAPTURE(text);
     CHECK_THROWS_WITH_AS(value_of<T>(number(text), "train.n"), doctest::Contains(part), Error);

@@ -20,11 +20,11 @@ struct ProgramResult {
 };
 
 struct ProgramOptions {
-  std::map<std::string, std::string> environment;  ///< Added to this process's.
-  std::filesystem::path directory;                 ///< Where it runs; empty: here.
-  std::string standard_output;                     ///< A file instead of a pipe, for instance /dev/full.
+  std::map<std::string, std::string> environment = {};  ///< Added to this process's.
+  std::filesystem::path directory = {};                 ///< Where it runs; empty: here.
+  std::string standard_output = {};                     ///< A file instead of a pipe, for instance /dev/full.
   /// Called again and again with the process and the seconds since its start, until it ends.
-  std::function<void(int process, double seconds)> watch;
+  std::function<void(int process, double seconds)> watch = {};
   double most_seconds = 120;        ///< Then it is killed.
   bool terminal = false;            ///< stderr is a terminal of 100 columns.
   uint64_t most_file_bytes = 0;     ///< No file may grow beyond this, as on a full disk; 0: no limit.

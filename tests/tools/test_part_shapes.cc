@@ -2,6 +2,7 @@
 // size.
 #include <doctest/doctest.h>
 
+#include "clip/config.h"
 #include "tools/part_shapes.h"
 #include "weights/open.h"
 #include "weights/presets.h"
@@ -41,8 +42,13 @@ TEST_CASE("every published CLIP and dVAE is recognised, and its configuration fo
       continue;  // ru-dalle's come with their YAML
     }
     CHECK(found.part == preset.part);
-    CHECK(found.config == preset.config);
+    if (preset.part == "clip") {  // what neither says is implied
+      CHECK(clip::clip_config_from_json(found.config).to_json() ==
+            clip::clip_config_from_json(preset.config).to_json());
+    } else {
+      CHECK(found.config == preset.config);
+    }
     CHECK_NOTHROW(tools::check_part(found));
   }
-  CHECK(clips == 9);
+  CHECK(clips == 12);
 }

@@ -314,7 +314,8 @@ TEST_CASE("thin pictures are ranked, classified and embedded like their middle")
   const auto ranked = run({"rank", "--prompt", "a red cat"});
   REQUIRE_MESSAGE(ranked.exit_code == 0, ranked.err);
   std::map<std::string, double> cosines;
-  for (const auto& row : json::parse(ranked.out)["pictures"])
+  const json document = json::parse(ranked.out);
+  for (const auto& row : document["pictures"])
     cosines[fs::path(row["picture"].get<std::string>()).filename().string()] = row["cosine"];
   CHECK(cosines.size() == 3);
   CHECK(cosines["wide.png"] == cosines["square.png"]);
