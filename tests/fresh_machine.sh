@@ -32,6 +32,7 @@ checkout=$(cd "$(dirname "$0")/.." && git rev-parse --show-toplevel)
 [ -z "$(git -C "$checkout" status --porcelain)" ] ||
   echo "fresh_machine.sh: changes that are not committed are left out" >&2
 root=$(mktemp -d "${TMPDIR:-/var/tmp}/dalle1-fresh.XXXXXX")
+chmod 755 "$root"  # apt downloads as a user of its own
 
 . "$checkout/tests/new_root.sh"
 clean_up() {

@@ -4,12 +4,12 @@
 
 #include <algorithm>
 
-#include "core/data/compressed.h"
+#include "core/data/no_data.h"
 
 namespace dalle1 {
 
 DataLines::DataLines(const std::filesystem::path& file) : name_(file.string()), file_(file) {
-  refuse_compressed(file_.bytes(), name_);
+  refuse_no_data(file_.bytes(), name_);
   rest_ = {reinterpret_cast<const char*>(file_.bytes().data()), file_.bytes().size()};
 }
 

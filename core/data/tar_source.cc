@@ -12,7 +12,7 @@
 #include <unordered_map>
 
 #include "core/data/caption_text.h"
-#include "core/data/compressed.h"
+#include "core/data/no_data.h"
 #include "core/data/pair_fields.h"
 #include "core/data/pair_source.h"
 #include "core/data/shard_members.h"
@@ -101,7 +101,7 @@ class TarCursor {
   }
   [[noreturn]] void damaged() {
     const ssize_t got = pread(file_, block_, sizeof block_, 0);
-    refuse_compressed(
+    refuse_no_data(
         {reinterpret_cast<const uint8_t*>(block_), static_cast<size_t>(std::max<ssize_t>(got, 0))},
         path_.string());
     const char* reason = archive_error_string(archive_);

@@ -269,6 +269,12 @@ TEST_CASE("pairs: damaged and missing shards are named") {
   refused("a", "a/0.tar.gz: compressed with gzip; gunzip it");
   write_text(scratch / "z.tar", "\x28\xb5\x2f\xfd" + std::string(600, 'x'));
   refused("z.tar", "z.tar: compressed with Zstandard; unzstd it");
+  for (const char* name : {"lfs.tar", "lfs.jsonl"}) {
+    write_text(scratch / name, "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n");
+    refused(name, ": no data, but a Git LFS pointer (git lfs pull brings the file itself)");
+  }
+  write_text(scratch / "page.jsonl", "<!DOCTYPE html>\n<html></html>\n");
+  refused("page.jsonl", "page.jsonl: no data, but an HTML page");
   refused("absent", "no such file or folder");
   refused("whole.zip", "no such file");
 

@@ -1,7 +1,8 @@
-#include "core/data/compressed.h"
+#include "core/data/no_data.h"
 
 #include <algorithm>
 
+#include "core/data/file_kind.h"
 #include "core/error.h"
 
 namespace dalle1 {
@@ -16,13 +17,20 @@ constexpr Compression kCompressions[] = {{"\x1f\x8b", "gzip", "gunzip"},
                                          {"\xfd\x37zXZ", "xz", "unxz"},
                                          {"\x04\x22\x4d\x18", "LZ4", "unlz4"}};
 
+// The kinds of file_kind() that captions and shards are, a damaged shard among them.
+constexpr std::string_view kData[] = {"text", "blank", "JSON text", "an empty file", "a tar archive"};
+
 }  // namespace
 
-void refuse_compressed(std::span<const uint8_t> first_bytes, std::string_view name) {
+void refuse_no_data(std::span<const uint8_t> first_bytes, std::string_view name) {
   const std::string_view bytes(reinterpret_cast<const char*>(first_bytes.data()), first_bytes.size());
   for (const Compression& known : kCompressions)
     check(!bytes.starts_with(known.magic), ErrorKind::input, "{}: compressed with {}; {} it", name,
           known.name, known.command);
+  const std::string_view kind = file_kind(first_bytes);
+  const auto holds = [kind](std::string_view each) { return kind.starts_with(each); };
+  const bool data = kind.empty() || std::any_of(std::begin(kData), std::end(kData), holds);
+  check(data, ErrorKind::input, "{}: no data, but {}", name, kind);
 }
 
 }  // namespace dalle1
