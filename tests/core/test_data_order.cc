@@ -24,7 +24,8 @@ RandomStream stream_of(const nlohmann::json& record, Stream stream) {
 }  // namespace
 
 TEST_CASE("order: the numbers of the golden file") {
-  for (const auto& record : golden_numbers()["order"]) {
+  const auto numbers = golden_numbers();
+  for (const auto& record : numbers["order"]) {
     const SampleOrder order(record["size"], record["seed"]);
     std::vector<uint64_t> found;
     for (uint64_t position : record["positions"]) found.push_back(order.index(position));
