@@ -101,9 +101,8 @@ class TarCursor {
   }
   [[noreturn]] void damaged() {
     const ssize_t got = pread(file_, block_, sizeof block_, 0);
-    refuse_no_data(
-        {reinterpret_cast<const uint8_t*>(block_), static_cast<size_t>(std::max<ssize_t>(got, 0))},
-        path_.string());
+    refuse_no_data({reinterpret_cast<const uint8_t*>(block_), static_cast<size_t>(std::max<ssize_t>(got, 0))},
+                   path_.string());
     const char* reason = archive_error_string(archive_);
     fail(ErrorKind::input, "{}: not an uncompressed tar file, or damaged near byte {}: {}", path_.string(),
          next_, reason ? reason : "a member ends early");
