@@ -88,6 +88,8 @@ class CountingKernels final : public Kernels {
   void layer_norm(const Tensor&, const Tensor&, const Tensor&, float, Tensor&, Tensor&, Tensor&) override {}
   void layer_norm_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, Tensor&,
                            Tensor&, Tensor&) override {}
+  void rms_norm(const Tensor&, int64_t, int64_t, float, Tensor&) override {}
+  void rms_norm_backward(const Tensor&, const Tensor&, int64_t, int64_t, float, Tensor&) override {}
   void group_norm(const Tensor&, const Tensor&, const Tensor&, int, float, Tensor&, Tensor&,
                   Tensor&) override {}
   void group_norm_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, Tensor&,

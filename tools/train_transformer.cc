@@ -66,7 +66,7 @@ int train_transformer(const TransformerOptions& options, const CommonOptions& co
   const auto device = open_device(common);
   transformer::Transformer model(*device, config);
   if (options.init_from.empty()) {
-    model.initialise(train_options.seed);
+    model.initialise(train_options.seed, training.zero_ends);
   } else {
     const auto checkpoint = weights::open_checkpoint({options.init_from}, nullptr, "transformer");
     weights::load_parameters(model, transformer::resample_grid(checkpoint, config.grid));

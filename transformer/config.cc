@@ -23,6 +23,8 @@ void visit_fields(Config& config, const Visitor& field) {
   field("activation", config.activation);
   field("sandwich_norm", config.sandwich_norm);
   field("head_norm", config.head_norm);
+  field("qk_norm", config.qk_norm);
+  field("embedding_norm", config.embedding_norm);
   field("norm_eps", config.norm_eps);
   field("start", config.start);
   field("start_token", config.start_token);

@@ -37,6 +37,8 @@ struct TransformerConfig {
   std::string activation = "gelu_tanh";  ///< See ops::activation_from_name.
   bool sandwich_norm = false;            ///< Norms behind attention and MLP too (Ding et al. 2021, CogView).
   bool head_norm = false;                ///< A second norm before the head (ru-dalle).
+  bool qk_norm = false;  ///< Queries and keys of each head over their root mean square (Henry et al. 2020).
+  bool embedding_norm = false;  ///< Input embeddings over their root mean square.
   float norm_eps = 1e-5f;
   /// "none", or "prepended": one more text position in front holds `start_token` and the last position is
   /// dropped, while the masks stay those of text_length (ru-dalle v2).

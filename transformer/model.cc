@@ -46,6 +46,8 @@ Tensor full_logits(Context& context, const Tensor& hidden, const LinearParameter
 Block::Block(Device& device, const TransformerConfig& config, int index, DType matrices)
     : index_(index),
       sandwich_(config.sandwich_norm),
+      qk_norm_(config.qk_norm),
+      head_size_(config.head_size()),
       epsilon_(config.norm_eps),
       dropout_(config.dropout),
       activation_(ops::activation_from_name(config.activation)),
@@ -67,7 +69,9 @@ Tensor Block::norm(Context& context, const Tensor& x, const NormParameters& para
 Tensor Block::forward(Context& context, const Tensor& x, Sequence& sequence) const {
   const auto place = static_cast<uint32_t>(2 * index_);
   Tensor a = norm(context, x, attention_norm_);
-  a = sequence.attend(context, index_, apply(context, a, qkv_));
+  Tensor qkv = apply(context, a, qkv_);
+  if (qk_norm_) qkv = ops::rms_norm(context, qkv, head_size_, 2 * x.dim(-1), epsilon_);
+  a = sequence.attend(context, index_, qkv);
   const Tensor h = add_branch(context, x, a, output_, attention_post_norm_, place);
   Tensor m = norm(context, h, mlp_norm_);
   m = apply(context, m, up_, {activation_});
@@ -112,7 +116,7 @@ Transformer::Transformer(Device& device, const TransformerConfig& config, DType 
   head_ = make_linear(device, config.classes(), width, matrices);
 }
 
-void Transformer::initialise(uint64_t seed) {
+void Transformer::initialise(uint64_t seed, bool zero_ends) {
   const float deviation = 0.5f / std::sqrt(static_cast<float>(config_.width));
   const float residual = deviation / std::sqrt(2.0f * static_cast<float>(config_.layers));
   uint32_t index = 0;
@@ -120,6 +124,7 @@ void Transformer::initialise(uint64_t seed) {
     RandomStream draws(seed, Stream::initialisation, index++);
     if (parameter.rank() < 2) return;  // norms and biases
     const bool branch_end = name.ends_with("attention.output.weight") || name.ends_with("mlp.down.weight");
+    if (zero_ends && (branch_end || name == "head.weight")) return;
     check(parameter.dtype() == DType::f32, ErrorKind::internal, "{}: initialise() wants f32", name);
     std::vector<float> values(parameter.numel());
     for (float& value : values) value = (branch_end ? residual : deviation) * draws.normal();
@@ -152,7 +157,8 @@ Tensor Transformer::embed(Context& context, const Tensor& text, const Tensor& im
     ids = ops::concat(plain, {Tensor::from(text.device(), {text.dim(0), 1}, start), text}, 1);
   }
   const Tensor positions = ops::slice(context, text_position_, 0, 0, ids.dim(1));
-  const Tensor words = ops::add(context, ops::embedding(context, ids, text_embedding_), positions);
+  const Tensor words =
+      normed(context, ops::add(context, ops::embedding(context, ids, text_embedding_), positions));
   if (!image.defined() || image.dim(1) == 0) return words;
 
   const int64_t cells = image.dim(1);
@@ -173,7 +179,12 @@ Tensor Transformer::places(Context& context, int64_t cells) const {
 }
 
 Tensor Transformer::embed_at(Context& context, const Tensor& tokens, const Tensor& place) const {
-  return ops::add(context, ops::embedding(context, tokens, image_embedding_), place);
+  return normed(context, ops::add(context, ops::embedding(context, tokens, image_embedding_), place));
+}
+
+Tensor Transformer::normed(Context& context, const Tensor& embeddings) const {
+  if (!config_.embedding_norm) return embeddings;
+  return ops::rms_norm(context, embeddings, config_.width, config_.width, config_.norm_eps);
 }
 
 Tensor Transformer::trunk(Context& context, Tensor x, const std::shared_ptr<Sequence>& sequence,

@@ -35,7 +35,8 @@ class Block {
                     const NormParameters& post_norm, uint32_t place) const;
 
   int index_;
-  bool sandwich_;
+  bool sandwich_, qk_norm_;
+  int head_size_;
   float epsilon_, dropout_;
   Unary activation_;
   NormParameters attention_norm_, attention_post_norm_, mlp_norm_, mlp_post_norm_;
@@ -48,9 +49,10 @@ class Transformer final : public Module {
   /// Products run fastest on a GPU with matrices in bf16; training wants f32.
   Transformer(Device& device, const TransformerConfig& config, DType matrices = DType::f32);
 
-  /// Normal draws of deviation 1 / (2 sqrt(width)), less in the last product of each residual branch. For f32
-  /// matrices.
-  void initialise(uint64_t seed);
+  /// Normal draws of deviation 1 / (2 sqrt(width)), less in the last product of each residual branch. With
+  /// `zero_ends` those products and the head start at zero: every block is the identity at first, every class
+  /// equally likely. For f32 matrices.
+  void initialise(uint64_t seed, bool zero_ends = false);
   void visit(const ParameterVisitor& visitor) override;
   const TransformerConfig& config() const { return config_; }
   Device& device() const { return text_embedding_.device(); }
@@ -84,6 +86,7 @@ class Transformer final : public Module {
     LinearParameters rows;
     uint64_t source = 0;
   };
+  Tensor normed(Context& context, const Tensor& embeddings) const;
   LinearParameters head_rows(Context& context, int64_t begin, int64_t end, HeadView& kept) const;
 
   TransformerConfig config_;

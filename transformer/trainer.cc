@@ -30,7 +30,7 @@ uint64_t training_size(uint64_t size, int64_t validation) {
 const std::vector<std::string>& TransformerTraining::field_names() {
   static const std::vector<std::string> names = {
       "batch",        "text_slots",        "full_text_from", "text_dropout", "bpe_dropout",
-      "text_padding", "checkpoint_blocks", "compute",        "validation"};
+      "text_padding", "checkpoint_blocks", "compute",        "validation",   "zero_ends"};
   return names;
 }
 
@@ -49,6 +49,7 @@ TransformerTraining transformer_training_from_json(const nlohmann::json& train,
   read("checkpoint_blocks", training.checkpoint_blocks);
   read("compute", training.compute);
   read("validation", training.validation);
+  read("zero_ends", training.zero_ends);
   if (training.text_slots == 0) training.text_slots = config.text_length;
   constexpr int64_t most = 1 << 20;
   check(training.batch > 0 && training.batch <= most && training.validation >= 0, ErrorKind::input,
@@ -152,6 +153,11 @@ Tensor TransformerTask::loss(Context& context, int64_t batch, nlohmann::json& lo
   log["text_nats"] = log.value("text_nats", 0.0) + share * loss.text;
   log["image_nats"] = log.value("image_nats", 0.0) + share * loss.image;
   return loss.total;
+}
+
+int TransformerTask::hidden_matrices(const std::string& name) const {
+  if (!name.starts_with("layers.")) return 0;
+  return name.ends_with("attention.qkv.weight") ? 3 : 1;
 }
 
 void TransformerTask::visit_held_out(const HeldOut& visit) const {

@@ -24,6 +24,7 @@ struct TransformerTraining {
   float bpe_dropout = 0.1f;
   bool text_padding = false;  ///< See LossOptions.
   bool checkpoint_blocks = false;
+  bool zero_ends = false;  ///< See Transformer::initialise.
   /// Type of activations and products; the parameters, their gradients and the optimiser are f32. Empty: bf16
   /// on a GPU, f32 on the CPU.
   std::string compute;
@@ -48,6 +49,7 @@ class TransformerTask final : public TrainTask {
   Module& model() override { return model_; }
   void begin_step(int64_t place) override { place_ = place; }
   Tensor loss(Context& context, int64_t batch, nlohmann::json& log) override;
+  int hidden_matrices(const std::string& name) const override;
   /// Loss of the held-out samples with all text slots, in nats and bits per token.
   nlohmann::json evaluate(int64_t step) override;
   void export_model(const std::filesystem::path& folder) override { export_(folder); }

@@ -20,6 +20,8 @@ Block apply(Unary op, const Block& x) {
   switch (op) {
     case Unary::relu:
       return x.cwiseMax(0.0f);
+    case Unary::relu_squared:
+      return x.cwiseMax(0.0f).square();
     case Unary::gelu:
       return 0.5f * x * (1.0f + (x * kInvSqrt2).erf());
     case Unary::gelu_tanh:
@@ -58,6 +60,8 @@ Block derivative(Unary op, const Block& x) {
   switch (op) {
     case Unary::relu:
       return (x > 0.0f).select(Block::Ones(), Block::Zero());
+    case Unary::relu_squared:
+      return 2.0f * x.cwiseMax(0.0f);
     case Unary::gelu:
       return 0.5f * (1.0f + (x * kInvSqrt2).erf()) + x * kInvSqrt2Pi * (-0.5f * x * x).exp();
     case Unary::gelu_tanh: {

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include "core/cpu/cpu_kernels.h"
@@ -24,6 +25,11 @@ float lane_sum(int64_t n, const Term& term) {
     for (int lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
   }
   return lanes[0];
+}
+
+float inverse_rms(const float* x, int64_t n, float epsilon) {
+  const float squares = lane_sum(n, [x](int64_t i) { return x[i] * x[i]; });
+  return 1.0f / std::sqrt(squares / static_cast<float>(n) + epsilon);
 }
 
 }  // namespace
@@ -77,6 +83,43 @@ void CpuKernels::layer_norm_backward(const Tensor& x, const Tensor& w, const Ten
         weight_gradient[i] += g[i] * (source[i] - m) * r;
         bias_gradient[i] += g[i];
       }
+    }
+  });
+}
+
+void CpuKernels::rms_norm(const Tensor& x, int64_t group, int64_t columns, float epsilon, Tensor& y) {
+  const int64_t width = x.dim(-1), rows = x.numel() / width;
+  const float* in = x.floats();
+  float* out = y.floats();
+  cpu::parallel_for(threads_, rows, rows_grain(width), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const float* source = in + row * width;
+      float* target = out + row * width;
+      for (int64_t first = 0; first < columns; first += group) {
+        const float r = inverse_rms(source + first, group, epsilon);
+        for (int64_t i = first; i < first + group; ++i) target[i] = source[i] * r;
+      }
+      std::copy(source + columns, source + width, target + columns);
+    }
+  });
+}
+
+void CpuKernels::rms_norm_backward(const Tensor& x, const Tensor& dy, int64_t group, int64_t columns,
+                                   float epsilon, Tensor& dx) {
+  const int64_t width = x.dim(-1), rows = x.numel() / width;
+  const float *in = x.floats(), *gradient = dy.floats();
+  float* out = dx.floats();
+  cpu::parallel_for(threads_, rows, rows_grain(width), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const float *source = in + row * width, *g = gradient + row * width;
+      float* target = out + row * width;
+      for (int64_t first = 0; first < columns; first += group) {
+        const float r = inverse_rms(source + first, group, epsilon);
+        const float dot = lane_sum(group, [&](int64_t i) { return g[first + i] * source[first + i]; });
+        const float along = dot * r * r / static_cast<float>(group);
+        for (int64_t i = first; i < first + group; ++i) target[i] = r * (g[i] - source[i] * along);
+      }
+      std::copy(g + columns, g + width, target + columns);
     }
   });
 }

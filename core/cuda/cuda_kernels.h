@@ -56,6 +56,9 @@ class CudaKernels : public Kernels {
                   Tensor& rstd) override;
   void layer_norm_backward(const Tensor& x, const Tensor& w, const Tensor& mean, const Tensor& rstd,
                            const Tensor& dy, Tensor& dx, Tensor& dw, Tensor& db) override;
+  void rms_norm(const Tensor& x, int64_t group, int64_t columns, float epsilon, Tensor& y) override;
+  void rms_norm_backward(const Tensor& x, const Tensor& dy, int64_t group, int64_t columns, float epsilon,
+                         Tensor& dx) override;
   void group_norm(const Tensor& x, const Tensor& w, const Tensor& b, int groups, float epsilon, Tensor& y,
                   Tensor& mean, Tensor& rstd) override;
   void group_norm_backward(const Tensor& x, const Tensor& w, const Tensor& mean, const Tensor& rstd,

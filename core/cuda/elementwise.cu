@@ -23,6 +23,8 @@ struct UnaryValue {
     switch (op) {
       case Unary::relu:
         return x > 0.0f ? x : 0.0f;
+      case Unary::relu_squared:
+        return x > 0.0f ? x * x : 0.0f;
       case Unary::gelu:
         return 0.5f * x * (1.0f + erff(x * kInvSqrt2));
       case Unary::gelu_tanh:
@@ -62,6 +64,8 @@ __device__ float derivative(Unary op, float x) {
   switch (op) {
     case Unary::relu:
       return x > 0.0f ? 1.0f : 0.0f;
+    case Unary::relu_squared:
+      return x > 0.0f ? 2.0f * x : 0.0f;
     case Unary::gelu:
       return 0.5f * (1.0f + erff(x * kInvSqrt2)) + x * kInvSqrt2Pi * expf(-0.5f * x * x);
     case Unary::gelu_tanh: {

@@ -65,6 +65,41 @@ __global__ void layer_norm_backward_kernel(Numbers x, Numbers w, const float* me
   });
 }
 
+/// A warp takes one run of `group` elements after the other; every lane gets the sum of term(i) over the run.
+template <typename Term>
+__device__ float run_sum(int64_t begin, int64_t end, const Term& term) {
+  float sum = 0.0f;
+  for (int64_t i = begin + threadIdx.x % kWarp; i < end; i += kWarp) sum += term(i);
+  return warp_combine(sum, Add{});
+}
+
+__global__ void rms_norm_kernel(Numbers x, int64_t width, int64_t group, int64_t columns, float epsilon,
+                                Numbers y) {
+  const Numbers in = x.from(blockIdx.x * width), out = y.from(blockIdx.x * width);
+  const int64_t lane = threadIdx.x % kWarp, stride = blockDim.x / kWarp * group;
+  for (int64_t first = threadIdx.x / kWarp * group; first < columns; first += stride) {
+    const float squares = run_sum(first, first + group, [&](int64_t i) { return in[i] * in[i]; });
+    const float r = 1.0f / sqrtf(squares / static_cast<float>(group) + epsilon);
+    for (int64_t i = first + lane; i < first + group; i += kWarp) out.set(i, in[i] * r);
+  }
+  for (int64_t i = columns + threadIdx.x; i < width; i += blockDim.x) out.set(i, in[i]);
+}
+
+__global__ void rms_norm_backward_kernel(Numbers x, Numbers dy, int64_t width, int64_t group, int64_t columns,
+                                         float epsilon, Numbers dx) {
+  const int64_t row = blockIdx.x * width;
+  const Numbers in = x.from(row), g = dy.from(row), out = dx.from(row);
+  const int64_t lane = threadIdx.x % kWarp, stride = blockDim.x / kWarp * group;
+  for (int64_t first = threadIdx.x / kWarp * group; first < columns; first += stride) {
+    const float squares = run_sum(first, first + group, [&](int64_t i) { return in[i] * in[i]; });
+    const float dot = run_sum(first, first + group, [&](int64_t i) { return g[i] * in[i]; });
+    const float r = 1.0f / sqrtf(squares / static_cast<float>(group) + epsilon);
+    const float along = dot * r * r / static_cast<float>(group);
+    for (int64_t i = first + lane; i < first + group; i += kWarp) out.set(i, r * (g[i] - in[i] * along));
+  }
+  for (int64_t i = columns + threadIdx.x; i < width; i += blockDim.x) out.set(i, g[i]);
+}
+
 struct WeightGradient {
   Numbers x, dy;
   const float *means, *rstds;
@@ -107,6 +142,23 @@ void CudaKernels::layer_norm_backward(const Tensor& x, const Tensor& w, const Te
   }
   sum_columns(device_, WeightGradient{in, gradient, mean.floats(), rstd.floats(), width}, rows, width, dw);
   sum_columns(device_, BiasGradient{gradient, width}, rows, width, db);
+}
+
+void CudaKernels::rms_norm(const Tensor& x, int64_t group, int64_t columns, float epsilon, Tensor& y) {
+  const int64_t width = x.dim(-1), rows = x.numel() / width;
+  if (rows == 0) return;
+  rms_norm_kernel<<<static_cast<unsigned>(rows), kThreads, 0, device_.stream()>>>(
+      numbers(x), width, group, columns, epsilon, numbers(y));
+  launched("rms_norm");
+}
+
+void CudaKernels::rms_norm_backward(const Tensor& x, const Tensor& dy, int64_t group, int64_t columns,
+                                    float epsilon, Tensor& dx) {
+  const int64_t width = x.dim(-1), rows = x.numel() / width;
+  if (rows == 0) return;
+  rms_norm_backward_kernel<<<static_cast<unsigned>(rows), kThreads, 0, device_.stream()>>>(
+      numbers(x), numbers(dy), width, group, columns, epsilon, numbers(dx));
+  launched("rms_norm_backward");
 }
 
 }  // namespace dalle1

@@ -44,11 +44,13 @@ Tensor unary(Context& context, Unary op, const Tensor& x) {
 
 Unary activation_from_name(std::string_view name) {
   if (name == "relu") return Unary::relu;
+  if (name == "relu_squared") return Unary::relu_squared;
   if (name == "gelu") return Unary::gelu;
   if (name == "gelu_tanh") return Unary::gelu_tanh;
   if (name == "quick_gelu") return Unary::quick_gelu;
   if (name == "silu") return Unary::silu;
-  fail(ErrorKind::model, "unknown activation '{}'; use relu, gelu, gelu_tanh, quick_gelu or silu", name);
+  fail(ErrorKind::model,
+       "unknown activation '{}'; use relu, relu_squared, gelu, gelu_tanh, quick_gelu or silu", name);
 }
 
 Tensor add(Context& context, const Tensor& a, const Tensor& b) {

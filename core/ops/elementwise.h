@@ -16,7 +16,8 @@ inline Tensor log(Context& context, const Tensor& x) { return unary(context, Una
 inline Tensor abs(Context& context, const Tensor& x) { return unary(context, Unary::abs, x); }
 inline Tensor square(Context& context, const Tensor& x) { return unary(context, Unary::square, x); }
 
-/// "relu", "gelu", "gelu_tanh", "quick_gelu", "silu"; Error(model) for another name.
+/// "relu", "relu_squared" (So et al. 2021, Primer), "gelu", "gelu_tanh", "quick_gelu", "silu"; Error(model)
+/// for another name.
 Unary activation_from_name(std::string_view name);
 
 Tensor add(Context& context, const Tensor& a, const Tensor& b);

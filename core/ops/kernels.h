@@ -22,6 +22,7 @@ namespace dalle1 {
 
 enum class Unary : uint8_t {
   relu,
+  relu_squared,
   gelu,
   gelu_tanh,
   quick_gelu,
@@ -196,6 +197,11 @@ class Kernels {
                           Tensor& mean, Tensor& rstd) = 0;
   virtual void layer_norm_backward(const Tensor& x, const Tensor& w, const Tensor& mean, const Tensor& rstd,
                                    const Tensor& dy, Tensor& dx, Tensor& dw, Tensor& db) = 0;
+  /// Each run of `group` elements in the first `columns` of a row, divided by its root mean square; the row's
+  /// other elements are copied. x, y [R, C].
+  virtual void rms_norm(const Tensor& x, int64_t group, int64_t columns, float epsilon, Tensor& y) = 0;
+  virtual void rms_norm_backward(const Tensor& x, const Tensor& dy, int64_t group, int64_t columns,
+                                 float epsilon, Tensor& dx) = 0;
   /// x, y [B, C, H, W] in one layout; mean, rstd [B, groups].
   virtual void group_norm(const Tensor& x, const Tensor& w, const Tensor& b, int groups, float epsilon,
                           Tensor& y, Tensor& mean, Tensor& rstd) = 0;

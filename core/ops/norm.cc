@@ -2,6 +2,7 @@
 
 #include "core/grad/tape.h"
 #include "core/ops/elementwise.h"
+#include "core/ops/layout.h"
 #include "core/ops/movement.h"
 
 namespace dalle1::ops {
@@ -20,6 +21,21 @@ Tensor layer_norm(Context& context, const Tensor& x, const Tensor& w, const Tens
       Tensor dw = Tensor::empty(x.device(), w.shape()), db = Tensor::empty(x.device(), w.shape());
       x.kernels().layer_norm_backward(x, w, mean, rstd, dy, dx, dw, db);
       return std::vector<Tensor>{dx, dw, db};
+    });
+  }
+  return y;
+}
+
+Tensor rms_norm(Context& context, const Tensor& x, int64_t group, int64_t columns, float epsilon) {
+  check(group > 0 && columns % group == 0 && columns <= x.dim(-1), ErrorKind::internal,
+        "rms_norm: runs of {} in {} columns of {}", group, columns, x.shape().str());
+  Tensor y = empty_like(x);
+  x.kernels().rms_norm(x, group, columns, epsilon, y);
+  if (context.tape) {
+    context.tape->record({x}, y, [=](const Tensor& dy) {
+      Tensor dx = empty_like(x);
+      x.kernels().rms_norm_backward(x, dy, group, columns, epsilon, dx);
+      return std::vector<Tensor>{dx};
     });
   }
   return y;

@@ -26,8 +26,9 @@ class Session {
         task_(task),
         options_(options),
         run_(run),
-        optimizer_(task.model(), options.optimizer,
-                   [&](const std::string& name) { return task.trainable(name); }),
+        optimizer_(
+            task.model(), options.optimizer, [&](const std::string& name) { return task.trainable(name); },
+            [&](const std::string& name) { return task.hidden_matrices(name); }),
         ema_(task.model(), options.ema_decay),
         store_(run.folder / "checkpoints", *run.format) {
     if (run.resume) restore();
@@ -192,6 +193,13 @@ ReadField into(T& target) {
       [&target](const std::string& name, const nlohmann::json& value) { target = value_of<T>(value, name); };
 }
 
+OptimizerKind optimizer_from_json(const nlohmann::json& value, const std::string& name) {
+  const auto kind = value_of<std::string>(value, name);
+  if (kind == "adamw") return OptimizerKind::adamw;
+  check(kind == "muon", ErrorKind::input, "'{}' is '{}'; it must be adamw or muon", name, kind);
+  return OptimizerKind::muon;
+}
+
 }  // namespace
 
 TrainOptions train_options_from_json(const nlohmann::json& json, const std::vector<std::string>& own) {
@@ -200,6 +208,10 @@ TrainOptions train_options_from_json(const nlohmann::json& json, const std::vect
       {"steps", into(options.steps)},
       {"learning_rate", [&](const std::string& name,
                             const auto& value) { options.learning_rate = schedule_from_json(value, name); }},
+      {"optimizer", [&](const std::string& name,
+                        const auto& value) { options.optimizer.kind = optimizer_from_json(value, name); }},
+      {"matrix_rate", into(options.optimizer.matrix_rate)},
+      {"momentum", into(options.optimizer.momentum)},
       {"beta1", into(options.optimizer.beta1)},
       {"beta2", into(options.optimizer.beta2)},
       {"weight_decay", into(options.optimizer.weight_decay)},
@@ -226,10 +238,11 @@ TrainOptions train_options_from_json(const nlohmann::json& json, const std::vect
         "'train': steps, accumulate, log_every, evaluate_every and checkpoint_every must be positive");
   const auto below_one = [](float share) { return share >= 0 && share < 1; };
   check(below_one(options.optimizer.beta1) && below_one(options.optimizer.beta2) &&
-            below_one(options.ema_decay),
-        ErrorKind::input, "'train': beta1, beta2 and ema_decay must be from 0 to below 1");
-  check(options.optimizer.weight_decay >= 0 && options.optimizer.clip_norm >= 0, ErrorKind::input,
-        "'train': weight_decay and clip_norm must not be negative");
+            below_one(options.optimizer.momentum) && below_one(options.ema_decay),
+        ErrorKind::input, "'train': beta1, beta2, momentum and ema_decay must be from 0 to below 1");
+  check(options.optimizer.weight_decay >= 0 && options.optimizer.clip_norm >= 0 &&
+            options.optimizer.matrix_rate >= 0,
+        ErrorKind::input, "'train': weight_decay, clip_norm and matrix_rate must not be negative");
   return options;
 }
 

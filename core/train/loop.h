@@ -33,6 +33,8 @@ class TrainTask {
   /// Writes a usable model, with the averaged parameters in place.
   virtual void export_model(const std::filesystem::path& folder) = 0;
   virtual bool trainable(const std::string& name) const { return true; }
+  /// See Optimizer: of how many hidden matrices a parameter is made, 0 for embeddings, heads and vectors.
+  virtual int hidden_matrices(const std::string& name) const { return 0; }
   /// Buffers beyond the parameters that a resume needs, and small state.
   virtual void visit_state(const ParameterVisitor& visitor) {}
   virtual nlohmann::json state() const { return nlohmann::json::object(); }
@@ -55,9 +57,10 @@ struct TrainOptions {
   int64_t checkpoint_every = 500;
 };
 
-/// Reads the `train` object of a training file: steps, learning_rate, beta1, beta2, weight_decay, clip_norm,
-/// ema_decay, accumulate, seed, log_every, evaluate_every, checkpoint_every. Error(input) names a wrong or
-/// unknown field; `own` lists the fields that the model's trainer reads itself.
+/// Reads the `train` object of a training file: steps, learning_rate, optimizer ("adamw" or "muon"), beta1,
+/// beta2, weight_decay, clip_norm, matrix_rate, momentum, ema_decay, accumulate, seed, log_every,
+/// evaluate_every, checkpoint_every. Error(input) names a wrong or unknown field; `own` lists the fields that
+/// the model's trainer reads itself.
 TrainOptions train_options_from_json(const nlohmann::json& json, const std::vector<std::string>& own);
 
 struct TrainRun {

@@ -3,16 +3,22 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/train/muon.h"
+
 namespace dalle1 {
 
 Optimizer::Optimizer(Module& model, const OptimizerOptions& options,
-                     const std::function<bool(const std::string&)>& trainable)
+                     const std::function<bool(const std::string&)>& trainable,
+                     const std::function<int(const std::string&)>& hidden_matrices)
     : options_(options) {
   model.visit([&](const std::string& name, Tensor& parameter) {
     if (trainable && !trainable(name)) return;
     Device& device = parameter.device();
-    entries_.push_back({name, parameter, Tensor::zeros(device, parameter.shape()),
-                        Tensor::zeros(device, parameter.shape()), Tensor(), false});
+    Entry entry{name, parameter, Tensor::zeros(device, parameter.shape())};
+    if (options.kind == OptimizerKind::muon && parameter.rank() == 2 && hidden_matrices)
+      entry.matrices = hidden_matrices(name);
+    if (entry.matrices == 0) entry.v = Tensor::zeros(device, parameter.shape());
+    entries_.push_back(entry);
   });
 }
 
@@ -46,28 +52,32 @@ double Optimizer::step(float learning_rate, int passes) {
   const double norm = std::sqrt(sum_squares()) / passes;
   if (std::isfinite(norm)) {
     ++steps_;
-    AdamW update;
-    update.learning_rate = learning_rate;
-    update.beta1 = options_.beta1;
-    update.beta2 = options_.beta2;
-    update.epsilon = options_.epsilon;
-    update.step = steps_;
     const double clip = options_.clip_norm > 0 && norm > options_.clip_norm ? options_.clip_norm / norm : 1.0;
-    update.gradient_scale = static_cast<float>(clip / passes);
     for (Entry& entry : entries_) {
-      if (!entry.gradient.defined()) continue;
-      update.weight_decay = entry.parameter.rank() >= 2 ? options_.weight_decay : 0.0f;
-      entry.parameter.kernels().adamw(update, entry.gradient, entry.parameter, entry.m, entry.v);
+      if (entry.gradient.defined()) update(entry, learning_rate, static_cast<float>(clip / passes));
     }
   }
   for (Entry& entry : entries_) entry.gradient = Tensor();
   return norm;
 }
 
+void Optimizer::update(Entry& entry, float learning_rate, float gradient_scale) {
+  const float weight_decay = entry.parameter.rank() >= 2 ? options_.weight_decay : 0.0f;
+  if (entry.matrices > 0) {
+    const MuonOptions muon{options_.momentum, weight_decay, gradient_scale,
+                           learning_rate * options_.matrix_rate};
+    muon_update(muon, entry.gradient, entry.matrices, entry.parameter, entry.m);
+    return;
+  }
+  const AdamW adam{learning_rate, options_.beta1, options_.beta2, options_.epsilon,
+                   weight_decay,  gradient_scale, steps_};
+  entry.parameter.kernels().adamw(adam, entry.gradient, entry.parameter, entry.m, entry.v);
+}
+
 void Optimizer::visit_state(const ParameterVisitor& visitor) {
   for (Entry& entry : entries_) {
-    visitor("adam_m." + entry.name, entry.m);
-    visitor("adam_v." + entry.name, entry.v);
+    visitor((entry.matrices > 0 ? "muon_m." : "adam_m.") + entry.name, entry.m);
+    if (entry.matrices == 0) visitor("adam_v." + entry.name, entry.v);
   }
 }
 

@@ -152,6 +152,23 @@ OpCase layer_norm_case(int64_t rows, int64_t width) {
           }};
 }
 
+OpCase rms_norm_case(int64_t rows, int64_t width, int64_t group, int64_t columns) {
+  return {fmt::format("rms_norm {}x{}, {} of {}", rows, width, group, columns),
+          {{rows, width}},
+          [=](Context& c, const Tensors& x) { return ops::rms_norm(c, x[0], group, columns, 1e-5f); },
+          [=](const Inputs& x) {
+            HostTensor y = x[0];
+            for (int64_t r = 0; r < rows; ++r) {
+              for (int64_t first = r * width; first < r * width + columns; first += group) {
+                double squares = 0;
+                for (int64_t i = first; i < first + group; ++i) squares += x[0][i] * x[0][i] / group;
+                for (int64_t i = first; i < first + group; ++i) y[i] = x[0][i] / std::sqrt(squares + 1e-5);
+              }
+            }
+            return y;
+          }};
+}
+
 HostTensor softmax_reference(const HostTensor& x) {
   HostTensor y = x;
   const int64_t columns = x.shape[-1];
@@ -500,6 +517,7 @@ std::vector<OpCase> all_op_cases() {
                    return 0.5 * x *
                           (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
                  }),
+      unary_case("relu_squared", Unary::relu_squared, [](double x) { return x > 0 ? x * x : 0.0; }),
       unary_case("quick_gelu", Unary::quick_gelu, [=](double x) { return x * sigmoid(1.702 * x); }),
       unary_case("silu", Unary::silu, [=](double x) { return x * sigmoid(x); }),
       unary_case("sigmoid", Unary::sigmoid, sigmoid),
@@ -536,6 +554,9 @@ std::vector<OpCase> all_op_cases() {
       matmul_case(true, true),
       layer_norm_case(5, 33),
       layer_norm_case(1, 64),
+      rms_norm_case(5, 33, 33, 33),
+      rms_norm_case(3, 96, 16, 64),
+      rms_norm_case(2, 21, 7, 14),
       {"softmax",
        {{3, 67}},
        [](Context& c, const Tensors& x) { return ops::softmax(c, x[0]); },

@@ -75,6 +75,13 @@ class CountingKernels final : public Kernels {
                            const Tensor& dy, Tensor& dx, Tensor& dw, Tensor& db) override {
     inner_.layer_norm_backward(x, w, mean, rstd, dy, dx, dw, db);
   }
+  void rms_norm(const Tensor& x, int64_t group, int64_t columns, float epsilon, Tensor& y) override {
+    inner_.rms_norm(x, group, columns, epsilon, y);
+  }
+  void rms_norm_backward(const Tensor& x, const Tensor& dy, int64_t group, int64_t columns, float epsilon,
+                         Tensor& dx) override {
+    inner_.rms_norm_backward(x, dy, group, columns, epsilon, dx);
+  }
   void group_norm(const Tensor& x, const Tensor& w, const Tensor& b, int groups, float epsilon, Tensor& y,
                   Tensor& mean, Tensor& rstd) override {
     inner_.group_norm(x, w, b, groups, epsilon, y, mean, rstd);

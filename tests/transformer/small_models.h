@@ -29,7 +29,16 @@ inline TransformerConfig small_config(const std::string& schedule, int32_t layer
   return config;
 }
 
-/// The same with initialised parameters of a size that makes attention matter, biases and norms included.
+/// All that speeds up learning and is off in the paper's model.
+inline TransformerConfig normalised_config(const std::string& schedule, int32_t layers = 2) {
+  TransformerConfig config = small_config(schedule, layers);
+  config.activation = "relu_squared";
+  config.qk_norm = config.embedding_norm = true;
+  return config;
+}
+
+/// A small configuration's model with initialised parameters of a size that makes attention matter, biases
+/// and norms included.
 inline Transformer small_model(Device& device, const TransformerConfig& config, uint64_t seed = 1) {
   Transformer model(device, config);
   uint32_t index = 0;

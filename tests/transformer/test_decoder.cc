@@ -46,6 +46,7 @@ std::vector<TransformerConfig> every_config() {
       }
     }
   }
+  configs.push_back(normalised_config("paper", 4));
   return configs;
 }
 

@@ -145,6 +145,8 @@ TEST_CASE("the loss's gradient is that of finite differences, with and without c
   auto device = make_cpu_device(1);
   TransformerConfig config = small_config("paper", 4);
   config.sandwich_norm = config.head_norm = true;
+  SUBCASE("the paper's block") {}
+  SUBCASE("normalised") { config = normalised_config("paper", 4); }
   Transformer model = small_model(*device, config);
   const TokenBatch batch = small_batch(*device, config, 2);
   Tape tape, sparing;
@@ -234,6 +236,26 @@ TEST_CASE("captions fill the text slots and say by how much they do not fit") {
   CHECK(fill_text_slots(config, {5}, options) == std::vector<int64_t>{2, 5, 3, 23, 24, 25});
   CHECK(fill_text_slots(config, std::vector<int32_t>(9, 1), options) ==
         std::vector<int64_t>{2, 1, 1, 1, 1, 1});
+}
+
+TEST_CASE("with zero ends every class is equally likely at first, and every block the identity") {
+  auto device = make_cpu_device(1);
+  const TransformerConfig config = normalised_config("paper", 4);
+  Transformer model(*device, config);
+  model.initialise(3, /*zero_ends=*/true);
+  const TokenBatch batch = small_batch(*device, config, 2);
+  for (float logit : all_logits(model, batch, config.cells()).to_floats()) REQUIRE(logit == 0.0f);
+  Context context(*device);
+  const Tensor x = model.embed(context, batch.text, batch.image);
+  const auto sequence =
+      std::make_shared<WholeSequence>(layer_patterns(config, config.text_length), config.heads);
+  TransformerConfig none = config;
+  none.layers = 1;
+  none.schedule.kind = "dense";
+  Transformer shallow(*device, none);
+  shallow.initialise(3, true);
+  const auto one = std::make_shared<WholeSequence>(layer_patterns(none, none.text_length), none.heads);
+  CHECK(model.trunk(context, x, sequence).to_floats() == shallow.trunk(context, x, one).to_floats());
 }
 
 }  // namespace

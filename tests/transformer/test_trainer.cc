@@ -134,6 +134,27 @@ TEST_CASE("ten steps follow the golden loss curve, and a resumed run the bits of
   CHECK(all_values(whole) != all_values(resumed));
 }
 
+TEST_CASE("Muon learns faster than AdamW at its side, and resumes to the bit") {
+  const ScratchDir scratch;
+  const Pairs pairs(scratch);
+  const TokenShards shards(scratch / "pairs.tokens");
+  auto device = make_cpu_device(1);
+  auto json = kShort;
+  const auto last_loss = [&](const char* optimizer, Transformer& model, const char* folder,
+                             int64_t stop_after) {
+    json["optimizer"] = optimizer;
+    const auto rows = run(scratch / folder, shards, *pairs.tokenizer, model, json, stop_after);
+    return rows.back()["loss"].get<double>();
+  };
+  Transformer adamw(*device, trained_config()), muon(*device, trained_config()),
+      resumed(*device, trained_config());
+  for (Transformer* model : {&adamw, &muon, &resumed}) model->initialise(3);
+  CHECK(last_loss("muon", muon, "muon", -1) < last_loss("adamw", adamw, "adamw", -1) - 0.05);
+  last_loss("muon", resumed, "resumed", 4);
+  last_loss("muon", resumed, "resumed", -1);
+  CHECK(all_values(muon) == all_values(resumed));
+}
+
 TEST_CASE("32 pairs are learned by heart, and greedy sampling gives the pictures back") {
   const ScratchDir scratch;
   const Pairs pairs(scratch);
