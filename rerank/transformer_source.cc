@@ -36,10 +36,7 @@ std::optional<Wave> TransformerSource::sample(std::span<const uint32_t> candidat
 
 TransformerLikelihood::TransformerLikelihood(std::shared_ptr<const transformer::Transformer> model,
                                              Device& device, std::vector<int64_t> text)
-    : model_(std::move(model)),
-      context_(device),
-      text_(std::move(text)),
-      patterns_(transformer::layer_patterns(model_->config(), model_->config().text_length)) {}
+    : model_(std::move(model)), context_(device), text_(std::move(text)) {}
 
 std::vector<double> TransformerLikelihood::log_likelihood(const Wave& wave) {
   std::vector<double> sums;
@@ -60,7 +57,7 @@ std::vector<float> TransformerLikelihood::log_probabilities(std::span<const int3
   const auto text =
       Tensor::from(device, Shape{1, static_cast<int64_t>(text_.size())}, std::span<const int64_t>(text_));
   const auto image = Tensor::from(device, Shape{1, cells - 1}, std::span(targets).first(targets.size() - 1));
-  const auto sequence = std::make_shared<transformer::WholeSequence>(patterns_, config.heads);
+  const auto sequence = transformer::whole_sequence(*model_, config.text_length);
   const auto hidden = model_->trunk(context_, model_->embed(context_, text, image), sequence);
   const int64_t first = config.prefix(static_cast<int32_t>(text_.size())) - 1;
   const auto rows = hidden.view({hidden.dim(1), hidden.dim(2)}).rows(first, first + cells);

@@ -44,7 +44,6 @@ class TransformerLikelihood : public TokenLikelihood {
   std::shared_ptr<const transformer::Transformer> model_;
   Context context_;
   std::vector<int64_t> text_;
-  std::vector<AttentionPattern> patterns_;
 };
 
 /// Candidates of several sources in turn: candidate i comes from source i % size. For variations that keep

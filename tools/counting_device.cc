@@ -90,6 +90,7 @@ class CountingKernels final : public Kernels {
                            Tensor&, Tensor&) override {}
   void rms_norm(const Tensor&, int64_t, int64_t, float, Tensor&) override {}
   void rms_norm_backward(const Tensor&, const Tensor&, int64_t, int64_t, float, Tensor&) override {}
+  void rotate(const Tensor&, const Tensor&, int64_t, bool, Tensor&) override {}
   void group_norm(const Tensor&, const Tensor&, const Tensor&, int, float, Tensor&, Tensor&,
                   Tensor&) override {}
   void group_norm_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, Tensor&,

@@ -9,15 +9,15 @@
 set -euo pipefail
 
 # oneDNN's CMake package wants the OpenCL loader, which libdnnl-dev only recommends.
-packages=(ca-certificates cmake ninja-build g++ pkg-config python3 libdnnl-dev ocl-icd-opencl-dev libeigen3-dev libsentencepiece-dev
+packages=(cmake ninja-build g++ python3 libdnnl-dev ocl-icd-opencl-dev libeigen3-dev libsentencepiece-dev
   libstb-dev doctest-dev nlohmann-json3-dev libcli11-dev libfmt-dev libicu-dev libarchive-dev zlib1g-dev)
 for option in "$@"; do
   case "$option" in
-    --test) packages+=(python3-numpy python3-pil python3-scipy chromium git xz-utils) ;;
+    --test) packages+=(python3-pil python3-scipy chromium git xz-utils) ;;
     --fuzz) packages+=(clang-14 libclang-rt-14-dev) ;;
     --format) packages+=(clang-format-14) ;;
     --fresh) packages+=(debootstrap git) ;;
-    --data) packages+=(python3-numpy python3-pil python3-scipy librsvg2-bin npm) ;;
+    --data) packages+=(python3-pil python3-scipy librsvg2-bin npm) ;;
     --bench) packages+=(libopenblas-dev) ;;
     *) echo "install_packages.sh: unknown option '$option'" >&2; exit 2 ;;
   esac

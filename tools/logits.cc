@@ -76,7 +76,8 @@ Tensor cached_logits(Context& context, const Transformer& model, std::span<const
                      std::span<const int64_t> image) {
   const TransformerConfig& config = model.config();
   const auto patterns = layer_patterns(config, config.text_length);
-  const auto prefill = std::make_shared<PrefillSequence>(patterns, config.heads);
+  const Tensor rotations = model.rotations(config.text_length);
+  const auto prefill = std::make_shared<PrefillSequence>(patterns, config.heads, rotations);
   std::vector<Tensor> rows{whole_logits(context, model, text, {}, prefill)};
   const auto layers = prefill->take();
   const int32_t before = config.prefix(config.text_length);
@@ -86,6 +87,7 @@ Tensor cached_logits(Context& context, const Transformer& model, std::span<const
   const Tensor places = model.places(context, config.cells());
   for (int32_t cell = 0; cell < static_cast<int32_t>(image.size()); ++cell) {
     sequence->seek(before + cell);
+    if (rotations.defined()) sequence->turn(rotations.rows(before + cell, before + cell + 1));
     const Tensor token = Tensor::from(model.device(), {1}, image.subspan(static_cast<size_t>(cell), 1));
     const Tensor hidden =
         model.trunk(context, model.embed_at(context, token, places.rows(cell, cell + 1)), sequence);
@@ -101,8 +103,7 @@ void write_logits(const LogitsOptions& options, Context& context, const Transfor
   for (int64_t b = 0; b < ids.batch; ++b) {
     auto image = ids.image_of(b);
     if (config.prepended() && ids.cells == config.cells()) image = image.first(image.size() - 1);
-    const auto sequence =
-        std::make_shared<WholeSequence>(layer_patterns(config, config.text_length), config.heads);
+    const auto sequence = whole_sequence(model, config.text_length);
     const Tensor logits = options.cached ? cached_logits(context, model, ids.text_of(b), image)
                                          : whole_logits(context, model, ids.text_of(b), image, sequence);
     const auto values = logits.to_floats();

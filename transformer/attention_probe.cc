@@ -11,15 +11,16 @@ namespace {
 // Keeps the queries, keys and values of one layer.
 class ProbeSequence final : public WholeSequence {
  public:
-  ProbeSequence(std::vector<AttentionPattern> patterns, int heads, int layer)
-      : WholeSequence(std::move(patterns), heads), layer_(layer) {}
-  Tensor attend(Context& context, int layer, const Tensor& qkv) override {
-    if (layer == layer_) kept_ = qkv.to_floats();
-    return WholeSequence::attend(context, layer, qkv);
-  }
+  ProbeSequence(const Transformer& model, int32_t slots, int layer)
+      : WholeSequence(layer_patterns(model.config(), slots), model.config().heads, model.rotations(slots)),
+        layer_(layer) {}
   const std::vector<float>& kept() const { return kept_; }
 
  private:
+  void keep(int layer, const Tensor& qkv) override {
+    if (layer == layer_) kept_ = qkv.to_floats();
+  }
+
   int layer_;
   std::vector<float> kept_;
 };
@@ -36,8 +37,7 @@ AttentionWeights probe_attention(Context& context, const Transformer& model, con
   check(cell >= 0 && cell < config.cells() - 1, ErrorKind::usage,
         "cell {} of the grid: give one of 0 to {}; the last one is never an input", cell, config.cells() - 2);
   const auto slots = static_cast<int32_t>(batch.text.dim(1));
-  const auto patterns = layer_patterns(config, slots);
-  const auto sequence = std::make_shared<ProbeSequence>(patterns, config.heads, layer);
+  const auto sequence = std::make_shared<ProbeSequence>(model, slots, layer);
   Context plain = context.untaped();
   const Tensor cells = ops::slice(plain, batch.image, 1, 0, config.cells() - 1);
   model.trunk(plain, model.embed(plain, batch.text, cells), sequence);
@@ -48,7 +48,7 @@ AttentionWeights probe_attention(Context& context, const Transformer& model, con
   const float scale = 1.0f / std::sqrt(static_cast<float>(size));
   std::vector<double> weights(before + config.cells(), 0.0);
   double largest = -INFINITY, total = 0;
-  const auto ranges = key_ranges(patterns[layer], query);
+  const auto ranges = key_ranges(layer_pattern(config, layer, slots), query);
   for (const KeyRange& range : ranges) {
     for (int32_t key = range.begin; key < range.end; ++key) {
       const float* k = sequence->kept().data() + key * 3 * width + width + head * size;

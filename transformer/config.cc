@@ -24,6 +24,7 @@ void visit_fields(Config& config, const Visitor& field) {
   field("sandwich_norm", config.sandwich_norm);
   field("head_norm", config.head_norm);
   field("qk_norm", config.qk_norm);
+  field("rotary", config.rotary);
   field("embedding_norm", config.embedding_norm);
   field("norm_eps", config.norm_eps);
   field("start", config.start);
@@ -136,6 +137,8 @@ void validate(const TransformerConfig& config) {
   check_range("heads", config.heads, 1, config.width);
   check(config.width % config.heads == 0, ErrorKind::model,
         "transformer configuration: width {} is no multiple of {} heads", config.width, config.heads);
+  check(!config.rotary || config.head_size() % 4 == 0, ErrorKind::model,
+        "transformer configuration: rotary needs heads of a multiple of 4, not {}", config.head_size());
   check_range("text_length", config.text_length, 1, 4096);
   check_range("text_vocab", config.text_vocab, 1, 1 << 20);
   check_range("grid", config.grid, 1, 128);

@@ -38,6 +38,9 @@ struct TransformerConfig {
   bool sandwich_norm = false;            ///< Norms behind attention and MLP too (Ding et al. 2021, CogView).
   bool head_norm = false;                ///< A second norm before the head (ru-dalle).
   bool qk_norm = false;  ///< Queries and keys of each head over their root mean square (Henry et al. 2020).
+  /// Queries and keys of the picture turned by their row (first half of a head) and column (Su et al. 2021 in
+  /// two axes); the text's stay as they are.
+  bool rotary = false;
   bool embedding_norm = false;  ///< Input embeddings over their root mean square.
   float norm_eps = 1e-5f;
   /// "none", or "prepended": one more text position in front holds `start_token` and the last position is

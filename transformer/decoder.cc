@@ -36,8 +36,8 @@ Prefix::Prefix(Context& context, const Transformer& model, std::span<const int64
   Device& device = model.device();
   const Tensor ids = Tensor::from(device, {1, config.text_length}, text);
   const Tensor cells = fed ? Tensor::from(device, {1, fed}, first_cells.first(fed)) : Tensor();
-  const auto sequence =
-      std::make_shared<PrefillSequence>(layer_patterns(config, config.text_length), config.heads);
+  const auto sequence = std::make_shared<PrefillSequence>(layer_patterns(config, config.text_length),
+                                                          config.heads, model.rotations(config.text_length));
   Context plain = context.untaped();
   const Tensor hidden =
       model.trunk(plain, model.embed(plain, ids, cells), sequence).view({before + fed, config.width});
@@ -108,8 +108,9 @@ struct Decoder::Lockstep {
   size_t share = 0;  // its number
   int64_t candidates = 0;
   CellChoice choice;
-  Tensor places;  // [cells, C]
-  Tensor logits;  // of the newest cell, [groups * N, V]
+  Tensor places;     // [cells, C]
+  Tensor rotations;  // [cells, D], or undefined
+  Tensor logits;     // of the newest cell, [groups * N, V]
   std::shared_ptr<CachedSequence> sequence;
 };
 
@@ -131,6 +132,10 @@ Decoder::Lockstep Decoder::begin(Context& context, std::span<const uint32_t> can
   choice.log_probs = Tensor::zeros(device, {cells, count});
   choice.newest = Tensor::empty(device, {groups * count}, DType::i64);
   state.places = model_.places(context, cells);
+  if (config.rotary) {
+    const int64_t before = config.prefix(config.text_length);
+    state.rotations = model_.rotations(config.text_length).rows(before, before + cells);
+  }
   std::vector<std::span<const LayerPrefix>> prefixes;
   for (const Prefix& prefix : prefixes_) prefixes.push_back(prefix.layers());
   state.sequence =
@@ -154,6 +159,7 @@ void Decoder::step(Context& context, Lockstep& state) const {
   CellChoice& choice = state.choice;
   const Tensor place = ops::embedding(context, choice.cell, state.places);
   const Tensor x = model_.embed_at(context, choice.newest, place);
+  if (state.rotations.defined()) state.sequence->turn(ops::embedding(context, choice.cell, state.rotations));
   state.logits = model_.image_logits(context, model_.trunk(context, x, state.sequence));
   state.logits.kernels().advance(choice.cell);
   choose(state.logits, state);

@@ -162,7 +162,7 @@ Loss compute_loss(Context& context, const Transformer& model, const TokenBatch& 
   const TargetRows rows = target_rows(config, slots);
   Context plain = context.untaped();
   const Tensor cells = ops::slice(plain, batch.image, 1, 0, rows.image_end - config.prefix(slots));
-  const auto sequence = std::make_shared<WholeSequence>(layer_patterns(config, slots), config.heads);
+  const auto sequence = whole_sequence(model, slots);
   const Tensor hidden =
       model.trunk(context, model.embed(context, batch.text, cells), sequence, options.checkpoint_blocks);
   const double whole = 1.0 + config.image_weight;

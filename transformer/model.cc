@@ -37,6 +37,10 @@ Tensor apply(Context& context, const Tensor& x, const LinearParameters& paramete
 }
 
 // Always in f32: bf16 has 8 bits, of which a logit's whole part takes half.
+// Radians a cell by which the last pair of an axis turns; the first turns by one. 32 cells are less than half
+// a turn of the last.
+constexpr double kSlowestTurn = 0.02;
+
 Tensor full_logits(Context& context, const Tensor& hidden, const LinearParameters& head) {
   return ops::linear_fused(context, hidden, head.weight, head.bias, {}, DType::f32);
 }
@@ -187,6 +191,24 @@ Tensor Transformer::normed(Context& context, const Tensor& embeddings) const {
   return ops::rms_norm(context, embeddings, config_.width, config_.width, config_.norm_eps);
 }
 
+Tensor Transformer::rotations(int32_t slots) const {
+  if (!config_.rotary) return {};
+  const int32_t before = config_.prefix(slots), pairs = config_.head_size() / 2, axis = pairs / 2;
+  std::vector<float> table;
+  for (int32_t position = 0; position < before + config_.cells(); ++position) {
+    const int32_t cell = position - before;
+    std::vector<double> angles(pairs, 0.0);
+    for (int32_t i = 0; i < axis && cell >= 0; ++i) {
+      const double frequency = std::pow(kSlowestTurn, static_cast<double>(i) / axis);
+      angles[i] = frequency * (cell / config_.grid);
+      angles[axis + i] = frequency * (cell % config_.grid);
+    }
+    for (double angle : angles) table.push_back(static_cast<float>(std::cos(angle)));
+    for (double angle : angles) table.push_back(static_cast<float>(std::sin(angle)));
+  }
+  return Tensor::from(device(), {before + config_.cells(), config_.head_size()}, table);
+}
+
 Tensor Transformer::trunk(Context& context, Tensor x, const std::shared_ptr<Sequence>& sequence,
                           bool checkpoint_blocks) const {
   for (const Block& block : blocks_) {
@@ -224,6 +246,11 @@ LinearParameters Transformer::head_rows(Context& context, int64_t begin, int64_t
     kept = {{head_.weight.rows(begin, end), head_.bias.rows(begin, end)}, head_.weight.id()};
   }
   return kept.rows;
+}
+
+std::shared_ptr<Sequence> whole_sequence(const Transformer& model, int32_t slots) {
+  const TransformerConfig& config = model.config();
+  return std::make_shared<WholeSequence>(layer_patterns(config, slots), config.heads, model.rotations(slots));
 }
 
 }  // namespace dalle1::transformer

@@ -1,6 +1,7 @@
 // The transformer: embeddings, blocks, heads. One definition for training, prefill and cached decoding.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "core/nn/parameters.h"
@@ -68,6 +69,10 @@ class Transformer final : public Module {
   /// the places [n, C] as [B, n, C].
   Tensor embed_at(Context& context, const Tensor& tokens, const Tensor& place) const;
 
+  /// How queries and keys turn at the positions of `slots` text slots and the grid, [prefix(slots) + cells,
+  /// D], see ops::rotary; undefined without config().rotary.
+  Tensor rotations(int32_t slots) const;
+
   /// Through all blocks and the final norm. `checkpoint_blocks` keeps only each block's input for the
   /// backward pass, which then holds on to the sequence.
   Tensor trunk(Context& context, Tensor x, const std::shared_ptr<Sequence>& sequence,
@@ -100,5 +105,8 @@ class Transformer final : public Module {
   LinearParameters head_;  // [text classes + image classes, C]
   mutable HeadView text_view_, image_view_;
 };
+
+/// Every position of texts of `slots` slots and of pictures, for training and likelihoods.
+std::shared_ptr<Sequence> whole_sequence(const Transformer& model, int32_t slots);
 
 }  // namespace dalle1::transformer

@@ -5,6 +5,7 @@
 
 #include "core/grad/tape.h"
 #include "core/ops/kernels.h"
+#include "core/ops/norm.h"
 
 namespace dalle1::transformer {
 namespace {
@@ -20,16 +21,23 @@ Tensor by_heads(const Tensor& qkv, int part, int64_t heads) {
   return third;
 }
 
+// qkv [.., 3C] with its queries and keys turned.
+Tensor turned(Context& context, const Tensor& qkv, const Tensor& rotations) {
+  if (!rotations.defined()) return qkv;
+  return ops::rotary(context, qkv, rotations, 2 * qkv.dim(-1) / kThirds);
+}
+
 float scale_of(int64_t head_size) { return 1.0f / std::sqrt(static_cast<float>(head_size)); }
 
 }  // namespace
 
-Tensor WholeSequence::attend(Context& context, int layer, const Tensor& qkv) {
-  const int64_t batch = qkv.dim(0), length = qkv.dim(1), width = qkv.dim(2) / kThirds;
+Tensor WholeSequence::attend(Context& context, int layer, const Tensor& plain) {
+  const int64_t batch = plain.dim(0), length = plain.dim(1), width = plain.dim(2) / kThirds;
   const AttentionPattern& pattern = patterns_[layer];
   check(length <= pattern.length(), ErrorKind::internal, "{} positions under a pattern of {}", length,
         pattern.length());
   const float scale = scale_of(width / heads_);
+  const Tensor qkv = turned(context, plain, rotations_.defined() ? rotations_.rows(0, length) : Tensor());
   keep(layer, qkv);
   Tensor y = Tensor::empty(qkv.device(), {batch, length, width}, qkv.dtype());
   Tensor logsumexp = Tensor::empty(qkv.device(), {batch, heads_, length});
@@ -207,7 +215,8 @@ void CachedSequence::follow(const Tensor& cell, int32_t origin) {
   }
 }
 
-Tensor CachedSequence::attend(Context& context, int layer, const Tensor& qkv) {
+Tensor CachedSequence::attend(Context& context, int layer, const Tensor& plain) {
+  const Tensor qkv = turned(context, plain, rotation_);
   const auto groups = static_cast<int64_t>(prefixes_.size());
   check(qkv.dim(0) == groups * candidates_, ErrorKind::internal, "{} rows for {} groups of {} candidates",
         qkv.dim(0), groups, candidates_);

@@ -21,18 +21,19 @@ class Sequence {
 /// Every position of B sequences at once: qkv [B, T, 3C], where T may stop short of the patterns' length.
 class WholeSequence : public Sequence {
  public:
-  /// `patterns`: one a layer.
-  WholeSequence(std::vector<AttentionPattern> patterns, int heads)
-      : heads_(heads), patterns_(std::move(patterns)) {}
+  /// `patterns`: one a layer. `rotations` [>= T, D] turns queries and keys (see ops::rotary); undefined: not.
+  WholeSequence(std::vector<AttentionPattern> patterns, int heads, Tensor rotations = {})
+      : heads_(heads), patterns_(std::move(patterns)), rotations_(std::move(rotations)) {}
   Tensor attend(Context& context, int layer, const Tensor& qkv) override;
 
  protected:
-  /// Sees the qkv of a layer on its way.
+  /// Sees the qkv of a layer on its way, queries and keys turned.
   virtual void keep(int layer, const Tensor& qkv) {}
   int heads_;
 
  private:
   std::vector<AttentionPattern> patterns_;
+  Tensor rotations_;
 };
 
 /// One layer's keys and values of a prompt (text and forced first cells), shared by all of its candidates.
@@ -119,6 +120,8 @@ class CachedSequence final : public Sequence {
   void seek(int32_t position);
   /// Makes recorded passes follow `cell` i64 [1], whose grid cell 0 is at position `origin`.
   void follow(const Tensor& cell, int32_t origin);
+  /// The next forward pass turns queries and keys by `rotation` [1, D].
+  void turn(Tensor rotation) { rotation_ = std::move(rotation); }
   Tensor attend(Context& context, int layer, const Tensor& qkv) override;
 
   /// Bytes of the private stores of all candidates.
@@ -139,6 +142,7 @@ class CachedSequence final : public Sequence {
   std::vector<std::span<const LayerPrefix>> prefixes_;
   int64_t candidates_, heads_, head_size_;
   int32_t position_ = 0;
+  Tensor rotation_;
   std::vector<Store> stores_;                              // [groups * layers]
   std::vector<std::shared_ptr<const DecodeSteps>> steps_;  // [layers], or empty
   int64_t prefix_rows_read_ = 0, private_rows_read_ = 0, private_bytes_read_ = 0;

@@ -48,6 +48,7 @@ class CpuKernels final : public Kernels {
   void rms_norm(const Tensor& x, int64_t group, int64_t columns, float epsilon, Tensor& y) override;
   void rms_norm_backward(const Tensor& x, const Tensor& dy, int64_t group, int64_t columns, float epsilon,
                          Tensor& dx) override;
+  void rotate(const Tensor& x, const Tensor& table, int64_t columns, bool forward, Tensor& y) override;
   void group_norm(const Tensor& x, const Tensor& w, const Tensor& b, int groups, float epsilon, Tensor& y,
                   Tensor& mean, Tensor& rstd) override;
   void group_norm_backward(const Tensor& x, const Tensor& w, const Tensor& mean, const Tensor& rstd,

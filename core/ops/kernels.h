@@ -202,6 +202,10 @@ class Kernels {
   virtual void rms_norm(const Tensor& x, int64_t group, int64_t columns, float epsilon, Tensor& y) = 0;
   virtual void rms_norm_backward(const Tensor& x, const Tensor& dy, int64_t group, int64_t columns,
                                  float epsilon, Tensor& dx) = 0;
+  /// Each run of D elements in the first `columns` of row r is turned by row r % T of `table` f32 [T, D],
+  /// cosines and then sines of D / 2 angles: element i and element i + D / 2 are a pair. `forward` false
+  /// turns back. The row's other elements are copied. x, y [R, C].
+  virtual void rotate(const Tensor& x, const Tensor& table, int64_t columns, bool forward, Tensor& y) = 0;
   /// x, y [B, C, H, W] in one layout; mean, rstd [B, groups].
   virtual void group_norm(const Tensor& x, const Tensor& w, const Tensor& b, int groups, float epsilon,
                           Tensor& y, Tensor& mean, Tensor& rstd) = 0;

@@ -14,7 +14,10 @@ Optimizer::Optimizer(Module& model, const OptimizerOptions& options,
   model.visit([&](const std::string& name, Tensor& parameter) {
     if (trainable && !trainable(name)) return;
     Device& device = parameter.device();
-    Entry entry{name, parameter, Tensor::zeros(device, parameter.shape())};
+    Entry entry;
+    entry.name = name;
+    entry.parameter = parameter;
+    entry.m = Tensor::zeros(device, parameter.shape());
     if (options.kind == OptimizerKind::muon && parameter.rank() == 2 && hidden_matrices)
       entry.matrices = hidden_matrices(name);
     if (entry.matrices == 0) entry.v = Tensor::zeros(device, parameter.shape());

@@ -1,6 +1,7 @@
 #include "tests/core/op_cases.h"
 
 #include <cmath>
+#include <complex>
 #include <numbers>
 
 #include "core/ops/attention.h"
@@ -163,6 +164,35 @@ OpCase rms_norm_case(int64_t rows, int64_t width, int64_t group, int64_t columns
                 double squares = 0;
                 for (int64_t i = first; i < first + group; ++i) squares += x[0][i] * x[0][i] / group;
                 for (int64_t i = first; i < first + group; ++i) y[i] = x[0][i] / std::sqrt(squares + 1e-5);
+              }
+            }
+            return y;
+          }};
+}
+
+// By complex numbers: a pair times e^(i angle).
+OpCase rotary_case(int64_t rows, int64_t width, int64_t positions, int64_t size, int64_t columns) {
+  const auto angle = [=](int64_t position, int64_t i) { return 0.7 * position / (1.0 + i) - 0.2; };
+  return {fmt::format("rotary {}x{}, {} of {}, {} positions", rows, width, size, columns, positions),
+          {{rows, width}},
+          [=](Context& c, const Tensors& x) {
+            std::vector<float> table;
+            for (int64_t p = 0; p < positions; ++p) {
+              for (int64_t i = 0; i < size / 2; ++i) table.push_back(std::cos(angle(p, i)));
+              for (int64_t i = 0; i < size / 2; ++i) table.push_back(std::sin(angle(p, i)));
+            }
+            return ops::rotary(c, x[0], Tensor::from(x[0].device(), {positions, size}, table), columns);
+          },
+          [=](const Inputs& x) {
+            HostTensor y = x[0];
+            for (int64_t r = 0; r < rows; ++r) {
+              for (int64_t first = r * width; first < r * width + columns; first += size) {
+                for (int64_t i = first; i < first + size / 2; ++i) {
+                  const auto turned = std::complex<double>(x[0][i], x[0][i + size / 2]) *
+                                      std::polar(1.0, angle(r % positions, i - first));
+                  y[i] = turned.real();
+                  y[i + size / 2] = turned.imag();
+                }
               }
             }
             return y;
@@ -557,6 +587,9 @@ std::vector<OpCase> all_op_cases() {
       rms_norm_case(5, 33, 33, 33),
       rms_norm_case(3, 96, 16, 64),
       rms_norm_case(2, 21, 7, 14),
+      rotary_case(6, 24, 3, 8, 16),
+      rotary_case(5, 96, 5, 32, 64),
+      rotary_case(4, 12, 1, 6, 12),
       {"softmax",
        {{3, 67}},
        [](Context& c, const Tensors& x) { return ops::softmax(c, x[0]); },

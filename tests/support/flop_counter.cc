@@ -82,6 +82,9 @@ class CountingKernels final : public Kernels {
                          Tensor& dx) override {
     inner_.rms_norm_backward(x, dy, group, columns, epsilon, dx);
   }
+  void rotate(const Tensor& x, const Tensor& table, int64_t columns, bool forward, Tensor& y) override {
+    inner_.rotate(x, table, columns, forward, y);
+  }
   void group_norm(const Tensor& x, const Tensor& w, const Tensor& b, int groups, float epsilon, Tensor& y,
                   Tensor& mean, Tensor& rstd) override {
     inner_.group_norm(x, w, b, groups, epsilon, y, mean, rstd);

@@ -33,7 +33,7 @@ inline TransformerConfig small_config(const std::string& schedule, int32_t layer
 inline TransformerConfig normalised_config(const std::string& schedule, int32_t layers = 2) {
   TransformerConfig config = small_config(schedule, layers);
   config.activation = "relu_squared";
-  config.qk_norm = config.embedding_norm = true;
+  config.qk_norm = config.rotary = config.embedding_norm = true;
   return config;
 }
 
@@ -73,8 +73,7 @@ inline transformer::TokenBatch small_batch(Device& device, const TransformerConf
 inline Tensor all_logits(const Transformer& model, const transformer::TokenBatch& batch, int64_t cells) {
   Context context(model.device());
   const auto slots = static_cast<int32_t>(batch.text.dim(1));
-  const auto sequence = std::make_shared<transformer::WholeSequence>(
-      transformer::layer_patterns(model.config(), slots), model.config().heads);
+  const auto sequence = transformer::whole_sequence(model, slots);
   std::vector<int64_t> ids;
   const auto image = batch.image.to_ints();
   for (int64_t b = 0; b < batch.image.dim(0); ++b) {

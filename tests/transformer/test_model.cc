@@ -247,15 +247,14 @@ TEST_CASE("with zero ends every class is equally likely at first, and every bloc
   for (float logit : all_logits(model, batch, config.cells()).to_floats()) REQUIRE(logit == 0.0f);
   Context context(*device);
   const Tensor x = model.embed(context, batch.text, batch.image);
-  const auto sequence =
-      std::make_shared<WholeSequence>(layer_patterns(config, config.text_length), config.heads);
   TransformerConfig none = config;
   none.layers = 1;
   none.schedule.kind = "dense";
   Transformer shallow(*device, none);
   shallow.initialise(3, true);
-  const auto one = std::make_shared<WholeSequence>(layer_patterns(none, none.text_length), none.heads);
-  CHECK(model.trunk(context, x, sequence).to_floats() == shallow.trunk(context, x, one).to_floats());
+  const auto deep = model.trunk(context, x, whole_sequence(model, config.text_length));
+  CHECK(deep.to_floats() ==
+        shallow.trunk(context, x, whole_sequence(shallow, config.text_length)).to_floats());
 }
 
 }  // namespace
