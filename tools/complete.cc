@@ -60,6 +60,7 @@ Command complete_command() {
         app.add_option("--region", complete->region, "x,y,w,h: redraw this rectangle of the picture's pixels")
             ->delimiter(',')
             ->expected(4)
+            ->check(CLI::Range(0, 1 << 20))
             ->allow_extra_args(false);
         app.add_option("--mask", complete->mask,
                        "A PNG of the picture's size: redraw where it is transparent, or white without alpha");

@@ -1,11 +1,12 @@
 """The update of all parameters: the norm of the whole gradient clipped, then each rule on the parameters it is for."""
 
 import adamw
+import muon
 import torch
 
 # By name in a training file: a class with `takes(name, tensor)`, `__init__(parameters, options)` and `step(rate)`.
 # AdamW takes what the named rule leaves.
-RULES = {"adamw": adamw.AdamW}
+RULES = {"adamw": adamw.AdamW, "muon": muon.Muon}
 
 
 class Optimizer:

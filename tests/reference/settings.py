@@ -16,6 +16,9 @@ ARCHITECTURE = {
     "activation": "gelu_tanh",
     "sandwich_norm": False,
     "head_norm": False,
+    "qk_norm": False,
+    "rotary": False,
+    "embedding_norm": False,
     "norm_eps": 1e-05,
     "start": "none",
     "start_token": 2,
@@ -33,6 +36,8 @@ TRAIN = {
     "beta2": 0.999,
     "weight_decay": 0.0,
     "clip_norm": 0.0,
+    "matrix_rate": 5.0,
+    "momentum": 0.95,
     "ema_decay": 0.999,
     "accumulate": 1,
     "seed": 0,
@@ -48,6 +53,7 @@ TRAIN = {
     "checkpoint_blocks": False,
     "compute": "",
     "validation": 64,
+    "zero_ends": False,
 }
 # What ru-dalle has and this trainer does not.
 ONLY = {"start": "none", "layout": "plain", "loss": "paper"}

@@ -10,8 +10,9 @@ import philox
 from settings import shapes
 
 
-def initial(config, seed):
-    """Normal draws of deviation 1 / (2 sqrt(width)), less at the end of each residual branch; the product's numbers."""
+def initial(config, seed, zero_ends=False):
+    """Normal draws of deviation 1 / (2 sqrt(width)), less at the end of each residual branch; the product's numbers.
+    `zero_ends`: those ends and the head are zero."""
     deviation = np.float32(0.5 / math.sqrt(config["width"]))
     residual = np.float32(deviation / math.sqrt(2 * config["layers"]))
     arrays = {}
@@ -20,6 +21,9 @@ def initial(config, seed):
             arrays[name] = np.full(shape, name.endswith("norm.weight"), np.float32)
             continue
         end = name.endswith(("attention.output.weight", "mlp.down.weight"))
+        if zero_ends and (end or name == "head.weight"):
+            arrays[name] = np.zeros(shape, np.float32)
+            continue
         draws = philox.normals(seed, philox.INITIALISATION, number, math.prod(shape))
         arrays[name] = ((residual if end else deviation) * draws).reshape(shape)
     return arrays

@@ -9,7 +9,9 @@ ACTIVATIONS = {
     "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
     "quick_gelu": lambda x: x * torch.sigmoid(1.702 * x),
     "silu": F.silu,
+    "relu_squared": lambda x: F.relu(x).square(),
 }
+SLOWEST_TURN = 0.02  # radians a cell of an axis' last pair
 
 
 class Transformer:
@@ -27,7 +29,24 @@ class Transformer:
         words = F.embedding(text, w["text_embedding.weight"]) + w["text_position.weight"][: text.shape[1]]
         place = w["image_row.weight"][:, None] + w["image_column.weight"]
         cells = F.embedding(image, w["image_embedding.weight"]) + place.flatten(0, 1)
-        return torch.cat([words, cells], 1).to(self.compute)
+        x = torch.cat([words, cells], 1)
+        if self.config["embedding_norm"]:
+            x = self.over_rms(x)
+        return x.to(self.compute)
+
+    def over_rms(self, x):
+        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.config["norm_eps"])
+
+    def turned(self, x):
+        """[B, H, T, D] of all positions by rotary embeddings of row and column; the text's stay as they are."""
+        grid, pairs = self.config["grid"], x.shape[-1] // 2
+        frequency = SLOWEST_TURN ** (torch.arange(pairs // 2, dtype=torch.float64) / (pairs // 2))
+        cell = torch.arange(grid * grid)
+        angles = torch.cat([torch.outer(cell // grid, frequency), torch.outer(cell % grid, frequency)], 1)
+        angles = F.pad(angles, (0, 0, x.shape[2] - grid * grid, 0))
+        cosine, sine = (f(angles).to(x.device, torch.float32) for f in (torch.cos, torch.sin))
+        a, b = x[..., :pairs].float(), x[..., pairs:].float()
+        return torch.cat([a * cosine - b * sine, a * sine + b * cosine], -1).to(x.dtype)
 
     def norm(self, w, name, x):
         width, epsilon = x.shape[-1:], self.config["norm_eps"]
@@ -44,6 +63,10 @@ class Transformer:
         w = self.in_compute_type(w)
         qkv = linear(w, "attention.qkv", self.norm(w, "attention_norm", x))
         q, k, v = (part.unflatten(-1, (self.config["heads"], -1)).transpose(1, 2) for part in qkv.chunk(3, -1))
+        if self.config["qk_norm"]:
+            q, k = self.over_rms(q), self.over_rms(k)
+        if self.config["rotary"]:
+            q, k = self.turned(q), self.turned(k)
         attended = self.attend(q, k, v, mask).transpose(1, 2).flatten(2)
         x = x + self.branch_end(w, "attention.output", "attention_post_norm", attended, training)
         inner = self.activation(linear(w, "mlp.up", self.norm(w, "mlp_norm", x)))
