@@ -30,6 +30,16 @@ inline void store(const Block& block, int64_t n, float* y) {
   std::memcpy(y, block.data(), sizeof(float) * std::min<int64_t>(n, kBlock));
 }
 
+/// Of n numbers, at least one.
+inline float largest_of(const float* x, int64_t n) {
+  Block a, best = Block::Constant(x[0]);
+  for (int64_t i = 0; i < n; i += kBlock) {
+    load(x + i, n - i, a, x[0]);
+    best = best.max(a);
+  }
+  return best.maxCoeff();
+}
+
 /// y[i] = function(x[i]) over blocks.
 template <typename Function>
 void map_blocks(int threads, const float* x, float* y, int64_t n, const Function& function) {

@@ -11,8 +11,6 @@ using cpu::kBlock;
 
 constexpr float kLowest = std::numeric_limits<float>::lowest();
 
-float row_max(const float* x, int64_t n) { return *std::max_element(x, x + n); }
-
 // sum of exp(x - shift) over a row; with `y`, the exponentials are kept.
 float exp_sum(const float* x, int64_t n, float shift, float* y) {
   Block a, sum = Block::Zero();
@@ -44,7 +42,7 @@ void CpuKernels::softmax(const Tensor& x, Tensor& y) {
     for (int64_t row = begin; row < end; ++row) {
       const float* source = in + row * columns;
       float* target = out + row * columns;
-      const float inverse = 1.0f / exp_sum(source, columns, row_max(source, columns), target);
+      const float inverse = 1.0f / exp_sum(source, columns, cpu::largest_of(source, columns), target);
       for (int64_t i = 0; i < columns; ++i) target[i] *= inverse;
     }
   });
@@ -77,7 +75,7 @@ void CpuKernels::cross_entropy(const Tensor& logits, const Tensor& targets, Tens
   cpu::parallel_for(threads_, rows, softmax_grain(columns), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const float* source = in + row * columns;
-      const float largest = row_max(source, columns);
+      const float largest = cpu::largest_of(source, columns);
       normaliser[row] = largest + std::log(exp_sum(source, columns, largest, nullptr));
       loss[row] = normaliser[row] - source[target[row]];
     }

@@ -284,7 +284,7 @@ void CudaKernels::sample(const Tensor& logits, const SamplingRule& rule, uint64_
           "the transformer gave a logit that is not finite at image position {}, candidate {}", position,
           candidates[row]);
     tokens[row] = drawn[row].token;
-    log_probs[row] = drawn[row].log_prob;
+    if (!log_probs.empty()) log_probs[row] = drawn[row].log_prob;
   }
 }
 

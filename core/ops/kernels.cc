@@ -98,7 +98,9 @@ void Kernels::choose(const Tensor& logits, const Tensor& own, const CellChoice& 
   if (forced < 0) {
     std::vector<uint32_t> candidates(count);
     device.copy_to_host(candidates.data(), choice.candidates.raw(), candidates.size() * sizeof(uint32_t));
-    sample(logits, choice.rule, choice.seed, candidates, static_cast<uint32_t>(cell), tokens, log_probs);
+    const bool same = own.id() == logits.id();
+    sample(logits, choice.rule, choice.seed, candidates, static_cast<uint32_t>(cell), tokens,
+           same ? std::span(log_probs) : std::span<float>());
   }
   if (forced >= 0 || own.id() != logits.id()) {
     const Tensor targets = Tensor::from(device, {count}, tokens);

@@ -279,8 +279,8 @@ class Kernels {
 
   // --- sampling and optimisation ---------------------------------------------------------------------------
   /// tokens[n] drawn from logits [N, V] with random_block(seed, Stream::sampling, candidates[n], position,
-  /// 0); log_probs[n] = log softmax(logits[n])[token] at temperature 1 and without cuts. Error(model) on a
-  /// NaN.
+  /// 0); log_probs[n], unless it is empty, = log softmax(logits[n])[token] at temperature 1 and without cuts.
+  /// Error(model) on a NaN.
   virtual void sample(const Tensor& logits, const SamplingRule& rule, uint64_t seed,
                       std::span<const uint32_t> candidates, uint32_t position, std::span<int64_t> tokens,
                       std::span<float> log_probs) = 0;
