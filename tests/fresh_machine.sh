@@ -50,21 +50,21 @@ trap 'exit 143' TERM
 stage() { printf '== fresh machine: %s (%d min %02d s)\n' "$1" $((SECONDS / 60)) $((SECONDS % 60)); }
 inside() {
   chroot "$root" /usr/bin/env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM=dumb \
-    /bin/bash -c 'cd /root/dalle1 && exec "$@"' - "$@" </dev/null
+    /bin/bash -c 'cd /dalle1 && exec "$@"' - "$@" </dev/null
 }
 
 stage "a new Debian 12"
 new_root "$root" || refuse "debootstrap failed"
-git clone --quiet --no-hardlinks "$checkout" "$root/root/dalle1"
+git clone --quiet --no-hardlinks "$checkout" "$root/dalle1"
 if [ -n "$without" ]; then
-  sed -i -E "s/([( ])$without([ )]|\$)/\1\2/" "$root/root/dalle1/tools/install_packages.sh"
-  ! grep -qE "[( ]$without([ )]|\$)" "$root/root/dalle1/tools/install_packages.sh" ||
+  sed -i -E "s/([( ])$without([ )]|\$)/\1\2/" "$root/dalle1/tools/install_packages.sh"
+  ! grep -qE "[( ]$without([ )]|\$)" "$root/dalle1/tools/install_packages.sh" ||
     refuse "$without could not be taken out of tools/install_packages.sh"
 fi
 
 stage "tools/quickstart.sh"
 inside tools/quickstart.sh "a red circle above a blue square" "${quickstart[@]}"
-sheet=$root/root/dalle1/$(cd "$root/root/dalle1" && echo dalle1-out/*/grid.png)
+sheet=$root/dalle1/$(cd "$root/dalle1" && echo dalle1-out/*/grid.png)
 test -s "$sheet" || refuse "quickstart drew no sheet"
 
 stage "tools/test.sh"

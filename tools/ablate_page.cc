@@ -35,7 +35,8 @@ dl.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(19r
   font-size: .93rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .42rem .6rem; border-top: 1px solid var(--line); text-align: right; white-space: nowrap; }
 thead th { border-top: 0; color: var(--quiet); font-size: .8rem; font-weight: 500; vertical-align: bottom; }
-tbody th { font-weight: 600; } th:first-child, .words { text-align: left; } td.words { white-space: normal; min-width: 9rem; } tr.base { background: color-mix(in srgb, var(--ink) 5%, transparent); }
+tbody th { font-weight: 600; } th:first-child, .words { text-align: left; } td.words { white-space: normal; min-width: 9rem; }
+tr.base { background: color-mix(in srgb, var(--ink) 5%, transparent); }
 .name { white-space: nowrap; }
 .scale { display: inline-flex; justify-content: space-between; width: 9.5rem; font-variant-numeric: tabular-nums; }
 .key { display: inline-block; width: .8em; height: .8em; border-radius: 3px; margin-right: .5em; background: var(--c); }
@@ -51,7 +52,8 @@ svg.interval { width: 9.5rem; height: 1.3rem; vertical-align: middle; color: var
 svg.interval.better { color: var(--good); } svg.interval.worse { color: var(--bad); } .interval .zero { stroke: var(--quiet); }
 .cards { display: flex; flex-wrap: wrap; gap: 1rem; } .cards .panel { flex: 1 1 auto; }
 .cards h3 { margin: 0 0 .6rem; } .row { display: flex; flex-wrap: wrap; gap: .8rem; } figure { margin: 0; width: 8.6rem; }
-figcaption { font-size: .78rem; line-height: 1.35; margin-top: .3rem; overflow-wrap: anywhere; } img { display: block; max-width: 100%; height: auto; }
+figcaption { font-size: .78rem; line-height: 1.35; margin-top: .3rem; overflow-wrap: anywhere; }
+img { display: block; max-width: 100%; height: auto; }
 .mask { position: relative; } .mask img { width: 100%; border-radius: 4px; outline: 1px solid var(--line); }
 .mask::before, .mask::after { content: ""; position: absolute; }
 .mask::before { left: var(--text); top: 0; bottom: 0; border-left: 1px dashed #e8a33d; }
@@ -61,7 +63,8 @@ figcaption { font-size: .78rem; line-height: 1.35; margin-top: .3rem; overflow-w
 @media (max-width: 46rem) {
   body { padding: 1.2rem .9rem 3rem; } .scroll { padding: 0; } table, tbody, tr { display: block; } thead { display: none; }
   tr { padding: .7rem .9rem; border-top: 1px solid var(--line); } tr:first-child { border-top: 0; }
-  tbody th, td { display: flex; justify-content: space-between; gap: 1rem; border: 0; padding: .12rem 0; white-space: normal; text-align: right; }
+  tbody th, td { display: flex; justify-content: space-between; gap: 1rem; border: 0; padding: .12rem 0; white-space: normal;
+    text-align: right; }
   td::before { content: attr(data-label); color: var(--quiet); text-align: left; } td:empty { display: none; }
   tbody th { justify-content: flex-start; gap: 0; align-items: baseline; padding-bottom: .3rem; } svg.interval { width: 11rem; } }
 @media print { body { max-width: none; } .panel, svg.plot, figure { break-inside: avoid; } }

@@ -5,7 +5,7 @@
 
 #include "core/grad/tape.h"
 #include "core/ops/kernels.h"
-#include "core/ops/norm.h"
+#include "core/ops/rotary.h"
 
 namespace dalle1::transformer {
 namespace {

@@ -124,25 +124,4 @@ void CpuKernels::rms_norm_backward(const Tensor& x, const Tensor& dy, int64_t gr
   });
 }
 
-void CpuKernels::rotate(const Tensor& x, const Tensor& table, int64_t columns, bool forward, Tensor& y) {
-  const int64_t width = x.dim(-1), rows = x.numel() / width, size = table.dim(1), half = size / 2;
-  const float *in = x.floats(), *angles = table.floats(), direction = forward ? 1.0f : -1.0f;
-  float* out = y.floats();
-  cpu::parallel_for(threads_, rows, rows_grain(width), [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      const float *source = in + row * width, *cosine = angles + row % table.dim(0) * size;
-      float* target = out + row * width;
-      for (int64_t first = 0; first < columns; first += size) {
-        const float *a = source + first, *b = a + half, *sine = cosine + half;
-        for (int64_t i = 0; i < half; ++i) {
-          const float s = direction * sine[i];
-          target[first + i] = a[i] * cosine[i] - b[i] * s;
-          target[first + half + i] = a[i] * s + b[i] * cosine[i];
-        }
-      }
-      std::copy(source + columns, source + width, target + columns);
-    }
-  });
-}
-
 }  // namespace dalle1

@@ -1,4 +1,5 @@
-// Layer normalisation (Ba et al. 2016): one block per row, then columns for the gradients of the parameters.
+// Layer normalisation (Ba et al. 2016) and division by the root mean square: one block per row, then columns
+// for the gradients of the parameters.
 #include "core/cuda/reduce.cuh"
 
 namespace dalle1 {
@@ -100,20 +101,6 @@ __global__ void rms_norm_backward_kernel(Numbers x, Numbers dy, int64_t width, i
   for (int64_t i = columns + threadIdx.x; i < width; i += blockDim.x) out.set(i, g[i]);
 }
 
-__global__ void rotate_kernel(Numbers x, const float* table, int64_t positions, int64_t half, int64_t width,
-                              int64_t columns, float direction, Numbers y) {
-  const int64_t row = blockIdx.x;
-  const Numbers in = x.from(row * width), out = y.from(row * width);
-  const float* cosine = table + row % positions * 2 * half;
-  for (int64_t pair = threadIdx.x; pair < columns / 2; pair += blockDim.x) {
-    const int64_t i = pair % half, first = pair / half * 2 * half + i;
-    const float a = in[first], b = in[first + half], c = cosine[i], s = direction * cosine[half + i];
-    out.set(first, a * c - b * s);
-    out.set(first + half, a * s + b * c);
-  }
-  for (int64_t i = columns + threadIdx.x; i < width; i += blockDim.x) out.set(i, in[i]);
-}
-
 struct WeightGradient {
   Numbers x, dy;
   const float *means, *rstds;
@@ -173,15 +160,6 @@ void CudaKernels::rms_norm_backward(const Tensor& x, const Tensor& dy, int64_t g
   rms_norm_backward_kernel<<<static_cast<unsigned>(rows), kThreads, 0, device_.stream()>>>(
       numbers(x), numbers(dy), width, group, columns, epsilon, numbers(dx));
   launched("rms_norm_backward");
-}
-
-void CudaKernels::rotate(const Tensor& x, const Tensor& table, int64_t columns, bool forward, Tensor& y) {
-  const int64_t width = x.dim(-1), rows = x.numel() / width;
-  if (rows == 0) return;
-  rotate_kernel<<<static_cast<unsigned>(rows), kThreads, 0, device_.stream()>>>(
-      numbers(x), table.floats(), table.dim(0), table.dim(1) / 2, width, columns, forward ? 1.0f : -1.0f,
-      numbers(y));
-  launched("rotate");
 }
 
 }  // namespace dalle1

@@ -41,23 +41,6 @@ Tensor rms_norm(Context& context, const Tensor& x, int64_t group, int64_t column
   return y;
 }
 
-Tensor rotary(Context& context, const Tensor& x, const Tensor& table, int64_t columns) {
-  check(table.rank() == 2 && table.dim(1) % 2 == 0 && columns % table.dim(1) == 0 && columns <= x.dim(-1) &&
-            x.numel() / x.dim(-1) % table.dim(0) == 0,
-        ErrorKind::internal, "rotary: {} columns of {} by a table {}", columns, x.shape().str(),
-        table.shape().str());
-  Tensor y = empty_like(x);
-  x.kernels().rotate(x, table, columns, true, y);
-  if (context.tape) {
-    context.tape->record({x}, y, [=](const Tensor& dy) {
-      Tensor dx = empty_like(x);
-      x.kernels().rotate(dy, table, columns, false, dx);
-      return std::vector<Tensor>{dx};
-    });
-  }
-  return y;
-}
-
 Tensor batch_norm(Context& context, const Tensor& x, const BatchNormParameters& p) {
   check(x.rank() == 4 && p.weight.shape() == Shape({x.dim(1)}), ErrorKind::internal,
         "batch_norm: x {} with weight {}", x.shape().str(), p.weight.shape().str());

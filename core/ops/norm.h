@@ -12,11 +12,6 @@ Tensor layer_norm(Context& context, const Tensor& x, const Tensor& w, const Tens
 /// Sennrich 2019, without a gain): x / sqrt(mean(x^2) + epsilon); what follows `columns` passes as it is.
 Tensor rms_norm(Context& context, const Tensor& x, int64_t group, int64_t columns, float epsilon = 1e-5f);
 
-/// Rotary position embedding (Su et al. 2021): each run of D elements in the first `columns` of the last
-/// axis, as D / 2 pairs (i, i + D / 2), is turned by the angles of its position. table f32 [T, D]: cosines,
-/// then sines; row r of x is at position r % T. What follows `columns` passes as it is.
-Tensor rotary(Context& context, const Tensor& x, const Tensor& table, int64_t columns);
-
 /// Per channel of [B, C, H, W] with given statistics (inference):
 /// (x - mean) / sqrt(variance + epsilon) * w + b.
 struct BatchNormParameters {
