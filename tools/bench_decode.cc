@@ -25,6 +25,7 @@ struct DecodeBench {
   int candidates = 1;
   int cells = 0;  // 0: all
   std::string kv_dtype = "auto";
+  std::string precision = "auto";
 };
 
 struct Measured {
@@ -45,6 +46,32 @@ void randomise_on_device(Transformer& model) {
     parameter.kernels().uniform(1, Stream::initialisation, index++, 0, parameter);
     parameter.kernels().affine(parameter, 2 * half_width, -half_width, parameter);
   });
+}
+
+// Eight bits each of a linear congruential generator's high half, and scales that give the same size.
+void randomise_int8(Transformer& model) {
+  uint64_t state = 1;
+  const float step = std::sqrt(0.75f / static_cast<float>(model.config().width)) / 127;
+  model.visit([&](const std::string& name, Tensor& parameter) {
+    if (parameter.dtype() == DType::i8) {
+      auto* values = parameter.data<int8_t>();
+      for (int64_t i = 0; i < parameter.numel(); ++i) {
+        state = state * 6364136223846793005u + 1442695040888963407u;
+        values[i] = static_cast<int8_t>(static_cast<int>(state >> 33) % 128);
+      }
+    } else if (name.ends_with(".scale")) {
+      std::fill_n(parameter.floats(), parameter.numel(), step);
+    } else if (parameter.rank() >= 2) {
+      parameter.kernels().uniform(1, Stream::initialisation, 0, 0, parameter);
+      parameter.kernels().affine(parameter, 2 * 127 * step, -127 * step, parameter);
+    }
+  });
+}
+
+void randomise(Transformer& model, Precision precision) {
+  if (precision == Precision::int8) return randomise_int8(model);
+  if (model.device().is_cpu()) return model.initialise(1);
+  randomise_on_device(model);
 }
 
 // Between two reports of progress, after a warm-up; timing op by op takes longer than the recorded step.
@@ -142,17 +169,20 @@ int bench_decode(const DecodeBench& options, const CommonOptions& common) {
   const TransformerConfig config = options.shape.config();
   const auto device = open_device(common);
   const cpu::MachinePeak peak = peak_of(*device);
-  Transformer model(*device, config, matrices_on(*device));
-  if (device->is_cpu()) {
-    model.initialise(1);
-  } else {
-    randomise_on_device(model);
-  }
+  const Precision precision =
+      options.precision == "auto" ? usual_precision(*device) : precision_from_name(options.precision);
+  check_precision(precision, *device);
+  Transformer model(*device, config, matrices_of(precision));
+  randomise(model, precision);
+  const size_t bytes = weight_bytes(model);
+  model.prepare();
   Context context(*device);
   const cpu::LoadMeter load;
   const Measured measured = measure(options, context, model);
-  auto document = figures(options, config, measured, peak, device->is_cpu() ? sizeof(float) : 2.0);
-  document["weight_bytes"] = weight_bytes(model);
+  auto document =
+      figures(options, config, measured, peak, static_cast<double>(size_of(matrices_of(precision))));
+  document["precision"] = name_of(precision);
+  document["weight_bytes"] = bytes;
   document["device_peak_bytes"] = device->memory_use().peak;
   document["others_cores"] = load.others_cores();
   if (measured.profiled_cells > 0) document["parts"] = part_rows(measured);
@@ -184,6 +214,9 @@ Command bench_decode_command() {
                 ->capture_default_str();
             app.add_option("--kv-dtype", options->kv_dtype,
                            "Keys and values on a GPU: auto, f32, bf16, fp8, mixed")
+                ->capture_default_str();
+            app.add_option("--precision", options->precision, "auto, f32, bf16 on a GPU, int8 on a CPU")
+                ->check(CLI::IsMember({"auto", "f32", "bf16", "int8"}))
                 ->capture_default_str();
             return [options, &common] { return bench_decode(*options, common); };
           }};

@@ -7,6 +7,7 @@
 #include "core/cpu/attention_kernels.h"
 #include "core/cpu/block_stock.h"
 #include "core/cpu/cached_attention_kernels.h"
+#include "core/cpu/int8_linear.h"
 #include "core/cpu/packed_linear.h"
 #include "core/cpu/thread_scratch.h"
 #include "core/ops/kernels.h"
@@ -24,6 +25,20 @@ class CountingKernels final : public Kernels {
     if (!cpu_) return;
     const int64_t width = cpu::packed_linear(cpu::best_isa()).width;
     derive(w, (w.dim(0) + width - 1) / width * width * w.dim(1));
+  }
+  Int8Weights pack_int8(const Tensor& q, const Tensor& scale) override {
+    const cpu::Int8LinearKernels& kernels = cpu::int8_linear();
+    const int64_t panels = (q.dim(0) + kernels.width - 1) / kernels.width;
+    return {
+        q.dim(0), q.dim(1),
+        Tensor::empty(q.device(), {panels, kernels.steps(q.dim(1)) * kernels.width * kernels.depth_step()},
+                      DType::i8),
+        Tensor::empty(q.device(), {panels, kernels.width}, DType::i32), scale};
+  }
+  void int8_linear(const Tensor& x, const Int8Weights& w, const Tensor*, Tensor&) override {
+    const int64_t rows = x.numel() / w.inputs;
+    const Tensor rounded = Tensor::empty(x.device(), {rows, cpu::int8_linear().steps(w.inputs)}, DType::i32);
+    const Tensor scales = Tensor::empty(x.device(), {rows});
   }
   void conv2d(const Tensor& x, const Tensor& w, const Tensor*, const Conv2dGeometry&, const Conv2dEpilogue&,
               Tensor& y) override {

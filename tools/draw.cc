@@ -49,7 +49,8 @@ class Drawing {
 
   int run() {
     const std::vector<rerank::Redraw> everything;
-    plan_ = plan_drawing(*studio_, as_begun(), static_cast<int>(prompts_.size() - failed_.size()),
+    const DrawOptions options = as_begun();
+    plan_ = plan_drawing(*studio_, options, static_cast<int>(prompts_.size() - failed_.size()),
                          given_ ? given_->redraws : everything);
     if (options_.dry_run) return print_plan();
     tell(common_, {{"event", "estimate"}, {"estimate", to_json(plan_)}}, describe(plan_));
@@ -87,9 +88,9 @@ class Drawing {
     return options_.prompts.empty() ? folder_ : folder_ / fmt::format("prompt-{:04}", prompt);
   }
 
-  // A run on a GPU goes on with what it chose by the memory that was free when it began: the wave's size and
-  // the cache's type decide about bits.
-  DrawOptions as_begun() const {
+  // A run goes on in the precision it began with; on a GPU also with what it chose by the memory that was
+  // free then: the wave's size and the cache's type decide about bits.
+  DrawOptions as_begun() {
     DrawOptions options = options_;
     if (!options.resume) return options;
     size_t first = 0;
@@ -100,6 +101,9 @@ class Drawing {
           "{}: the run began on a {}, whose candidates are not quite the same: resume it there or use "
           "--overwrite",
           folder_.string(), on_gpu ? "GPU" : "CPU");
+    if (!begun.empty() && common_.precision == "auto")
+      studio_->set_precision(
+          precision_from_name(begun.value("--precision", name_of(usual_precision(studio_->device())))));
     if (!on_gpu) return options;
     if (options.batch == 0) options.batch = begun["--batch"];
     if (options.kv_dtype == "auto") options.kv_dtype = begun["--kv-dtype"];
@@ -196,6 +200,7 @@ class Drawing {
                        {"command", program_command_line()},
                        {"model", studio_->describe()},
                        {"device", studio_->device().describe()},
+                       {"precision", name_of(studio_->precision())},
                        {"threads", studio_->device().threads()},
                        {"estimate", to_json(plan_)}};
     return pipeline;

@@ -89,6 +89,7 @@ void add_sampling_options(CLI::App& app, DrawOptions& options) {
 std::string take_advice(DrawOptions& options, const rerank::Json& advice) {
   std::string taken;
   for (const auto& [key, value] : advice.items()) {
+    if (key == "precision") continue;  // see precision_of()
     const auto* option = sampling_option(key);
     check(option, ErrorKind::model, "model.json: 'sampling' has an unknown member '{}'", key);
     const bool fits = option->whole ? value.is_number_integer() : value.is_number();

@@ -8,7 +8,7 @@ namespace dalle1::tools {
 
 std::unique_ptr<dvae::Dvae> open_dvae(const CommonOptions& common, Device& device) {
   const weights::Checkpoint checkpoint = open_part(common, "dvae");
-  auto model = dvae::make_dvae(checkpoint.config, device, matrices_on(device));
+  auto model = dvae::make_dvae(checkpoint.config, device, convolutions_of(precision_of(common, device)));
   weights::load_parameters(*model, checkpoint);
   return model;
 }

@@ -158,7 +158,7 @@ DrawingPlan plan_drawing(const Studio& studio, const DrawOptions& options, int p
   const int automatic = plan.on_gpu ? automatic_gpu_wave(all) : automatic_cpu_wave(all);
   plan.wave = options.batch > 0 ? std::min(options.batch, all) : automatic;
   const int groups = options.guidance != 1.0 ? 2 : 1;
-  const auto speed = measure_speed(device, config, plan.wave, groups);
+  const auto speed = measure_speed(device, config, plan.wave, groups, studio.precision());
   plan.program = resident_bytes();
   const auto fits = [&](const WaveChoice& choice) {
     plan.wave = choice.wave;

@@ -4,10 +4,9 @@
 #include <chrono>
 #include <functional>
 
+#include "core/nn/linear.h"
 #include "core/ops/conv2d.h"
 #include "core/ops/kernels.h"
-#include "core/ops/linear.h"
-#include "tools/transformer_model.h"
 #include "transformer/shares.h"
 
 namespace dalle1::tools {
@@ -33,16 +32,16 @@ double seconds_of(Device& device, int shares, const std::function<void()>& work)
 }
 
 // Operations a second of the product that a transformer of this width has most of.
-double product_speed(Device& device, int shares, int64_t rows, int64_t width) {
+double product_speed(Device& device, int shares, int64_t rows, int64_t width, Precision precision) {
   rows = std::min(rows, kMostRows);
   width = std::min(width, kMostWidth);
   Context context(device);
-  const DType type = matrices_on(device);
-  const auto x = Tensor::full(device, {rows, width}, 0.5f).to(type),
-             w = Tensor::full(device, {4 * width, width}, 0.25f).to(type);
+  const auto x = Tensor::full(device, {rows, width}, 0.5f).to(convolutions_of(precision));
+  auto layer = nn::Linear::zeros(device, 4 * width, width, matrices_of(precision));
+  layer.prepare();
   const double seconds = seconds_of(device, shares, [&] {
     Context own = context;
-    ops::linear(own, x, w);
+    layer.forward(own, x);
   });
   return 8.0 * static_cast<double>(shares * rows * width * width) / seconds;
 }
@@ -67,13 +66,14 @@ void convolve_once(Device& device) {
   ops::conv2d(context, picture, kernel, {}, ops::Conv2dOptions::same(3));
 }
 
-MachineSpeed measure_on(Device& device, const transformer::TransformerConfig& config, int wave, int groups) {
+MachineSpeed measure_on(Device& device, const transformer::TransformerConfig& config, int wave, int groups,
+                        Precision precision) {
   const int shares = transformer::share_count(wave, groups, device.threads());
   const int64_t candidates = (wave + shares - 1) / shares;
   MachineSpeed speed;
-  speed.sampling = product_speed(device, shares, candidates * groups, config.width);
+  speed.sampling = product_speed(device, shares, candidates * groups, config.width, precision);
   speed.logits = drawing_speed(device, shares, candidates, config.image_vocab);
-  speed.together = product_speed(device, 1, wave, config.width);
+  speed.together = product_speed(device, 1, wave, config.width, usual_precision(device));
   convolve_once(device);
   return speed;
 }
@@ -81,11 +81,11 @@ MachineSpeed measure_on(Device& device, const transformer::TransformerConfig& co
 }  // namespace
 
 // On a device of its own where that costs nothing: what it keeps for reuse goes with it.
-MachineSpeed measure_speed(Device& device, const transformer::TransformerConfig& config, int wave,
-                           int groups) {
-  if (!device.is_cpu()) return measure_on(device, config, wave, groups);
+MachineSpeed measure_speed(Device& device, const transformer::TransformerConfig& config, int wave, int groups,
+                           Precision precision) {
+  if (!device.is_cpu()) return measure_on(device, config, wave, groups, precision);
   const auto own = make_cpu_device(device.threads());
-  return measure_on(*own, config, wave, groups);
+  return measure_on(*own, config, wave, groups, precision);
 }
 
 }  // namespace dalle1::tools

@@ -1,6 +1,7 @@
 // How fast this machine draws, measured in a fraction of a second.
 #pragma once
 
+#include "core/nn/precision.h"
 #include "core/tensor/device.h"
 #include "transformer/config.h"
 
@@ -13,8 +14,8 @@ struct MachineSpeed {
   double together = 0;  ///< Operations of products at which all threads work: prefill, decoding, scoring.
 };
 
-/// Of waves of `wave` candidates with `groups` rows each (2 with guidance).
-MachineSpeed measure_speed(Device& device, const transformer::TransformerConfig& config, int wave,
-                           int groups);
+/// Of a transformer in `precision`, of waves of `wave` candidates with `groups` rows each (2 with guidance).
+MachineSpeed measure_speed(Device& device, const transformer::TransformerConfig& config, int wave, int groups,
+                           Precision precision);
 
 }  // namespace dalle1::tools

@@ -31,13 +31,15 @@ struct CommonOptions {
   std::vector<std::string> clip;
   std::vector<std::string> tokenizer;
   std::vector<std::string> config;  ///< [PART=]PRESET|FILE
+  std::string precision = "auto";   ///< auto, f32, bf16, int8; see tools/transformer_model.h.
 
   ProgressMode progress_mode() const;
 };
 
 /// --device, --threads, --json, --progress, --quiet. The program calls it for every command.
 void add_common_options(CLI::App& app, CommonOptions& common);
-/// --model, --transformer, --dvae, --clip, --tokenizer, --config: commands that load a model call it.
+/// --model, --transformer, --dvae, --clip, --tokenizer, --config, --precision: commands that load a model
+/// call it.
 void add_model_options(CLI::App& app, CommonOptions& common);
 
 /// An option that may be repeated and takes one value an occurrence, or several separated by commas; it never

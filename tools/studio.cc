@@ -69,6 +69,7 @@ Studio::Studio(const CommonOptions& common, const std::string& scorer)
     if (common.transformer.empty()) sampling_advice_ = directory.sampling;
   }
   device_ = open_device(common);
+  precision_ = precision_of(common, *device_);
 }
 
 bool Studio::uses(const std::string& scorer) const {
@@ -91,8 +92,8 @@ const weights::Checkpoint& Studio::checkpoint(const std::string& part) const {
 }
 
 void Studio::build() {
-  const DType matrices = matrices_on(*device_);
-  transformer_ = std::make_shared<transformer::Transformer>(*device_, config_, matrices);
+  const DType matrices = convolutions_of(precision_);
+  transformer_ = std::make_shared<transformer::Transformer>(*device_, config_, matrices_of(precision_));
   dvae_ = dvae::make_dvae(dvae_checkpoint_.config, *device_, matrices);
   check(dvae_->codes() == config_.image_vocab, ErrorKind::model,
         "the dVAE has {} codes and the transformer draws {}: they do not belong together", dvae_->codes(),
@@ -113,6 +114,7 @@ void Studio::load() {
     parts_[part + "_sha256"] = sha256_of_part(checkpoint, directory, part);
   };
   fill(*transformer_, transformer_checkpoint_, "transformer");
+  transformer_->prepare();
   fill(*dvae_, dvae_checkpoint_, "dvae");
   if (clip_checkpoint_) fill(*clip_, *clip_checkpoint_, "clip");
 }
@@ -121,6 +123,7 @@ Studio Studio::on(std::shared_ptr<Device> device) const {
   Studio other = *this;
   other.device_ = std::move(device);
   other.build();
+  other.transformer_->prepare();
   return other;
 }
 
@@ -204,6 +207,7 @@ rerank::Json Studio::identity() const {
   for (const std::string part : {"transformer", "dvae", "clip"})
     if (const auto sum = part + "_sha256"; parts_.contains(sum))
       options["--" + part + " (sha256)"] = parts_[sum];
+  if (precision_ != usual_precision(*device_)) options["--precision"] = name_of(precision_);
   return options;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "clip/clip.h"
+#include "core/nn/precision.h"
 #include "core/text/tokenizer.h"
 #include "dvae/dvae.h"
 #include "rerank/dvae_decoder.h"
@@ -35,6 +36,9 @@ class Studio {
   const weights::Checkpoint& checkpoint(const std::string& part) const;
   /// weights::ModelDir::sampling of the model that the transformer comes from; {} for a file.
   const rerank::Json& sampling_advice() const { return sampling_advice_; }
+  Precision precision() const { return precision_; }
+  /// Before load(): another one than --precision says.
+  void set_precision(Precision precision) { precision_ = precision; }
   bool has_clip() const { return clip_checkpoint_.has_value(); }
   /// Whether --scorer names this one.
   bool uses(const std::string& scorer) const;
@@ -61,7 +65,8 @@ class Studio {
   /// What records say of the model, once it is loaded: its name, and of each part where it is and the sha256
   /// of its file, or of each of its files.
   rerank::Json describe() const;
-  /// What --resume compares, as options: {"--transformer (sha256)": ..., "--dvae (sha256)": ..., ...}.
+  /// What --resume compares, as options: {"--transformer (sha256)": ..., ...}, and "--precision" where it is
+  /// not the device's usual one.
   rerank::Json identity() const;
   std::string name() const { return name_; }
   std::string transformer_sha256() const { return parts_.value("transformer_sha256", std::string()); }
@@ -84,6 +89,7 @@ class Studio {
   rerank::Json parts_ = rerank::Json::object();  // of load(): files and their sha256
 
   std::shared_ptr<Device> device_;
+  Precision precision_ = Precision::f32;
   std::shared_ptr<transformer::Transformer> transformer_;
   std::shared_ptr<dvae::Dvae> dvae_;
   std::shared_ptr<rerank::DvaeDecoder> decoder_;

@@ -1,15 +1,18 @@
-// The transformer that the options name, on a device; the type of all models' weights.
+// The transformer that the options name, on a device; the precision of all models.
 #pragma once
 
+#include "core/nn/precision.h"
 #include "tools/models.h"
 #include "transformer/model.h"
 
 namespace dalle1::tools {
 
-/// How a model that is not trained keeps its matrices and convolutions: f32 on the CPU, bf16 on a GPU.
-DType matrices_on(const Device& device);
+/// Of a model that draws or scores: --precision; with auto what the model directory of the transformer
+/// advises for the CPU (the member "precision" of its "sampling"), else the device's usual one. Error(usage)
+/// when the device does not have it.
+Precision precision_of(const CommonOptions& common, const Device& device);
 
-/// From --transformer or the model, with its parameters loaded.
+/// From --transformer or the model, with its parameters loaded, ready to draw.
 std::unique_ptr<transformer::Transformer> open_transformer(const CommonOptions& common, Device& device);
 
 }  // namespace dalle1::tools

@@ -74,8 +74,8 @@ struct Part {
 };
 
 // share * mean cross entropy of rows [begin, end) of hidden [B, T, C]; mean over rows of weight 1.
-Part part_loss(Context& context, const Tensor& hidden, int64_t begin, int64_t end,
-               const LinearParameters& head, Targets targets, double share) {
+Part part_loss(Context& context, const Tensor& hidden, int64_t begin, int64_t end, const nn::Linear& head,
+               Targets targets, double share) {
   Tensor rows = ops::slice(context, hidden, 1, begin, end);
   rows = ops::reshape(context, rows, {-1, hidden.dim(2)});
   double count = 0;
@@ -99,7 +99,7 @@ struct HeadGradients {
 };
 
 // Adds one piece's gradients; its logits become their own gradient.
-void add_gradients(const Tensor& hidden, const LinearParameters& head, const Tensor& dlogits, int64_t begin,
+void add_gradients(const Tensor& hidden, const nn::Linear& head, const Tensor& dlogits, int64_t begin,
                    HeadGradients& gradients) {
   Kernels& kernels = hidden.kernels();
   const int64_t end = begin + hidden.dim(0);
@@ -113,9 +113,9 @@ void add_gradients(const Tensor& hidden, const LinearParameters& head, const Ten
 
 }  // namespace
 
-Tensor head_cross_entropy(Context& context, const Tensor& hidden, const LinearParameters& head,
+Tensor head_cross_entropy(Context& context, const Tensor& hidden, const nn::Linear& head,
                           const Tensor& targets, const Tensor& weights, Tensor& losses) {
-  const int64_t rows = hidden.dim(0), classes = head.weight.dim(0);
+  const int64_t rows = hidden.dim(0), classes = head.outputs();
   Device& device = hidden.device();
   Kernels& kernels = hidden.kernels();
   losses = Tensor::empty(device, {rows});
@@ -129,7 +129,10 @@ Tensor head_cross_entropy(Context& context, const Tensor& hidden, const LinearPa
     const int64_t end = std::min(rows, begin + at_once);
     const Tensor piece = hidden.rows(begin, end), ids = targets.rows(begin, end);
     Tensor logits = Tensor::empty(device, {end - begin, classes});
-    kernels.training_linear(piece, head.weight, &head.bias, logits);
+    if (head.packed.defined())
+      kernels.int8_linear(piece, head.packed, &head.bias, logits);
+    else
+      kernels.training_linear(piece, head.weight, &head.bias, logits);
     Tensor row_losses = losses.rows(begin, end), logsumexp = Tensor::empty(device, {end - begin});
     kernels.cross_entropy(logits, ids, row_losses, logsumexp);
     if (!context.tape) continue;

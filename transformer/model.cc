@@ -17,32 +17,19 @@ NormParameters make_norm(Device& device, int64_t width) {
   return {Tensor::full(device, {width}, 1.0f), Tensor::zeros(device, {width})};
 }
 
-LinearParameters make_linear(Device& device, int64_t outputs, int64_t inputs, DType dtype) {
-  return {Tensor::zeros(device, {outputs, inputs}, dtype), Tensor::zeros(device, {outputs})};
-}
-
 template <typename Pair>
 void visit_pair(const std::string& name, Pair& pair, const ParameterVisitor& visitor) {
   visitor(name + ".weight", pair.weight);
   visitor(name + ".bias", pair.bias);
 }
 
-Tensor apply(Context& context, const Tensor& x, const LinearParameters& parameters) {
-  return ops::linear(context, x, parameters.weight, parameters.bias);
-}
-
-Tensor apply(Context& context, const Tensor& x, const LinearParameters& parameters,
-             const LinearEpilogue& epilogue) {
-  return ops::linear_fused(context, x, parameters.weight, parameters.bias, epilogue);
-}
-
-// Always in f32: bf16 has 8 bits, of which a logit's whole part takes half.
 // Radians a cell by which the last pair of an axis turns; the first turns by one. 32 cells are less than half
 // a turn of the last.
 constexpr double kSlowestTurn = 0.02;
 
-Tensor full_logits(Context& context, const Tensor& hidden, const LinearParameters& head) {
-  return ops::linear_fused(context, hidden, head.weight, head.bias, {}, DType::f32);
+// Always in f32: bf16 has 8 bits, of which a logit's whole part takes half.
+Tensor full_logits(Context& context, const Tensor& hidden, const nn::Linear& head) {
+  return head.forward(context, hidden, {}, DType::f32);
 }
 
 }  // namespace
@@ -57,10 +44,10 @@ Block::Block(Device& device, const TransformerConfig& config, int index, DType m
       activation_(ops::activation_from_name(config.activation)),
       attention_norm_(make_norm(device, config.width)),
       mlp_norm_(make_norm(device, config.width)),
-      qkv_(make_linear(device, 3 * config.width, config.width, matrices)),
-      output_(make_linear(device, config.width, config.width, matrices)),
-      up_(make_linear(device, int64_t{config.mlp_ratio} * config.width, config.width, matrices)),
-      down_(make_linear(device, config.width, int64_t{config.mlp_ratio} * config.width, matrices)) {
+      qkv_(nn::Linear::zeros(device, 3 * config.width, config.width, matrices)),
+      output_(nn::Linear::zeros(device, config.width, config.width, matrices)),
+      up_(nn::Linear::zeros(device, int64_t{config.mlp_ratio} * config.width, config.width, matrices)),
+      down_(nn::Linear::zeros(device, config.width, int64_t{config.mlp_ratio} * config.width, matrices)) {
   if (!sandwich_) return;
   attention_post_norm_ = make_norm(device, config.width);
   mlp_post_norm_ = make_norm(device, config.width);
@@ -73,51 +60,51 @@ Tensor Block::norm(Context& context, const Tensor& x, const NormParameters& para
 Tensor Block::forward(Context& context, const Tensor& x, Sequence& sequence) const {
   const auto place = static_cast<uint32_t>(2 * index_);
   Tensor a = norm(context, x, attention_norm_);
-  Tensor qkv = apply(context, a, qkv_);
+  Tensor qkv = qkv_.forward(context, a);
   if (qk_norm_) qkv = ops::rms_norm(context, qkv, head_size_, 2 * x.dim(-1), epsilon_);
   a = sequence.attend(context, index_, qkv);
   const Tensor h = add_branch(context, x, a, output_, attention_post_norm_, place);
   Tensor m = norm(context, h, mlp_norm_);
-  m = apply(context, m, up_, {activation_});
+  m = up_.forward(context, m, {activation_});
   return add_branch(context, h, m, down_, mlp_post_norm_, place + 1);
 }
 
 // x + the end of a residual branch.
-Tensor Block::add_branch(Context& context, const Tensor& x, const Tensor& branch,
-                         const LinearParameters& last, const NormParameters& post_norm,
-                         uint32_t place) const {
+Tensor Block::add_branch(Context& context, const Tensor& x, const Tensor& branch, const nn::Linear& last,
+                         const NormParameters& post_norm, uint32_t place) const {
   if (!sandwich_ && (!context.training || dropout_ == 0.0f))
-    return apply(context, branch, last, {std::nullopt, &x});
-  Tensor y = apply(context, branch, last);
+    return last.forward(context, branch, {std::nullopt, &x});
+  Tensor y = last.forward(context, branch);
   if (sandwich_) y = norm(context, y, post_norm);
   return ops::add(context, x, ops::dropout(context, y, dropout_, place));
 }
 
 void Block::visit(const std::string& prefix, const ParameterVisitor& visitor) {
   visit_pair(prefix + "attention_norm", attention_norm_, visitor);
-  visit_pair(prefix + "attention.qkv", qkv_, visitor);
-  visit_pair(prefix + "attention.output", output_, visitor);
+  qkv_.visit(prefix + "attention.qkv", visitor);
+  output_.visit(prefix + "attention.output", visitor);
   if (sandwich_) visit_pair(prefix + "attention_post_norm", attention_post_norm_, visitor);
   visit_pair(prefix + "mlp_norm", mlp_norm_, visitor);
-  visit_pair(prefix + "mlp.up", up_, visitor);
-  visit_pair(prefix + "mlp.down", down_, visitor);
+  up_.visit(prefix + "mlp.up", visitor);
+  down_.visit(prefix + "mlp.down", visitor);
   if (sandwich_) visit_pair(prefix + "mlp_post_norm", mlp_post_norm_, visitor);
 }
 
 Transformer::Transformer(Device& device, const TransformerConfig& config, DType matrices) : config_(config) {
   validate(config);
   const int64_t width = config.width;
-  text_embedding_ = Tensor::zeros(device, {config.text_classes(), width}, matrices);
-  text_position_ = Tensor::zeros(device, {config.text_positions(), width}, matrices);
-  image_embedding_ = Tensor::zeros(device, {config.image_vocab, width}, matrices);
-  image_row_ = Tensor::zeros(device, {config.grid, width}, matrices);
-  image_column_ = Tensor::zeros(device, {config.grid, width}, matrices);
+  const DType tables = matrices == DType::i8 ? DType::f32 : matrices;
+  text_embedding_ = Tensor::zeros(device, {config.text_classes(), width}, tables);
+  text_position_ = Tensor::zeros(device, {config.text_positions(), width}, tables);
+  image_embedding_ = Tensor::zeros(device, {config.image_vocab, width}, tables);
+  image_row_ = Tensor::zeros(device, {config.grid, width}, tables);
+  image_column_ = Tensor::zeros(device, {config.grid, width}, tables);
   for (int layer = 0; layer < config.layers; ++layer) {
     blocks_.emplace_back(device, config, layer, matrices);
   }
   final_norm_ = make_norm(device, width);
   if (config.head_norm) head_norm_ = make_norm(device, width);
-  head_ = make_linear(device, config.classes(), width, matrices);
+  head_ = nn::Linear::zeros(device, config.classes(), width, matrices);
 }
 
 void Transformer::initialise(uint64_t seed, bool zero_ends) {
@@ -148,7 +135,7 @@ void Transformer::visit(const ParameterVisitor& visitor) {
   }
   visit_pair("final_norm", final_norm_, visitor);
   if (config_.head_norm) visit_pair("head_norm", head_norm_, visitor);
-  visit_pair("head", head_, visitor);
+  head_.visit("head", visitor);
 }
 
 Tensor Transformer::embed(Context& context, const Tensor& text, const Tensor& image) const {
@@ -223,29 +210,50 @@ Tensor Transformer::trunk(Context& context, Tensor x, const std::shared_ptr<Sequ
 }
 
 Tensor Transformer::logits(Context& context, const Tensor& hidden) const {
-  return full_logits(context, hidden, head_);
+  if (!image_head_.packed.defined()) return full_logits(context, hidden, head_);
+  return ops::concat(context, {full_logits(context, hidden, text_head_), image_logits(context, hidden)}, -1);
 }
 
 Tensor Transformer::image_logits(Context& context, const Tensor& hidden) const {
   return full_logits(context, hidden, image_head(context));
 }
 
-LinearParameters Transformer::text_head(Context& context) const {
-  return head_rows(context, 0, config_.text_classes(), text_view_);
+nn::Linear Transformer::text_head(Context& context) const {
+  return head_rows(context, 0, config_.text_classes(), text_head_);
 }
 
-LinearParameters Transformer::image_head(Context& context) const {
-  return head_rows(context, config_.text_classes(), config_.classes(), image_view_);
+nn::Linear Transformer::image_head(Context& context) const {
+  return head_rows(context, config_.text_classes(), config_.classes(), image_head_);
 }
 
-LinearParameters Transformer::head_rows(Context& context, int64_t begin, int64_t end, HeadView& kept) const {
+nn::Linear Transformer::head_rows(Context& context, int64_t begin, int64_t end, nn::Linear& kept) const {
+  if (kept.packed.defined()) return kept;
   if (context.tape) {
-    return {ops::slice(context, head_.weight, 0, begin, end), ops::slice(context, head_.bias, 0, begin, end)};
+    return {ops::slice(context, head_.weight, 0, begin, end),
+            ops::slice(context, head_.bias, 0, begin, end),
+            {},
+            {}};
   }
-  if (kept.source != head_.weight.id()) {
-    kept = {{head_.weight.rows(begin, end), head_.bias.rows(begin, end)}, head_.weight.id()};
+  if (head_seen_ != head_.weight.id()) {
+    text_head_ = head_.rows(0, config_.text_classes());
+    image_head_ = head_.rows(config_.text_classes(), config_.classes());
+    head_seen_ = head_.weight.id();
   }
-  return kept.rows;
+  return kept;
+}
+
+void Block::prepare() {
+  for (nn::Linear* layer : {&qkv_, &output_, &up_, &down_}) layer->prepare();
+}
+
+void Transformer::prepare() {
+  for (Block& block : blocks_) block.prepare();
+  if (!head_.scale.defined()) return;
+  text_head_ = head_.rows(0, config_.text_classes());
+  image_head_ = head_.rows(config_.text_classes(), config_.classes());
+  text_head_.prepare();
+  image_head_.prepare();
+  head_.weight = {};
 }
 
 std::shared_ptr<Sequence> whole_sequence(const Transformer& model, int32_t slots) {

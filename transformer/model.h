@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/nn/linear.h"
 #include "core/nn/parameters.h"
 #include "core/ops/kernels.h"
 #include "core/tensor/context.h"
@@ -17,11 +18,6 @@ struct NormParameters {
   Tensor bias;    ///< [C]
 };
 
-struct LinearParameters {
-  Tensor weight;  ///< [out, in]
-  Tensor bias;    ///< [out]
-};
-
 /// Pre-norm residual block (DALL-E paper, appendix B; sandwich norms as in Ding et al. 2021).
 class Block {
  public:
@@ -29,10 +25,11 @@ class Block {
   /// x [.., C] to [.., C].
   Tensor forward(Context& context, const Tensor& x, Sequence& sequence) const;
   void visit(const std::string& prefix, const ParameterVisitor& visitor);
+  void prepare();
 
  private:
   Tensor norm(Context& context, const Tensor& x, const NormParameters& parameters) const;
-  Tensor add_branch(Context& context, const Tensor& x, const Tensor& branch, const LinearParameters& last,
+  Tensor add_branch(Context& context, const Tensor& x, const Tensor& branch, const nn::Linear& last,
                     const NormParameters& post_norm, uint32_t place) const;
 
   int index_;
@@ -41,13 +38,14 @@ class Block {
   float epsilon_, dropout_;
   Unary activation_;
   NormParameters attention_norm_, attention_post_norm_, mlp_norm_, mlp_post_norm_;
-  LinearParameters qkv_, output_, up_, down_;
+  nn::Linear qkv_, output_, up_, down_;
 };
 
 class Transformer final : public Module {
  public:
   /// Allocates all parameters: zeros, and ones in the norms' weights. Load or initialise() them.
-  /// Products run fastest on a GPU with matrices in bf16; training wants f32.
+  /// `matrices`: f32; bf16, which is fastest on a GPU; or, to draw and score on a CPU, i8 for the products
+  /// and f32 for the embeddings. Training wants f32.
   Transformer(Device& device, const TransformerConfig& config, DType matrices = DType::f32);
 
   /// Normal draws of deviation 1 / (2 sqrt(width)), less in the last product of each residual branch. With
@@ -55,6 +53,9 @@ class Transformer final : public Module {
   /// equally likely. For f32 matrices.
   void initialise(uint64_t seed, bool zero_ends = false);
   void visit(const ParameterVisitor& visitor) override;
+  /// Packs the i8 weights of a loaded model, which can then be neither visited nor changed; see nn::Linear.
+  /// To be called before such a model runs; does nothing to others.
+  void prepare();
   const TransformerConfig& config() const { return config_; }
   Device& device() const { return text_embedding_.device(); }
 
@@ -82,17 +83,12 @@ class Transformer final : public Module {
   Tensor logits(Context& context, const Tensor& hidden) const;
   Tensor image_logits(Context& context, const Tensor& hidden) const;
   /// The rows of the head for text or image classes, differentiable: weight [classes, C], bias [classes].
-  LinearParameters text_head(Context& context) const;
-  LinearParameters image_head(Context& context) const;
+  nn::Linear text_head(Context& context) const;
+  nn::Linear image_head(Context& context) const;
 
  private:
-  // A view of the head, kept so that what a backend packs for it is packed once.
-  struct HeadView {
-    LinearParameters rows;
-    uint64_t source = 0;
-  };
   Tensor normed(Context& context, const Tensor& embeddings) const;
-  LinearParameters head_rows(Context& context, int64_t begin, int64_t end, HeadView& kept) const;
+  nn::Linear head_rows(Context& context, int64_t begin, int64_t end, nn::Linear& kept) const;
 
   TransformerConfig config_;
   Tensor text_embedding_;   // [text_vocab + text_length, C]
@@ -102,8 +98,10 @@ class Transformer final : public Module {
   Tensor image_column_;     // [G, C]
   std::vector<Block> blocks_;
   NormParameters final_norm_, head_norm_;
-  LinearParameters head_;  // [text classes + image classes, C]
-  mutable HeadView text_view_, image_view_;
+  nn::Linear head_;  // [text classes + image classes, C]
+  // Views of the head (or its parts, packed), kept so that what a backend packs for them is packed once.
+  mutable nn::Linear text_head_, image_head_;
+  mutable uint64_t head_seen_ = 0;
 };
 
 /// Every position of texts of `slots` slots and of pictures, for training and likelihoods.

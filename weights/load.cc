@@ -25,23 +25,34 @@ class NameList {
   std::string text_;
 };
 
+void copy_from_host(Tensor& parameter, const void* values) {
+  parameter.device().copy_from_host(parameter.raw(), values, parameter.bytes());
+  parameter.touch();
+}
+
 void fill(Tensor& parameter, const RawTensor& tensor, const RawTensor* scale) {
-  Device& device = parameter.device();
   check(parameter.layout() == Layout::plain && is_floating(parameter.dtype()), ErrorKind::internal,
         "parameter '{}' is not a plain floating tensor", tensor.name);
   // Stored as wanted: from the mapped file to the device as it is.
-  if (tensor.dtype == parameter.dtype() && tensor.bytes.size() == parameter.bytes()) {
-    device.copy_from_host(parameter.raw(), tensor.bytes.data(), parameter.bytes());
-    return parameter.touch();
-  }
+  if (tensor.dtype == parameter.dtype() && tensor.bytes.size() == parameter.bytes())
+    return copy_from_host(parameter, tensor.bytes.data());
   const std::vector<float> values = to_floats(tensor, scale);
-  const Packed packed =
-      parameter.dtype() == DType::f32 ? Packed{} : pack(tensor.name, values, tensor.shape, parameter.dtype());
-  const void* host =
-      parameter.dtype() == DType::f32 ? static_cast<const void*>(values.data()) : packed.bytes.data();
-  device.copy_from_host(parameter.raw(), host, parameter.bytes());
-  parameter.touch();
+  if (parameter.dtype() == DType::f32) return copy_from_host(parameter, values.data());
+  copy_from_host(parameter, pack(tensor.name, values, tensor.shape, parameter.dtype()).bytes.data());
 }
+
+/// Whether a visited parameter is the scale of the i8 one that was visited before it.
+class ScaleOfBefore {
+ public:
+  bool operator()(const std::string& name, DType dtype) {
+    const bool yes = !before_.empty() && name == before_ + ".scale";
+    before_ = dtype == DType::i8 ? name : "";
+    return yes;
+  }
+
+ private:
+  std::string before_;
+};
 
 }  // namespace
 
@@ -74,7 +85,9 @@ void check_tensors(const std::vector<TensorSpec>& expected, const Checkpoint& ch
 
 std::vector<TensorSpec> parameters_of(const VisitParameters& visit) {
   std::vector<TensorSpec> specs;
+  ScaleOfBefore is_scale;
   visit([&](const std::string& name, Tensor& parameter) {
+    if (is_scale(name, parameter.dtype())) return;
     specs.push_back({name, parameter.dtype(), parameter.shape().extents()});
   });
   return specs;
@@ -83,8 +96,14 @@ std::vector<TensorSpec> parameters_of(const VisitParameters& visit) {
 void load_parameters(const VisitParameters& visit, const Checkpoint& checkpoint) {
   TensorIndex index(checkpoint.tensors);
   check_tensors(parameters_of(visit), checkpoint);
+  ScaleOfBefore is_scale;
+  Packed rows;  // of the i8 parameter that was filled last
   visit([&](const std::string& name, Tensor& parameter) {
-    fill(parameter, *index.find(name), index.find(name + ".scale"));
+    if (is_scale(name, parameter.dtype())) return copy_from_host(parameter, rows.scale.data());
+    const RawTensor *tensor = index.find(name), *scale = index.find(name + ".scale");
+    if (parameter.dtype() != DType::i8) return fill(parameter, *tensor, scale);
+    rows = to_rows(*tensor, scale);
+    copy_from_host(parameter, rows.bytes.data());
   });
 }
 

@@ -19,11 +19,13 @@ using VisitParameters = std::function<void(const ParameterVisitor&)>;
 /// those that are there beside them, and those whose shapes differ.
 void check_tensors(const std::vector<TensorSpec>& expected, const Checkpoint& checkpoint);
 
-/// Names and shapes of all visited parameters.
+/// Names and shapes of all visited parameters, without the scales of i8 ones (NAME.scale, visited after
+/// NAME).
 std::vector<TensorSpec> parameters_of(const VisitParameters& visit);
 
 /// Fills every visited parameter, in place and in its own dtype and device, from the tensor of its name; f16,
-/// bf16, f64 and i8 with `.scale` are converted. Error(model) lists by name the tensors that are missing,
+/// bf16, f64 and i8 with `.scale` are converted; a parameter of i8 is followed by its scale and takes the
+/// rows of the file as they are where it stores i8. Error(model) lists by name the tensors that are missing,
 /// that are there but belong to no parameter, and those whose shapes differ; then nothing has been changed.
 void load_parameters(const VisitParameters& visit, const Checkpoint& checkpoint);
 inline void load_parameters(Module& model, const Checkpoint& checkpoint) {

@@ -16,21 +16,29 @@ T element(const RawTensor& tensor, size_t i) {
   return value;
 }
 
-std::vector<float> unpack_rows(const RawTensor& tensor, const RawTensor* scale) {
+/// The scales of an i8 tensor, whose values have been looked at.
+std::vector<float> checked_scales(const RawTensor& tensor, const RawTensor* scale) {
   const int64_t rows = tensor.shape.empty() ? 1 : tensor.shape[0];
   check(scale && scale->dtype == DType::f32 && scale->numel() == rows && scale->shape.size() == 1,
         ErrorKind::model, "'{}' is i8 and needs '{}.scale', f32 [{}]", tensor.name, tensor.name, rows);
-  for (size_t row = 0; row < static_cast<size_t>(rows); ++row)
-    check(std::isfinite(element<float>(*scale, row)), ErrorKind::model,
-          "'{}.scale' has the value {} at row {}", tensor.name, element<float>(*scale, row), row);
-  std::vector<float> values(tensor.bytes.size());
-  const size_t columns = rows ? values.size() / static_cast<size_t>(rows) : 0;
-  for (size_t i = 0; i < values.size(); ++i) {
-    const auto q = element<int8_t>(tensor, i);
-    check(q >= -127, ErrorKind::model, "'{}' has -128 at element {}; i8 weights go from -127 to 127",
-          tensor.name, i);
-    values[i] = static_cast<float>(q) * element<float>(*scale, i / columns);
+  std::vector<float> scales;
+  for (size_t row = 0; row < static_cast<size_t>(rows); ++row) {
+    scales.push_back(element<float>(*scale, row));
+    check(std::isfinite(scales.back()), ErrorKind::model, "'{}.scale' has the value {} at row {}",
+          tensor.name, scales.back(), row);
   }
+  for (size_t i = 0; i < tensor.bytes.size(); ++i)
+    check(element<int8_t>(tensor, i) >= -127, ErrorKind::model,
+          "'{}' has -128 at element {}; i8 weights go from -127 to 127", tensor.name, i);
+  return scales;
+}
+
+std::vector<float> unpack_rows(const RawTensor& tensor, const RawTensor* scale) {
+  const std::vector<float> scales = checked_scales(tensor, scale);
+  std::vector<float> values(tensor.bytes.size());
+  const size_t columns = scales.empty() ? 0 : values.size() / scales.size();
+  for (size_t i = 0; i < values.size(); ++i)
+    values[i] = static_cast<float>(element<int8_t>(tensor, i)) * scales[i / columns];
   return values;
 }
 
@@ -90,6 +98,12 @@ std::vector<float> to_floats(const RawTensor& tensor, const RawTensor* scale) {
       fail(ErrorKind::model, "'{}' is {}; a weight is a floating tensor", tensor.name, name_of(tensor.dtype));
   }
   return values;
+}
+
+Packed to_rows(const RawTensor& tensor, const RawTensor* scale) {
+  if (tensor.dtype != DType::i8) return pack(tensor.name, to_floats(tensor, scale), tensor.shape, DType::i8);
+  std::vector<float> scales = checked_scales(tensor, scale);
+  return {{tensor.bytes.begin(), tensor.bytes.end()}, std::move(scales)};
 }
 
 DType stored_dtype(const std::vector<int64_t>& shape, DType source, DType wanted) {

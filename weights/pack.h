@@ -1,6 +1,6 @@
 // Conversion between the element types that checkpoints store, tensor by tensor.
 //
-// i8 is storage only: |q| <= 127 with one f32 scale per output row (first axis), value = q * scale. Only
+// i8: |q| <= 127 with one f32 scale per output row (first axis), value = q * scale. Only
 // floating tensors of two and more dimensions are stored narrow; vectors (biases, gains, statistics) are few
 // and stay f32.
 #pragma once
@@ -29,5 +29,8 @@ struct Packed {
 /// finite in it.
 Packed pack(std::string_view name, std::span<const float> values, const std::vector<int64_t>& shape,
             DType dtype);
+
+/// A tensor as i8 rows: those of the file where it stores them, else pack()ed. Errors as to_floats().
+Packed to_rows(const RawTensor& tensor, const RawTensor* scale = nullptr);
 
 }  // namespace dalle1::weights

@@ -12,6 +12,7 @@
 
 #include "core/cpu/block_stock.h"
 #include "core/cpu/cpu_kernels.h"
+#include "core/cpu/isa.h"
 #include "core/tensor/device.h"
 
 namespace dalle1 {
@@ -127,6 +128,7 @@ class CpuDevice final : public Device {
 
 std::shared_ptr<Device> make_cpu_device(int threads, bool poison) {
   check(threads >= 0 && threads <= 1024, ErrorKind::usage, "{} threads; give 0 (automatic) to 1024", threads);
+  cpu::limit_onednn();
   return std::make_shared<CpuDevice>(threads ? threads : available_processors(), poison);
 }
 

@@ -26,6 +26,8 @@ class CpuKernels final : public Kernels {
   void side_by_side(int n, const std::function<void(int)>& body) override;
   void reorder(const Tensor& x, Tensor& y) override;
   void linear(const Tensor& x, const Tensor& w, const Tensor* bias, Tensor& y) override;
+  Int8Weights pack_int8(const Tensor& q, const Tensor& scale) override;
+  void int8_linear(const Tensor& x, const Int8Weights& w, const Tensor* bias, Tensor& y) override;
   void matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b, bool accumulate,
               Tensor& y) override;
   Layout preferred_layout(int64_t channels) const override;

@@ -1,18 +1,93 @@
 #include "core/cpu/isa.h"
 
-namespace dalle1::cpu {
+#include <sys/syscall.h>
+#include <unistd.h>
 
-bool supports(Isa isa) {
-  if (isa == Isa::avx2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  // The parts of x86-64-v4, for which the wide kernels are compiled.
+#include <array>
+#include <cstdlib>
+#include <oneapi/dnnl/dnnl.hpp>
+
+#include "core/error.h"
+
+namespace dalle1::cpu {
+namespace {
+
+struct Entry {
+  Isa isa;
+  std::string_view name;
+  dnnl::cpu_isa widest;  // for oneDNN
+};
+constexpr std::array kEntries{Entry{Isa::avx2, "avx2", dnnl::cpu_isa::avx2},
+                              Entry{Isa::avx512, "avx512", dnnl::cpu_isa::avx512_core},
+                              Entry{Isa::vnni, "vnni", dnnl::cpu_isa::avx512_core_vnni},
+                              Entry{Isa::bf16, "bf16", dnnl::cpu_isa::avx512_core_bf16},
+                              Entry{Isa::amx, "amx", dnnl::cpu_isa::avx512_core_amx}};
+
+bool has_avx512() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
          __builtin_cpu_supports("avx512vl");
 }
 
+// Linux lets a process use tiles only after it has asked.
+bool tiles_granted() {
+  constexpr int request_permission = 0x1023, tile_data = 18;  // arch_prctl(2)
+  return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+}
+
+// The widest set that DALLE1_ISA allows, or null.
+const Entry* limit() {
+  const char* wanted = std::getenv("DALLE1_ISA");
+  if (!wanted || !*wanted) return nullptr;
+  for (const Entry& entry : kEntries) {
+    if (entry.name != wanted) continue;
+    check(supports(entry.isa), ErrorKind::usage, "DALLE1_ISA is {}, which this processor does not have",
+          wanted);
+    return &entry;
+  }
+  fail(ErrorKind::usage, "DALLE1_ISA is '{}'; it must be avx2, avx512, vnni, bf16 or amx", wanted);
+}
+
+}  // namespace
+
+std::string_view name_of(Isa isa) { return kEntries[static_cast<size_t>(isa)].name; }
+
+bool supports(Isa isa) {
+  switch (isa) {
+    case Isa::avx2:
+      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    case Isa::avx512:
+      return has_avx512();
+    case Isa::vnni:
+      return has_avx512() ? __builtin_cpu_supports("avx512vnni") : __builtin_cpu_supports("avxvnni");
+    case Isa::bf16:
+      return has_avx512() && __builtin_cpu_supports("avx512bf16");
+    case Isa::amx:
+      return __builtin_cpu_supports("amx-int8") && __builtin_cpu_supports("amx-bf16") && tiles_granted();
+  }
+  return false;
+}
+
+bool may_use(Isa isa) {
+  static const Entry* const widest = limit();
+  return supports(isa) && (!widest || isa <= widest->isa);
+}
+
 Isa best_isa() {
-  static const Isa best = supports(Isa::avx512) ? Isa::avx512 : Isa::avx2;
+  static const Isa best = may_use(Isa::avx512) ? Isa::avx512 : Isa::avx2;
   return best;
+}
+
+std::string usable_isas() {
+  std::string names;
+  for (const Entry& entry : kEntries)
+    if (may_use(entry.isa)) names += (names.empty() ? "" : ", ") + std::string(entry.name);
+  return names;
+}
+
+void limit_onednn() {
+  may_use(Isa::avx2);  // reports what DALLE1_ISA says wrongly
+  if (const Entry* widest = limit()) dnnl::set_max_cpu_isa(widest->widest);
 }
 
 }  // namespace dalle1::cpu

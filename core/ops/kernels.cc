@@ -46,6 +46,14 @@ void Kernels::training_linear(const Tensor& x, const Tensor& w, const Tensor* bi
   if (bias) binary(Binary::add, y, *bias, y);
 }
 
+Int8Weights Kernels::pack_int8(const Tensor&, const Tensor&) {
+  fail(ErrorKind::usage, "weights in int8 are for the CPU; use f32 or bf16, or the device cpu");
+}
+
+void Kernels::int8_linear(const Tensor&, const Int8Weights&, const Tensor*, Tensor&) {
+  fail(ErrorKind::internal, "int8_linear: this device packs no weights in int8");
+}
+
 void Kernels::self_attention(const Tensor& qkv, const AttentionPattern& pattern, float scale, Tensor& y,
                              Tensor& logsumexp) {
   const Shape shape = heads_of(qkv, logsumexp);

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "core/attention/attention_pattern.h"
+#include "core/ops/int8_weights.h"
 #include "core/random/philox.h"
 #include "core/tensor/tensor.h"
 
@@ -165,6 +166,11 @@ class Kernels {
                             const LinearEpilogue& epilogue, Tensor& y);
   /// y = x w^T + bias as in linear(), in training: by itself matmul() and a sum.
   virtual void training_linear(const Tensor& x, const Tensor& w, const Tensor* bias, Tensor& y);
+  /// Weights q i8 [N, K], |q| <= 127, times scale f32 [N], as int8_linear() reads them. CPU alone.
+  virtual Int8Weights pack_int8(const Tensor& q, const Tensor& scale);
+  /// linear() with weights in eight bits: each row of x is rounded to 127 steps of its largest magnitude, the
+  /// sums are exact. The bits depend neither on R nor on threads nor on the instruction set.
+  virtual void int8_linear(const Tensor& x, const Int8Weights& w, const Tensor* bias, Tensor& y);
   /// y = op(a) op(b), batched over all leading axes: a [.., M, K], b [.., K, N] before transposition.
   /// Training: the fastest order of summation, which depends on the threads. With `accumulate`, adds.
   virtual void matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b, bool accumulate,

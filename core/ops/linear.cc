@@ -82,6 +82,25 @@ Tensor linear_fused(Context& context, const Tensor& input, const Tensor& w, cons
   return y;
 }
 
+Tensor linear_fused(Context& context, const Tensor& input, const Int8Weights& w, const Tensor& bias,
+                    const LinearEpilogue& epilogue) {
+  check(!context.tape, ErrorKind::internal, "weights in int8 have no gradient");
+  const Tensor x = to_plain(context, input);
+  check(x.rank() >= 1 && x.dim(-1) == w.inputs && x.dtype() == DType::f32, ErrorKind::internal,
+        "linear: x {} of {} with int8 weights [{}, {}]", x.shape().str(), name_of(x.dtype()), w.outputs,
+        w.inputs);
+  Shape shape = x.shape();
+  shape[-1] = w.outputs;
+  const int64_t rows = x.numel() / w.inputs;
+  Tensor y = Tensor::empty(x.device(), shape);
+  Tensor rows_out = y.view({rows, w.outputs});
+  Kernels& kernels = x.kernels();
+  kernels.int8_linear(x.view({rows, w.inputs}), w, bias.defined() ? &bias : nullptr, rows_out);
+  if (epilogue.activation) kernels.unary(*epilogue.activation, y, y);
+  if (epilogue.residual) kernels.binary(Binary::add, *epilogue.residual, y, y);
+  return y;
+}
+
 Tensor matmul(Context& context, const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
   check(a.rank() >= 2 && a.rank() == b.rank() && a.dim(transpose_a ? -2 : -1) == b.dim(transpose_b ? -1 : -2),
         ErrorKind::internal, "matmul: {}{} with {}{}", a.shape().str(), transpose_a ? "^T" : "",

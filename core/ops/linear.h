@@ -15,6 +15,10 @@ Tensor linear(Context& context, const Tensor& x, const Tensor& w, const Tensor& 
 Tensor linear_fused(Context& context, const Tensor& x, const Tensor& w, const Tensor& bias,
                     const LinearEpilogue& epilogue, std::optional<DType> result = {});
 
+/// The same with weights in eight bits; without a tape.
+Tensor linear_fused(Context& context, const Tensor& x, const Int8Weights& w, const Tensor& bias,
+                    const LinearEpilogue& epilogue = {});
+
 /// op(a) op(b) over the last two axes, batched over equal leading axes.
 Tensor matmul(Context& context, const Tensor& a, const Tensor& b, bool transpose_a = false,
               bool transpose_b = false);

@@ -1,0 +1,168 @@
+// The eight-bit product's register blocks, for the instruction set that the including file is compiled for.
+// The including file sets DALLE1_INT8_FOURS to 1 for vpdpbusd, to 0 for vpmaddwd.
+#pragma once
+
+#include <utility>
+
+#include "core/cpu/int8_linear.h"
+#include "core/cpu/lanes.h"
+
+namespace dalle1::cpu {
+namespace {
+
+#if defined(__AVX512F__)
+
+constexpr int int8_panel_lanes = 2, int8_most_rows = 12;  // 24 of 32 registers hold sums
+
+/// Sixteen sums, as many as there are Lanes.
+struct Sums {
+  __m512i v;
+};
+using Quads = Sums;  // sixteen columns of a step of weights
+
+inline Sums load_sums(const int32_t* p) { return {_mm512_loadu_si512(p)}; }
+inline Lanes as_floats(Sums a) { return {_mm512_cvtepi32_ps(a.v)}; }
+
+#if DALLE1_INT8_FOURS
+inline Quads load_weights(const int8_t* p) { return {_mm512_loadu_si512(p)}; }
+inline Sums multiply_add(Sums sums, int32_t x, Quads w) {
+  return {_mm512_dpbusd_epi32(sums.v, _mm512_set1_epi32(x), w.v)};
+}
+#else
+inline Quads load_weights(const int8_t* p) {
+  return {_mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+}
+inline Sums multiply_add(Sums sums, int32_t x, Quads w) {
+  return {_mm512_add_epi32(sums.v, _mm512_madd_epi16(_mm512_set1_epi32(x), w.v))};
+}
+#endif
+
+#else
+
+constexpr int int8_panel_lanes = 1, int8_most_rows = 6;  // 12 of 16
+
+struct Sums {
+  __m256i low, high;
+};
+using Quads = Sums;
+
+inline __m256i load_half(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+inline Sums load_sums(const int32_t* p) { return {load_half(p), load_half(p + 8)}; }
+inline Lanes as_floats(Sums a) { return {_mm256_cvtepi32_ps(a.low), _mm256_cvtepi32_ps(a.high)}; }
+
+#if DALLE1_INT8_FOURS
+inline Quads load_weights(const int8_t* p) { return {load_half(p), load_half(p + 32)}; }
+inline Sums multiply_add(Sums sums, int32_t x, Quads w) {
+  const __m256i four = _mm256_set1_epi32(x);
+  return {DALLE1_DPBUSD(sums.low, four, w.low), DALLE1_DPBUSD(sums.high, four, w.high)};
+}
+#else
+inline Quads load_weights(const int8_t* p) {
+  const auto* halves = reinterpret_cast<const __m128i*>(p);
+  return {_mm256_cvtepi8_epi16(_mm_loadu_si128(halves)), _mm256_cvtepi8_epi16(_mm_loadu_si128(halves + 1))};
+}
+inline Sums multiply_add(Sums sums, int32_t x, Quads w) {
+  const __m256i pair = _mm256_set1_epi32(x);
+  return {_mm256_add_epi32(sums.low, _mm256_madd_epi16(pair, w.low)),
+          _mm256_add_epi32(sums.high, _mm256_madd_epi16(pair, w.high))};
+}
+#endif
+
+#endif
+
+constexpr int int8_step = DALLE1_INT8_FOURS ? 4 : 2;
+constexpr int int8_width = int8_panel_lanes * lane_count;
+constexpr int int8_prefetch = 4096;  // bytes ahead in each panel
+
+/// Writes sixteen outputs; `room` columns of the output are left from here.
+inline void finish(Sums sums, float x_scale, const float* scale, const float* bias, float* y, int64_t room) {
+  if (room <= 0) return;
+  const Lanes scaled = as_floats(sums) * broadcast(x_scale);
+  if (room >= lane_count) {
+    const Lanes product = scaled * load(scale);
+    store(y, bias ? product + load(bias) : product);
+  } else {
+    const int count = static_cast<int>(room);
+    const Lanes product = scaled * load_first(scale, count);
+    store_first(y, bias ? product + load_first(bias, count) : product, count);
+  }
+}
+
+/// R rows times P panels, from row `row` and panel `panel` of the block.
+template <int R, int P>
+void multiply_int8_registers(const Int8LinearBlock& block, int64_t row, int64_t panel) {
+  constexpr int width = P * int8_panel_lanes;
+  const int64_t steps = block.steps, panel_size = steps * int8_width * int8_step;
+  const char* x = block.x + row * steps * 4;
+  const int8_t* w = block.panels + panel * panel_size;
+  const int64_t first = panel * int8_width;
+  Sums sums[R][width];
+#pragma GCC unroll 32
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 32
+    for (int c = 0; c < width; ++c) sums[r][c] = load_sums(block.offsets + first + c * lane_count);
+  for (int64_t step = 0; step < steps; ++step) {
+    Quads column[width];
+#pragma GCC unroll 32
+    for (int c = 0; c < width; ++c) {
+      const int8_t* place = w + (c / int8_panel_lanes) * panel_size +
+                            (step * int8_width + (c % int8_panel_lanes) * lane_count) * int8_step;
+      column[c] = load_weights(place);
+      _mm_prefetch(reinterpret_cast<const char*>(place + int8_prefetch), _MM_HINT_T0);
+    }
+#pragma GCC unroll 32
+    for (int r = 0; r < R; ++r) {
+      int32_t value;
+      __builtin_memcpy(&value, x + (r * steps + step) * 4, 4);
+#pragma GCC unroll 32
+      for (int c = 0; c < width; ++c) sums[r][c] = multiply_add(sums[r][c], value, column[c]);
+    }
+  }
+#pragma GCC unroll 32
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 32
+    for (int c = 0; c < width; ++c) {
+      const int64_t at = first + c * lane_count;
+      finish(sums[r][c], block.x_scale[row + r], block.scale + at, block.bias ? block.bias + at : nullptr,
+             block.y + (row + r) * block.y_stride + at, block.columns - at);
+    }
+}
+
+/// All rows of the block times P panels, in register blocks of nearly equal height.
+template <int P, int... R>
+void multiply_int8_rows(const Int8LinearBlock& block, int64_t panel, std::integer_sequence<int, R...>) {
+  using Function = void (*)(const Int8LinearBlock&, int64_t, int64_t);
+  constexpr Function by_height[] = {multiply_int8_registers<R + 1, P>...};
+  constexpr int64_t tallest = sizeof...(R);
+  const int64_t pieces = (block.rows + tallest - 1) / tallest;
+  for (int64_t i = 0; i < pieces; ++i) {
+    const int64_t begin = block.rows * i / pieces, end = block.rows * (i + 1) / pieces;
+    by_height[end - begin - 1](block, begin, panel);
+  }
+}
+
+/// P panels at a time: with few rows, more panels keep enough independent sums in flight.
+template <int P>
+void multiply_int8_panels(const Int8LinearBlock& block) {
+  int64_t panel = 0;
+  for (; panel + P <= block.panel_count; panel += P)
+    multiply_int8_rows<P>(block, panel, std::make_integer_sequence<int, int8_most_rows / P>());
+  for (; panel < block.panel_count; ++panel)
+    multiply_int8_rows<1>(block, panel, std::make_integer_sequence<int, int8_most_rows>());
+}
+
+void multiply_int8(const Int8LinearBlock& block) {
+  if (block.rows <= int8_most_rows / 4)
+    multiply_int8_panels<4>(block);
+  else if (block.rows <= int8_most_rows / 2)
+    multiply_int8_panels<2>(block);
+  else
+    multiply_int8_panels<1>(block);
+}
+
+constexpr Int8LinearKernels int8_kernels = {
+    int8_width, int8_most_rows, DALLE1_INT8_FOURS ? Int8Activations::fours : Int8Activations::pairs,
+    multiply_int8};
+
+}  // namespace
+}  // namespace dalle1::cpu

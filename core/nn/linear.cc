@@ -1,0 +1,39 @@
+#include "core/nn/linear.h"
+
+namespace dalle1::nn {
+
+Linear Linear::zeros(Device& device, int64_t outputs, int64_t inputs, DType dtype) {
+  Linear layer;
+  layer.weight = Tensor::zeros(device, {outputs, inputs}, dtype);
+  layer.bias = Tensor::zeros(device, {outputs});
+  if (dtype == DType::i8) layer.scale = Tensor::zeros(device, {outputs});
+  return layer;
+}
+
+void Linear::visit(const std::string& name, const ParameterVisitor& visitor) {
+  check(!packed.defined(), ErrorKind::internal, "{}: packed weights are not parameters", name);
+  visitor(name + ".weight", weight);
+  if (scale.defined()) visitor(name + ".weight.scale", scale);
+  visitor(name + ".bias", bias);
+}
+
+void Linear::prepare() {
+  if (!scale.defined() || packed.defined()) return;
+  packed = weight.kernels().pack_int8(weight, scale);
+  weight = {};
+}
+
+Linear Linear::rows(int64_t begin, int64_t end) const {
+  return {weight.rows(begin, end),
+          bias.rows(begin, end),
+          scale.defined() ? scale.rows(begin, end) : Tensor(),
+          {}};
+}
+
+Tensor Linear::forward(Context& context, const Tensor& x, const LinearEpilogue& epilogue,
+                       std::optional<DType> result) const {
+  if (packed.defined()) return ops::linear_fused(context, x, packed, bias, epilogue);
+  return ops::linear_fused(context, x, weight, bias, epilogue, result);
+}
+
+}  // namespace dalle1::nn

@@ -1,0 +1,113 @@
+// --precision and DALLE1_ISA from end to end.
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "core/cpu/isa.h"
+#include "core/data/atomic_file.h"
+#include "tests/support/golden.h"
+#include "tests/tools/program.h"
+#include "tests/tools/run_files.h"
+#include "tests/tools/tiny_model.h"
+
+using namespace dalle1;
+using test::content_of;
+using test::products_of;
+using test::run_program;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::vector<std::string> drawing(const fs::path& out, std::vector<std::string> more,
+                                 const fs::path& model = test::shallow_model()) {
+  std::vector<std::string> arguments = {"sample",       "--model", model.string(), "--prompt", "a circle",
+                                        "--candidates", "9",       "--keep",       "4",        "--device",
+                                        "cpu",          "--out",   out.string()};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return arguments;
+}
+
+nlohmann::json run_of(const fs::path& out) { return nlohmann::json::parse(content_of(out / "run.json")); }
+
+/// The shallow model, which now advises int8.
+fs::path advising_model(const fs::path& folder) {
+  fs::copy(test::shallow_model(), folder, fs::copy_options::recursive);
+  auto model = nlohmann::json::parse(content_of(folder / "model.json"));
+  model["sampling"]["precision"] = "int8";
+  write_file_atomically(folder / "model.json", model.dump());
+  return folder;
+}
+
+}  // namespace
+
+TEST_CASE("pictures drawn in int8 do not depend on threads or waves, and are others than those in f32") {
+  test::ScratchDir scratch;
+  const auto draw = [&](const std::string& name, std::vector<std::string> more) {
+    const auto result = run_program(drawing(scratch / name, std::move(more)));
+    REQUIRE_MESSAGE(result.exit_code == 0, result.err);
+    return products_of(scratch / name);
+  };
+  const auto one = draw("one", {"--precision", "int8", "--threads", "1"});
+  CHECK(one == draw("two", {"--precision", "int8", "--threads", "2"}));
+  CHECK(one == draw("waves", {"--precision", "int8", "--batch", "2"}));
+  CHECK(one != draw("wide", {"--precision", "f32"}));
+  CHECK(run_of(scratch / "one")["precision"] == "int8");
+  CHECK(run_of(scratch / "one")["options"]["--precision"] == "int8");
+  CHECK(run_of(scratch / "wide")["precision"] == "f32");
+  CHECK_FALSE(run_of(scratch / "wide")["options"].contains("--precision"));
+}
+
+TEST_CASE("the model advises a precision; a run goes on in its own") {
+  test::ScratchDir scratch;
+  const auto model = advising_model(scratch / "model");
+  const auto draw = [&](const std::string& name, std::vector<std::string> more) {
+    return run_program(drawing(scratch / name, std::move(more), model));
+  };
+  REQUIRE(draw("advised", {}).exit_code == 0);
+  CHECK(run_of(scratch / "advised")["precision"] == "int8");
+  REQUIRE(draw("wide", {"--precision", "f32"}).exit_code == 0);
+  CHECK(run_of(scratch / "wide")["precision"] == "f32");
+  // As runs of 0.1.0 are: without a word of precision.
+  CHECK(draw("wide", {"--resume"}).exit_code == 0);
+  const auto changed = draw("wide", {"--resume", "--precision", "int8"});
+  CHECK(changed.exit_code == 2);
+  CHECK(changed.error_line().find("--precision") != std::string::npos);
+
+  auto document = nlohmann::json::parse(content_of(model / "model.json"));
+  document["sampling"]["precision"] = 8;
+  write_file_atomically(model / "model.json", document.dump());
+  const auto refused = draw("refused", {});
+  CHECK(refused.exit_code == 4);
+  CHECK(refused.error_line().find("sampling.precision") != std::string::npos);
+}
+
+TEST_CASE("a precision or an instruction set that is not there is refused") {
+  test::ScratchDir scratch;
+  const auto narrow = run_program(drawing(scratch / "out", {"--precision", "bf16"}));
+  CHECK(narrow.exit_code == 2);
+  CHECK(narrow.error_line().find("bf16 is for GPUs") != std::string::npos);
+  CHECK(run_program(drawing(scratch / "out", {"--precision", "int4"})).exit_code == 2);
+  const auto with_isa = [&](const std::string& isa) {
+    return run_program(drawing(scratch / "out", {"--overwrite", "--precision", "int8"}),
+                       {.environment = {{"DALLE1_ISA", isa}}});
+  };
+  const auto unknown = with_isa("sse2");
+  CHECK(unknown.exit_code == 2);
+  CHECK(unknown.error_line().find("DALLE1_ISA is 'sse2'") != std::string::npos);
+  REQUIRE(with_isa("avx2").exit_code == 0);
+  const auto expected = content_of(scratch / "out" / "results.jsonl");
+  for (const auto isa : {cpu::Isa::avx512, cpu::Isa::vnni, cpu::Isa::bf16, cpu::Isa::amx}) {
+    const auto result = with_isa(std::string(cpu::name_of(isa)));
+    CAPTURE(cpu::name_of(isa));
+    if (cpu::supports(isa)) {
+      REQUIRE(result.exit_code == 0);
+      // Scores may differ by a rounding; tokens may not.
+      const auto tokens = [](const std::string& text) { return text.substr(text.find("\"tokens\"")); };
+      CHECK(tokens(content_of(scratch / "out" / "results.jsonl")).substr(0, 100) ==
+            tokens(expected).substr(0, 100));
+    } else {
+      CHECK(result.exit_code == 2);
+      CHECK(result.error_line().find("this processor does not have") != std::string::npos);
+    }
+  }
+}
