@@ -121,6 +121,7 @@ void Studio::load() {
 
 Studio Studio::on(std::shared_ptr<Device> device) const {
   Studio other = *this;
+  if (device->is_cpu() != device_->is_cpu()) other.precision_ = usual_precision(*device);
   other.device_ = std::move(device);
   other.build();
   other.transformer_->prepare();

@@ -27,7 +27,8 @@ class Studio {
 
   /// Builds the models and reads their weights onto the device; the files are let go of.
   void load();
-  /// The same models without their weights on another device: one that only counts memory.
+  /// The same models without their weights on another device, one that only counts memory; of another kind,
+  /// in its usual precision.
   Studio on(std::shared_ptr<Device> device) const;
 
   Device& device() const { return *device_; }

@@ -89,7 +89,7 @@ struct Problem {
 };
 
 struct Named {
-  const char* name;
+  std::string name;
   const cpu::Int8LinearKernels* kernels;
   bool here;
 };
@@ -122,7 +122,7 @@ TEST_CASE("products in int8 equal a plain loop over integers, bit for bit, by ev
   for (const Named& each : all_kernels()) {
     CAPTURE(each.name);
     if (!each.here) {
-      MESSAGE("skipped: this processor has no ", each.name);
+      MESSAGE("skipped: this processor has no " << each.name);
       continue;
     }
     for (const auto& [rows, depth, columns] : {std::tuple{1, 1, 1},
