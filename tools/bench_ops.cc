@@ -75,6 +75,25 @@ Tensor random_tensor(Device& device, const Shape& shape) {
   return x;
 }
 
+Int8Weights random_int8(Device& device, int64_t columns, int64_t depth) {
+  Tensor q = Tensor::empty(device, {columns, depth}, DType::i8);
+  for (int64_t i = 0; i < q.numel(); ++i) q.data<int8_t>()[i] = static_cast<int8_t>(i * 31 % 255 - 127);
+  return device.kernels().pack_int8(q, Tensor::full(device, {columns}, 1.0f));
+}
+
+/// Seconds of f32 over those of int8, for products of the same shape.
+double int8_gain(Device& device, double seconds, const Tensor& x, int64_t columns, double f32_seconds) {
+  constexpr double rotated_bytes = 32 << 20;
+  std::vector<Int8Weights> weights;
+  for (double bytes = 0; bytes < rotated_bytes; bytes += static_cast<double>(columns * x.dim(1)))
+    weights.push_back(random_int8(device, columns, x.dim(1)));
+  Tensor y = Tensor::empty(device, {x.dim(0), columns});
+  size_t next = 0;
+  const Timing narrow = time_work(
+      seconds, [&] { device.kernels().int8_linear(x, weights[next++ % weights.size()], nullptr, y); });
+  return f32_seconds / narrow.best;
+}
+
 /// Inference's product with weights that are not in any cache, as in decoding.
 void bench_linear(Device& device, double seconds, Report& report) {
   constexpr double rotated_bytes = 128 << 20;
@@ -94,6 +113,7 @@ void bench_linear(Device& device, double seconds, Report& report) {
       const Timing onednn =
           time_work(seconds, [&] { device.kernels().matmul(x, rotate(), false, true, false, y); });
       std::vector<std::pair<std::string, double>> notes = {{"times_onednn", onednn.best / ours.best}};
+      notes.emplace_back("int8_times", int8_gain(device, seconds, x, columns, ours.best));
       if (blas) {
         const Timing other = time_work(
             seconds, [&] { blas(rows, columns, depth, x.floats(), rotate().floats(), y.floats()); });
