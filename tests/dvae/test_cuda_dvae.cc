@@ -1,7 +1,8 @@
-// The dVAEs on a GPU against the CPU, in f32 and with blocks in bf16.
+// The dVAEs and their training on a GPU against the CPU, in f32 and with blocks in bf16.
 #include "dvae/dvae.h"
 #include "dvae/picture_batches.h"
-#include "tests/support/cuda_check.h"
+#include "dvae/trainer.h"
+#include "tests/support/cuda_training.h"
 #include "tests/support/golden.h"
 #include "weights/load.h"
 #include "weights/open.h"
@@ -60,6 +61,42 @@ void check_dvae(const weights::Checkpoint& checkpoint, const Image& picture, dou
   CHECK(run(*cuda, checkpoint, DType::bf16, picture, expected.codes).logits == rounded.logits);
 }
 
+Tensor some_pictures(Device& device) {
+  RandomStream draws(5, Stream::test);
+  std::vector<float> values(2 * 3 * 16 * 16);
+  for (float& value : values) value = 0.1f + 0.8f * draws.uniform();
+  return Tensor::from(device, {2, 3, 16, 16}, values);
+}
+
+Trained train_dvae(const std::string& quantiser, dvae::Reconstruction kind, Device& device, DType compute) {
+  dvae::OpenAiConfig config;
+  config.hidden = 8;
+  config.decoder_init = 8;
+  config.groups = 2;
+  config.blocks_per_group = 1;
+  config.codes = 12;
+  config.post_gain = 0.25f;
+  config.quantiser = quantiser;
+  dvae::DvaeTraining training;
+  training.reconstruction = kind;
+  training.kl_weight.first = training.kl_weight.last = 6.6;
+  dvae::DvaeTask task(device, config, training, 7);
+  const Tensor pictures = some_pictures(device);
+  return trained(
+      device, task.model(), compute, 8,
+      [&](Context& context) {
+        nlohmann::json log;
+        return task.loss_of(context, pictures, log);
+      },
+      [&](const std::string& name) { return task.trainable(name); });
+}
+
+void check_dvae_training(const std::string& quantiser, dvae::Reconstruction kind) {
+  check_training_types({1e-2, 5e-2}, [&](Device& device, DType compute) {
+    return train_dvae(quantiser, kind, device, compute);
+  });
+}
+
 Image legacy_picture() { return to_rgb(read_image(golden("openai_dvae/legacy_img48.png"))); }
 
 }  // namespace
@@ -74,6 +111,13 @@ CUDA_CHECK("a dVAE of OpenAI's shape") {
                  {golden("openai_dvae/encoder_legacy.pkl"), golden("openai_dvae/decoder_legacy.pkl")},
                  nullptr, "dvae"),
              legacy_picture(), 3e-2);
+}
+
+CUDA_CHECK("training of a dVAE with soft codes") {
+  check_dvae_training("gumbel", dvae::Reconstruction::logit_laplace);
+}
+CUDA_CHECK("training of a dVAE before its codebook") {
+  check_dvae_training("vq", dvae::Reconstruction::l1_l2);
 }
 
 CUDA_CHECK("a VQGAN with wavelets") {
