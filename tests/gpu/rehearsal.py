@@ -138,9 +138,10 @@ def main():
     parser.add_argument("--kill", action="append", default=[], choices=support.STAGES)
     parser.add_argument("--torch", action="store_true", help="with PyTorch in the race")
     parser.add_argument("--by-time", action="store_true", help="also a training to a deadline")
-    parser.add_argument("through", nargs="*")
-    arguments = parser.parse_args()
-    rehearsal = Rehearsal(arguments.checkout.resolve(), arguments.through, arguments.torch)
+    words = sys.argv[1:]
+    end = words.index("--") if "--" in words else len(words)  # argparse would want what follows it beside CHECKOUT
+    arguments = parser.parse_args(words[:end])
+    rehearsal = Rehearsal(arguments.checkout.resolve(), words[end + 1 :], arguments.torch)
     rehearsal.whole()
     rehearsal.rest()
     if arguments.by_time:
