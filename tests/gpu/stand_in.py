@@ -16,8 +16,8 @@ import shards
 PICTURES = 8
 SHARD = {"grid": 32, "codes": 64, "dvae_sha256": "none"}
 SETTINGS = {
-    "PATH": "/usr/bin:/bin", "DEVICE": "cpu", "TORCH": "0", "CORES": "2", "PICTURES": str(PICTURES), "CHUNK": "4", "STEPS": "6",
-    "PROMPTS": "4", "CANDIDATES": "1", "KEEP_EVERY": "0.3", "EXPECTED_PICTURES": str(PICTURES), "PAUSE": "0.3",
+    "PATH": "/usr/bin:/bin", "DEVICE": "cpu", "TORCH": "0", "CORES": "2", "PICTURES": str(PICTURES), "CHUNK": "4",
+    "STEPS": "6", "PROMPTS": "4", "CANDIDATES": "1", "KEEP_EVERY": "0.3", "PAUSE": "0.3",
 }
 
 # Each call takes PAUSE seconds, so that there is time to be killed in.

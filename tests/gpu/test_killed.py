@@ -12,7 +12,7 @@ from pathlib import Path
 import stand_in
 import support
 
-WITHIN = 0.25  # seconds of a stage's beginning: the shortest stage takes longer
+WITHIN = 0.15  # seconds of a stage's beginning: the shortest stage takes twice as long
 
 
 class KilledTest(unittest.TestCase):
