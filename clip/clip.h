@@ -13,7 +13,8 @@ namespace dalle1::clip {
 class Clip final : public Module {
  public:
   /// Parameters are zero (norms: one) until they are loaded or initialised. With bf16 `matrices` (on a GPU,
-  /// for inference) products run in bf16, and sums, norms and features stay f32.
+  /// for inference), or in a context that computes in bf16 (training there), products run in bf16, and sums,
+  /// norms and features stay f32.
   Clip(const ClipConfig& config, Device& device, DType matrices = DType::f32);
 
   const ClipConfig& config() const { return config_; }

@@ -5,6 +5,7 @@
 #include "clip/vision.h"
 #include "core/ops/conv2d.h"
 #include "core/ops/elementwise.h"
+#include "core/ops/linear.h"
 #include "core/ops/movement.h"
 #include "core/ops/pool.h"
 #include "core/ops/reduce.h"
@@ -106,11 +107,13 @@ class AttentionPool {
     const Tensor mean =
         ops::affine(context, ops::sum(context, tokens, {1}), 1.0f / static_cast<float>(places));
     tokens = ops::add(context, ops::concat(context, {mean, tokens}, 1), positional_embedding_);
+    tokens = ops::cast(context, tokens, context.compute);
     const Tensor query = ops::slice(context, tokens, 1, 0, 1);
     const auto pattern = AttentionPattern::full(static_cast<int32_t>(places + 1));
     const Tensor pooled =
         attend(context, q_(context, query), k_(context, tokens), v_(context, tokens), heads_, pattern);
-    return ops::reshape(context, c_(context, pooled), {batch, -1});
+    const Tensor feature = ops::linear_fused(context, pooled, c_.weight, c_.bias, {}, DType::f32);
+    return ops::reshape(context, feature, {batch, -1});
   }
 
   void visit(const std::string& name, const ParameterVisitor& visitor) {
@@ -130,8 +133,7 @@ class AttentionPool {
 class ModifiedResNet final : public ImageEncoder {
  public:
   ModifiedResNet(const ClipConfig& config, Device& device, DType matrices)
-      : dtype_(matrices),
-        conv1_(device, 3, config.vision_width / 2, 3),
+      : conv1_(device, 3, config.vision_width / 2, 3),
         conv2_(device, config.vision_width / 2, config.vision_width / 2, 3),
         conv3_(device, config.vision_width / 2, config.vision_width, 3),
         pool_(device, config.image_resolution / 32, config.vision_width * 32, config.vision_heads,
@@ -147,13 +149,13 @@ class ModifiedResNet final : public ImageEncoder {
   }
 
   Tensor forward(Context& context, const Tensor& images) override {
-    Tensor x = conv1_.with_relu(context, images.to(dtype_), 2);
+    Tensor x = conv1_.with_relu(context, ops::cast(context, images, context.compute), 2);
     x = conv3_.with_relu(context, conv2_.with_relu(context, x));
     x = ops::avg_pool(context, x, 2);
     for (const auto& stage : stages_) {
       for (const Bottleneck& block : stage) x = block.forward(context, x);
     }
-    return pool_.forward(context, x.to(DType::f32));
+    return pool_.forward(context, ops::cast(context, x, DType::f32));
   }
 
   void visit(const ParameterVisitor& visitor) override {
@@ -169,7 +171,6 @@ class ModifiedResNet final : public ImageEncoder {
   }
 
  private:
-  DType dtype_;
   ConvNorm conv1_, conv2_, conv3_;
   std::array<std::vector<Bottleneck>, 4> stages_;
   AttentionPool pool_;

@@ -29,8 +29,8 @@ class VisionTransformer final : public ImageEncoder {
     const int64_t batch = images.dim(0), tokens = grid_ * grid_ + 1;
     ops::Conv2dOptions options;
     options.geometry.stride = static_cast<int>(patch_);
-    Tensor x = ops::conv2d(context, images.to(conv1_.dtype()), conv1_, Tensor(), options);  // [B, C, g, g]
-    x = x.to(DType::f32);  // as all that is summed up from here on
+    Tensor x = ops::conv2d(context, ops::cast(context, images, context.compute), conv1_, Tensor(), options);
+    x = ops::cast(context, x, DType::f32);  // [B, C, g, g], f32 as all that is summed up from here on
     x = ops::permute(context, ops::reshape(context, x, {batch, width_, grid_ * grid_}), {0, 2, 1});
     const Tensor zeros = Tensor::zeros(*context.device, {batch, 1, width_});
     const Tensor first = ops::add(context, zeros, ops::reshape(context, class_embedding_, {1, 1, width_}));

@@ -111,12 +111,13 @@ Tensor OpenAiDvae::encode_features(Context& context, const Tensor& images) {
   check(images.dim(2) >= downsampling() && images.dim(3) >= downsampling(), ErrorKind::input,
         "a picture of {}x{} is smaller than one code of {}x{}", images.dim(3), images.dim(2), downsampling(),
         downsampling());
-  Tensor x = encoder_input_(context, ops::map_pixels(context, images).to(block_type()));
+  Tensor x =
+      encoder_input_(context, ops::cast(context, ops::map_pixels(context, images), block_type(context)));
   for (size_t g = 0; g < encoder_groups_.size(); ++g) {
     if (g > 0) x = ops::max_pool(context, x);
     for (const ResidualBlock& block : encoder_groups_[g]) x = block.forward(context, x);
   }
-  return ops::relu(context, x).to(DType::f32);
+  return ops::cast(context, ops::relu(context, x), DType::f32);
 }
 
 Tensor OpenAiDvae::logits_of(Context& context, const Tensor& features) {
@@ -171,13 +172,14 @@ Tensor OpenAiDvae::decode_stats(Context& context, const Tensor& indices) {
 
 Tensor OpenAiDvae::decode_features(Context& context, const Tensor& features) {
   // Once, before both paths of the first block read it.
-  Tensor x = ops::to_layout(context, features.to(block_type()),
+  Tensor x = ops::to_layout(context, ops::cast(context, features, block_type(context)),
                             features.kernels().preferred_layout(config_.decoder_init));
   for (size_t g = 0; g < decoder_groups_.size(); ++g) {
     if (g > 0) x = ops::upsample(context, x);
     for (const ResidualBlock& block : decoder_groups_[g]) x = block.forward(context, x);
   }
-  return ops::to_plain(context, decoder_output_(context, ops::relu(context, x).to(DType::f32)));
+  const Tensor last = ops::cast(context, ops::relu(context, x), DType::f32);
+  return ops::to_plain(context, decoder_output_(context, last));
 }
 
 Tensor OpenAiDvae::image_of(Context& context, const Tensor& stats) {

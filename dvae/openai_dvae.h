@@ -58,6 +58,8 @@ class OpenAiDvae : public Dvae {
   const OpenAiConfig& options() const { return config_; }
 
   // The parts between which a quantiser sits; training uses them.
+  // In a context that computes in bf16 the blocks do, with f32 weights too; what lies between and around them
+  // is f32.
   /// Pictures to the features before the last convolution, after ReLU: f32 [B, hidden * 2^(groups-1), h, w].
   Tensor encode_features(Context& context, const Tensor& images);
   /// The result of the decoder's look-up, f32 [B, decoder_init, h, w], to raw output, f32 and plain.
@@ -73,7 +75,11 @@ class OpenAiDvae : public Dvae {
  private:
   using Group = std::vector<ResidualBlock>;
 
-  DType block_type() const { return encoder_input_.w.dtype(); }
+  /// What the blocks compute in: the type of their weights, or bf16 with f32 weights when the context says
+  /// so.
+  DType block_type(const Context& context) const {
+    return context.compute == DType::bf16 ? DType::bf16 : encoder_input_.w.dtype();
+  }
 
   OpenAiConfig config_;
   ConvLayer encoder_input_;  // 7x7

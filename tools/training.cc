@@ -40,7 +40,10 @@ std::function<void(const nlohmann::json&)> reporter(const CommonOptions& common)
 }  // namespace
 
 void add_training_options(CLI::App& app, TrainingOptions& options) {
-  app.add_option("--config", options.config, "Training file: JSON with the architecture and a 'train' object")
+  app.add_option(
+         "--config", options.config,
+         "Training file: JSON with the architecture and a 'train' object, whose 'compute' is f32 or, with "
+         "--device cuda and the default there, bf16")
       ->required();
   app.add_option("--data", options.data, "What to train on")->required();
   app.add_option("--out", options.out, "Folder of the run")->required();

@@ -30,7 +30,7 @@ uint64_t training_size(uint64_t size, int64_t validation) {
 const std::vector<std::string>& TransformerTraining::field_names() {
   static const std::vector<std::string> names = {
       "batch",        "text_slots",        "full_text_from", "text_dropout", "bpe_dropout",
-      "text_padding", "checkpoint_blocks", "compute",        "validation",   "zero_ends"};
+      "text_padding", "checkpoint_blocks", "validation",     "zero_ends"};
   return names;
 }
 
@@ -47,7 +47,6 @@ TransformerTraining transformer_training_from_json(const nlohmann::json& train,
   read("bpe_dropout", training.bpe_dropout);
   read("text_padding", training.text_padding);
   read("checkpoint_blocks", training.checkpoint_blocks);
-  read("compute", training.compute);
   read("validation", training.validation);
   read("zero_ends", training.zero_ends);
   if (training.text_slots == 0) training.text_slots = config.text_length;
@@ -56,8 +55,6 @@ TransformerTraining transformer_training_from_json(const nlohmann::json& train,
         "'train': batch must be 1 to {} and validation not negative", most);
   check(training.text_slots > 1 && training.text_slots <= config.text_length, ErrorKind::input,
         "'train.text_slots' is {}; it must be 2 to text_length, {}", training.text_slots, config.text_length);
-  check(training.compute.empty() || training.compute == "f32" || training.compute == "bf16", ErrorKind::input,
-        "'train.compute' is '{}'; it must be f32 or bf16", training.compute);
   check(training.full_text_from >= 0 && training.full_text_from <= 1, ErrorKind::input,
         "'train.full_text_from' is {}; it is a share of the steps, 0 to 1", training.full_text_from);
   check(training.text_dropout >= 0 && training.text_dropout < 1 && training.bpe_dropout >= 0 &&
@@ -75,6 +72,7 @@ TransformerTask::TransformerTask(Transformer& model, TokenSamples data, const te
       training_(training),
       steps_(options.steps),
       accumulate_(options.accumulate),
+      compute_(compute_type(options, model.device())),
       seed_(options.seed),
       validation_stride_(held_out_stride(data_.size(), training.validation)),
       order_(training_size(data_.size(), training.validation), options.seed),
@@ -82,14 +80,6 @@ TransformerTask::TransformerTask(Transformer& model, TokenSamples data, const te
       ahead_([this](int64_t batch) { return training_samples(batch); }, options.steps * options.accumulate,
              kBatchesAhead) {
   if (training_.text_slots == 0) training_.text_slots = model.config().text_length;
-  check(!model.device().is_cpu() || training_.compute != "bf16", ErrorKind::usage,
-        "'train.compute' is bf16, which needs --device cuda");
-}
-
-DType TransformerTask::compute() const {
-  const bool on_cpu = model_.device().is_cpu();
-  const bool rounded = training_.compute.empty() ? !on_cpu : training_.compute == "bf16";
-  return rounded ? DType::bf16 : DType::f32;
 }
 
 int32_t TransformerTask::text_slots() const {
@@ -146,7 +136,6 @@ TransformerTask::Samples TransformerTask::training_samples(int64_t batch) const 
 
 Tensor TransformerTask::loss(Context& context, int64_t batch, nlohmann::json& log) {
   const Samples samples = ahead_.get(batch);
-  context.compute = compute();
   const Loss loss = compute_loss(context, model_, make_batch(samples.pairs, samples.ids, text_slots()),
                                  {training_.text_padding, training_.checkpoint_blocks});
   const double share = 1.0 / accumulate_;
@@ -162,7 +151,7 @@ int TransformerTask::hidden_matrices(const std::string& name) const {
 
 void TransformerTask::visit_held_out(const HeldOut& visit) const {
   Context context(model_.device());
-  context.compute = compute();
+  context.compute = compute_;
   for (int64_t begin = 0; begin < training_.validation; begin += training_.batch) {
     const int64_t end = std::min(training_.validation, begin + training_.batch);
     std::vector<TokenRecord> pairs;

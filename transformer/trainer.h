@@ -24,10 +24,7 @@ struct TransformerTraining {
   float bpe_dropout = 0.1f;
   bool text_padding = false;  ///< See LossOptions.
   bool checkpoint_blocks = false;
-  bool zero_ends = false;  ///< See Transformer::initialise.
-  /// Type of activations and products; the parameters, their gradients and the optimiser are f32. Empty: bf16
-  /// on a GPU, f32 on the CPU.
-  std::string compute;
+  bool zero_ends = false;   ///< See Transformer::initialise.
   int64_t validation = 64;  ///< Samples held out, evenly spaced over the data; 0: none.
 
   static const std::vector<std::string>& field_names();
@@ -42,7 +39,8 @@ class TransformerTask final : public TrainTask {
   using Export = std::function<void(const std::filesystem::path& folder)>;
 
   /// The caller keeps `model` and `tokenizer`. Of `options`: the steps of the whole training (for
-  /// full_text_from), the micro-batches of a step, and the seed, which orders the data.
+  /// full_text_from), the micro-batches of a step, the seed, which orders the data, and the type to compute
+  /// in.
   TransformerTask(Transformer& model, TokenSamples data, const text::Tokenizer& tokenizer,
                   const TransformerTraining& training, const TrainOptions& options, Export export_model);
 
@@ -60,7 +58,6 @@ class TransformerTask final : public TrainTask {
   void visit_held_out(const HeldOut& visit) const;
 
  private:
-  DType compute() const;
   int32_t text_slots() const;
   uint64_t training_index(uint64_t position) const;
   /// Samples with their captions as tokens, still in host memory.
@@ -79,6 +76,7 @@ class TransformerTask final : public TrainTask {
   TransformerTraining training_;
   int64_t steps_;
   int accumulate_;
+  DType compute_;
   int64_t place_ = 0;  // of the step's schedules
   uint64_t seed_;
   uint64_t validation_stride_;  // 0: nothing held out

@@ -56,7 +56,7 @@ struct SavedConv {
   // In the order of {x, w, bias, residual}. The gain is applied to the weights, which are small.
   std::vector<Tensor> backward(const Tensor& gradient) const {
     Kernels& kernels = x.kernels();
-    Tensor dy = in_layout(gradient, layout);
+    Tensor dy = in_layout(gradient.to(x.dtype()), layout);
     if (activated.defined()) {
       Tensor masked = empty_like(dy);
       kernels.unary_backward(Unary::relu, activated, dy, masked);

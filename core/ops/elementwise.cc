@@ -123,6 +123,16 @@ Tensor affine(Context& context, const Tensor& x, float scale, float shift) {
   return y;
 }
 
+Tensor cast(Context& context, const Tensor& x, DType type) {
+  if (x.dtype() == type) return x;
+  Tensor y = x.to(type);
+  if (context.tape) {
+    context.tape->record({x}, y,
+                         [from = x.dtype()](const Tensor& dy) { return std::vector<Tensor>{dy.to(from)}; });
+  }
+  return y;
+}
+
 Tensor straight_through(Context& context, const Tensor& hard, const Tensor& soft) {
   check(hard.shape() == soft.shape(), ErrorKind::internal, "straight_through: shapes {} and {} differ",
         hard.shape().str(), soft.shape().str());

@@ -30,6 +30,9 @@ Tensor maximum(Context& context, const Tensor& a, const Tensor& b);
 /// scale * x + shift.
 Tensor affine(Context& context, const Tensor& x, float scale, float shift = 0.0f);
 
+/// x in another type: itself where it has it. The gradient comes back in x's type.
+Tensor cast(Context& context, const Tensor& x, DType type);
+
 /// The value of `hard` with the gradient of `soft` (Bengio et al. 2013, straight-through estimator).
 Tensor straight_through(Context& context, const Tensor& hard, const Tensor& soft);
 

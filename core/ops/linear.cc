@@ -28,9 +28,9 @@ void check_shapes(const Tensor& x, const Tensor& w, const Tensor& bias) {
         "linear: bias {} with weights {}", bias.defined() ? bias.shape().str() : "", w.shape().str());
 }
 
-}  // namespace
-
-Tensor linear(Context& context, const Tensor& input, const Tensor& w, const Tensor& bias) {
+// x w^T + bias in `result`, or in x's type.
+Tensor linear_in(Context& context, const Tensor& input, const Tensor& w, const Tensor& bias,
+                 std::optional<DType> result) {
   const Tensor x = to_plain(context, input);
   check_shapes(x, w, bias);
   const int64_t inputs = w.dim(1), outputs = w.dim(0), rows = x.numel() / inputs;
@@ -38,12 +38,12 @@ Tensor linear(Context& context, const Tensor& input, const Tensor& w, const Tens
   shape[-1] = outputs;
   const Tensor rows_in = x.view({rows, inputs});
   if (!context.tape) {
-    Tensor y = Tensor::empty(x.device(), shape, x.dtype());
+    Tensor y = Tensor::empty(x.device(), shape, result.value_or(x.dtype()));
     Tensor rows_out = y.view({rows, outputs});
     x.kernels().linear(rows_in, w, bias.defined() ? &bias : nullptr, rows_out);
     return y;
   }
-  Tensor y = Tensor::empty(x.device(), {rows, outputs}, x.dtype());
+  Tensor y = Tensor::empty(x.device(), {rows, outputs}, result.value_or(x.dtype()));
   x.kernels().training_linear(rows_in, w, bias.defined() ? &bias : nullptr, y);
   y = y.view(shape);
   const bool need_x = context.tape->tracks(x), need_w = context.tape->tracks(w);
@@ -57,10 +57,16 @@ Tensor linear(Context& context, const Tensor& input, const Tensor& w, const Tens
   return y;
 }
 
+}  // namespace
+
+Tensor linear(Context& context, const Tensor& x, const Tensor& w, const Tensor& bias) {
+  return linear_in(context, x, w, bias, {});
+}
+
 Tensor linear_fused(Context& context, const Tensor& input, const Tensor& w, const Tensor& bias,
                     const LinearEpilogue& epilogue, std::optional<DType> result) {
   if (context.tape) {
-    Tensor y = linear(context, input, w, bias);
+    Tensor y = linear_in(context, input, w, bias, epilogue.residual ? std::nullopt : result);
     if (epilogue.activation) y = unary(context, *epilogue.activation, y);
     return epilogue.residual ? add(context, *epilogue.residual, y) : y;
   }

@@ -26,6 +26,7 @@ class Session {
         task_(task),
         options_(options),
         run_(run),
+        compute_(compute_type(options, device)),
         optimizer_(
             task.model(), options.optimizer, [&](const std::string& name) { return task.trainable(name); },
             [&](const std::string& name) { return task.hidden_matrices(name); }),
@@ -49,6 +50,7 @@ class Session {
       context.seed = options_.seed;
       context.step = static_cast<uint64_t>(batch);
       context.training = true;
+      context.compute = compute_;
       const Tensor loss = task_.loss(context, batch, log);
       loss_sum += loss.item();
       tape.backward(loss);
@@ -148,6 +150,7 @@ class Session {
   TrainTask& task_;
   const TrainOptions& options_;
   const TrainRun& run_;
+  DType compute_;
   Optimizer optimizer_;
   Ema ema_;
   CheckpointStore store_;
@@ -219,6 +222,7 @@ TrainOptions train_options_from_json(const nlohmann::json& json, const std::vect
       {"ema_decay", into(options.ema_decay)},
       {"accumulate", into(options.accumulate)},
       {"seed", into(options.seed)},
+      {"compute", into(options.compute)},
       {"log_every", into(options.log_every)},
       {"evaluate_every", into(options.evaluate_every)},
       {"checkpoint_every", into(options.checkpoint_every)}};
@@ -236,6 +240,8 @@ TrainOptions train_options_from_json(const nlohmann::json& json, const std::vect
             options.checkpoint_every > 0,
         ErrorKind::input,
         "'train': steps, accumulate, log_every, evaluate_every and checkpoint_every must be positive");
+  check(options.compute.empty() || options.compute == "f32" || options.compute == "bf16", ErrorKind::input,
+        "'train.compute' is '{}'; it must be f32 or bf16", options.compute);
   const auto below_one = [](float share) { return share >= 0 && share < 1; };
   check(below_one(options.optimizer.beta1) && below_one(options.optimizer.beta2) &&
             below_one(options.optimizer.momentum) && below_one(options.ema_decay),
@@ -244,6 +250,14 @@ TrainOptions train_options_from_json(const nlohmann::json& json, const std::vect
             options.optimizer.matrix_rate >= 0,
         ErrorKind::input, "'train': weight_decay, clip_norm and matrix_rate must not be negative");
   return options;
+}
+
+DType compute_type(const TrainOptions& options, const Device& device) {
+  if (device.is_cpu()) {
+    check(options.compute != "bf16", ErrorKind::usage, "'train.compute' is bf16, which needs --device cuda");
+    return DType::f32;
+  }
+  return options.compute == "f32" ? DType::f32 : DType::bf16;
 }
 
 TrainResult train(Device& device, TrainTask& task, const TrainOptions& options, const TrainRun& run) {

@@ -48,6 +48,9 @@ struct TrainOptions {
   float ema_decay = 0.999f;  ///< 0: off.
   int accumulate = 1;        ///< Micro-batches per update.
   uint64_t seed = 0;
+  /// "f32" or "bf16": the type of a step's activations and products. The parameters, their gradients and the
+  /// optimiser are f32. Empty: bf16 on a GPU, f32 on the CPU.
+  std::string compute;
   double max_minutes = 0;  ///< Stops with a checkpoint after this long; 0: off.
   /// Above 0 the schedules of all steps run over so many seconds, and the training ends with them, after as
   /// many steps as there was time for: its bits depend on the machine's speed.
@@ -58,10 +61,13 @@ struct TrainOptions {
 };
 
 /// Reads the `train` object of a training file: steps, learning_rate, optimizer ("adamw" or "muon"), beta1,
-/// beta2, weight_decay, clip_norm, matrix_rate, momentum, ema_decay, accumulate, seed, log_every,
+/// beta2, weight_decay, clip_norm, matrix_rate, momentum, ema_decay, accumulate, seed, compute, log_every,
 /// evaluate_every, checkpoint_every. Error(input) names a wrong or unknown field; `own` lists the fields that
 /// the model's trainer reads itself.
 TrainOptions train_options_from_json(const nlohmann::json& json, const std::vector<std::string>& own);
+
+/// What the steps compute in on `device`. Error(usage) where bf16 is asked of the CPU.
+DType compute_type(const TrainOptions& options, const Device& device);
 
 struct TrainRun {
   std::filesystem::path folder;  ///< checkpoints/, metrics.jsonl, metrics.csv, curves.svg, model/

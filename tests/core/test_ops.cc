@@ -167,6 +167,21 @@ TEST_CASE("straight-through takes the value of one and the gradient of the other
   CHECK(tape.gradient(soft).to_floats() == std::vector<float>(3, 1.0f));
 }
 
+TEST_CASE("a cast rounds, and its gradient comes back in the type that was cast") {
+  const auto device = make_cpu_device(1);
+  Tape tape;
+  Context context(*device, &tape);
+  const Tensor x = Tensor::from(*device, {2}, std::vector<float>{1.0f + 1.0f / 1024, -3.0f});
+  tape.watch(x);
+  CHECK(ops::cast(context, x, DType::f32).id() == x.id());
+  const Tensor rounded = ops::cast(context, x, DType::bf16), back = ops::cast(context, rounded, DType::f32);
+  CHECK(rounded.dtype() == DType::bf16);
+  CHECK(back.to_floats() == std::vector<float>{1.0f, -3.0f});
+  tape.backward(back, Tensor::from(*device, {2}, std::vector<float>{0.5f, 2.0f}));
+  CHECK(tape.gradient(x).dtype() == DType::f32);
+  CHECK(tape.gradient(x).to_floats() == std::vector<float>{0.5f, 2.0f});
+}
+
 TEST_CASE("gumbel-softmax sums to one, repeats with its counter and changes with the step") {
   const auto device = make_cpu_device(2);
   Context context(*device);

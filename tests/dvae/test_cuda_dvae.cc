@@ -1,7 +1,8 @@
-// The dVAEs on a GPU against the CPU, in f32 and with blocks in bf16.
+// The dVAEs and their training on a GPU against the CPU, in f32 and with blocks in bf16.
 #include "dvae/dvae.h"
 #include "dvae/picture_batches.h"
-#include "tests/support/cuda_check.h"
+#include "dvae/trainer.h"
+#include "tests/support/cuda_training.h"
 #include "tests/support/golden.h"
 #include "weights/load.h"
 #include "weights/open.h"
@@ -60,6 +61,49 @@ void check_dvae(const weights::Checkpoint& checkpoint, const Image& picture, dou
   CHECK(run(*cuda, checkpoint, DType::bf16, picture, expected.codes).logits == rounded.logits);
 }
 
+Tensor some_pictures(Device& device) {
+  RandomStream draws(5, Stream::test);
+  std::vector<float> values(2 * 3 * 16 * 16);
+  for (float& value : values) value = 0.1f + 0.8f * draws.uniform();
+  return Tensor::from(device, {2, 3, 16, 16}, values);
+}
+
+struct DvaeCase {
+  std::string quantiser;
+  dvae::Reconstruction reconstruction;
+  int64_t continuous_steps = 100;
+};
+
+Trained train_dvae(const DvaeCase& how, Device& device, DType compute) {
+  dvae::OpenAiConfig config;
+  config.hidden = 8;
+  config.decoder_init = 8;
+  config.groups = 2;
+  config.blocks_per_group = 1;
+  config.codes = 12;
+  config.post_gain = 0.25f;
+  config.quantiser = how.quantiser;
+  dvae::DvaeTraining training;
+  training.reconstruction = how.reconstruction;
+  training.vq.continuous_steps = how.continuous_steps;
+  training.kl_weight.first = training.kl_weight.last = 6.6;
+  dvae::DvaeTask task(device, config, training, 7);
+  const Tensor pictures = some_pictures(device);
+  return trained(
+      device, task.model(), compute, 8,
+      [&](Context& context) {
+        if (context.step > 0) task.after_step(context, static_cast<int64_t>(context.step) - 1);
+        nlohmann::json log;
+        return task.loss_of(context, pictures, log);
+      },
+      [&](const std::string& name) { return task.trainable(name); });
+}
+
+void check_dvae_training(const DvaeCase& how) {
+  check_training_types({1e-2, 5e-2},
+                       [&](Device& device, DType compute) { return train_dvae(how, device, compute); });
+}
+
 Image legacy_picture() { return to_rgb(read_image(golden("openai_dvae/legacy_img48.png"))); }
 
 }  // namespace
@@ -74,6 +118,23 @@ CUDA_CHECK("a dVAE of OpenAI's shape") {
                  {golden("openai_dvae/encoder_legacy.pkl"), golden("openai_dvae/decoder_legacy.pkl")},
                  nullptr, "dvae"),
              legacy_picture(), 3e-2);
+}
+
+CUDA_CHECK("training of a dVAE with soft codes") {
+  check_dvae_training({"gumbel", dvae::Reconstruction::logit_laplace});
+}
+CUDA_CHECK("training of a dVAE before its codebook") {
+  check_dvae_training({"vq", dvae::Reconstruction::l1_l2});
+}
+// Features that are rounded make another codebook: the losses fall, too, and that is all that is alike.
+CUDA_CHECK("training of a dVAE with its codebook") {
+  const DvaeCase how{"vq", dvae::Reconstruction::l1_l2, 2};
+  const auto cpu = make_cpu_device(1), cuda = make_cuda_device(0);
+  const Trained expected = train_dvae(how, *cpu, DType::f32), whole = train_dvae(how, *cuda, DType::f32),
+                rounded = train_dvae(how, *cuda, DType::bf16);
+  check_close("f32 losses", whole.losses, expected.losses, 1e-4);
+  check_figure("bf16 last loss of the one after the codebook", rounded.losses.back() / rounded.losses[2],
+               1.0);
 }
 
 CUDA_CHECK("a VQGAN with wavelets") {

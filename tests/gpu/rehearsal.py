@@ -1,18 +1,21 @@
 #!/usr/bin/python3
 """Runs both calls of tools/gpu/quarter_hour.sh on a CPU and looks at the first one's results at every moment of it.
 
-    rehearsal.py CHECKOUT [--torch] [--kill STAGE]... [-- COMMAND...]
+    rehearsal.py CHECKOUT [--torch] [--by-time] [--kill STAGE]... [-- COMMAND...]
 
 CHECKOUT holds the tracked files and build/gpu-pack.tar.xz, nothing that was built. The call is made through COMMAND, which
-changes into the checkout of another root (chroot), or directly. With --kill also once more for each STAGE, killed with
-SIGKILL within a second of that stage's beginning. A file that is not whole at any of these moments, or a missing one that
-facts.tsv does not name, is a failure.
+changes into the checkout of another root (chroot), or directly. With --by-time also once more with a training to a deadline,
+as on a GPU, instead of six steps; with --kill once more for each STAGE, killed with its group, by SIGTERM or SIGKILL, within
+a second of that stage's beginning. A file that is not whole at any of these moments, or a missing one that facts.tsv does
+not name, is a failure.
 """
 
 import argparse
+import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -32,9 +35,11 @@ REST = {
     "BUDGET_SHORT": "10", "BUDGET_WAVE": "3", "BUDGET_SMALL": "5", "BUDGET_LARGE": "3", "BUDGET_MEMCHECK": "3",
 }
 REST_STAGES = ("preflight", "short", "wave", "small", "large", "memcheck", "racecheck")
-STAGES = ("preflight", "pictures", "tokens", "race", "train", "sample", "bring")
-FILES = {"transformer.safetensors", "metrics.jsonl", "sheet.png", "drawn.tar.xz", "logs.tar.xz"}
 LEAST_LOOKS = 20
+# Some 60 s of training: the schedules are those of 20,000 steps, pressed into it.
+BY_TIME = {"PICTURES": "50", "STEPS": "0", "BATCH": "1", "BUDGET_TRAIN": "60"}
+LEAST_STEPS, FIRST_RATE = 4, 0.003
+LARGE_LOG = 8 << 20  # bytes that no packing makes smaller: `bring` takes a while then
 
 
 class Rehearsal:
@@ -48,11 +53,12 @@ class Rehearsal:
         clean = {"PATH": os.environ["REHEARSAL_PATH"], "HOME": "/tmp", "LANG": "C.UTF-8", **environment}
         command = [*self.through, "/usr/bin/env", "-i", *(f"{name}={value}" for name, value in clean.items()),
                    "tools/gpu/quarter_hour.sh", *words]
-        return subprocess.Popen(command, cwd=None if self.through else self.checkout, stdout=subprocess.DEVNULL)
+        return subprocess.Popen(command, cwd=None if self.through else self.checkout, stdout=subprocess.DEVNULL,
+                                start_new_session=True)
 
-    def start_main(self):
+    def start_main(self, **more):
         shutil.rmtree(self.work, ignore_errors=True)
-        return self.start(self.settings, "main")
+        return self.start({**self.settings, **more}, "main")
 
     def rest(self):
         """Every piece has an end, whatever this machine lacks."""
@@ -64,19 +70,16 @@ class Rehearsal:
             raise SystemExit(f"rest: exit code {code}, ended: {sorted(ended)}")
 
     def facts(self):
-        path = self.out / "facts.tsv"
-        return path.read_text() if path.exists() else ""
+        return support.facts_of(self.out)
 
     def look(self, when):
         if self.facts():
-            wrong = support.faults(self.out)
-            missing = support.missing(self.facts())
-            unsaid = {name for name in FILES if not (self.out / name).exists()} - missing["file"]
+            wrong, unsaid = support.faults(self.out), support.unsaid(self.out)
             if wrong or unsaid:
                 raise SystemExit(f"{when}: {'; '.join(wrong)} {' '.join(unsaid)} is missing and facts.tsv does not say so")
 
-    def whole(self):
-        process, looks = self.start_main(), 0
+    def whole(self, **more):
+        process, looks = self.start_main(**more), 0
         while process.poll() is None:
             self.look(f"look {looks}")
             looks += 1
@@ -87,52 +90,64 @@ class Rehearsal:
             raise SystemExit(f"exit code {process.returncode}")
         self.look("in the end")
         ended = {line.split("\t")[1] for line in facts.splitlines() if line.endswith("\tstatus\tdone")}
-        if ended != set(STAGES) or any(support.missing(facts).values()) or looks < LEAST_LOOKS:
+        if ended != set(support.STAGES) or any(support.missing(facts).values()) or looks < LEAST_LOOKS:
             raise SystemExit(f"done: {sorted(ended)}; missing: {support.missing(facts)}; {looks} looks")
 
-    def killed(self, stage):
-        process = self.start_main()
-        while f"\t{stage}\tbegins\t" not in self.facts():
-            if process.poll() is not None:
-                raise SystemExit(f"{stage} never began")
-            time.sleep(0.02)
-        time.sleep(random.random())
-        process.kill()  # what it started must go with it
-        process.wait()
-        self.look(f"killed in {stage}")
-        if stage not in support.missing(self.facts())["stage"]:
-            raise SystemExit(f"killed in {stage}, and facts.tsv does not say that it is missing")
-        for _ in range(50):
-            if not self.processes():
-                return
-            time.sleep(0.1)
-        raise SystemExit(f"killed in {stage}, and {self.processes()} still run")
+    def by_time(self):
+        """Both parts end by themselves, before their time is over, with their schedules run down and a whole model."""
+        self.whole(**BY_TIME)
+        rows = [line.split("\t") for line in self.facts().splitlines()]
+        seconds = {what: float(second) for second, stage, what, _ in rows if stage == "train" and what in ("begins", "status")}
+        taken, wrong = seconds["status"] - seconds["begins"], []
+        if taken >= float(BY_TIME["BUDGET_TRAIN"]):
+            wrong.append(f"the training took {taken:.0f} s")
+        if ["train", "dalle1", "done"] not in [row[1:] for row in rows]:
+            wrong.append("the last part did not end by itself")
+        for part in range(2):
+            run = self.work / "run-0" / f"part-{part}"
+            steps = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+            if not support.safetensors_is_whole((run / "model" / "transformer.safetensors").read_bytes()):
+                wrong.append(f"the model of part {part} is not whole")
+            if not steps or steps[-1]["step"] + 1 < LEAST_STEPS:
+                wrong.append(f"part {part} has {steps[-1:]} as its last step")
+        if steps[-1]["learning_rate"] > 0.5 * FIRST_RATE:
+            wrong.append(f"the rate in the end is {steps[-1]['learning_rate']}")
+        if wrong:
+            raise SystemExit(f"by time: {'; '.join(wrong)}")
+        print(f"by time: {taken:.0f} of {BY_TIME['BUDGET_TRAIN']} s")
 
-    def processes(self):
-        """Those whose working folder is the checkout."""
-        found = []
-        for entry in Path("/proc").glob("[0-9]*"):
-            try:
-                if Path(os.readlink(entry / "cwd")) == self.checkout and (entry / "stat").read_text().split()[2] != "Z":
-                    found.append(int(entry.name))
-            except OSError:
-                continue
-        return found
+    def killed(self, stage):
+        number = random.choice((signal.SIGTERM, signal.SIGKILL))
+        process = self.start_main()
+        if stage == "bring":
+            self.enlarge_logs(process)
+        wrong = support.kill_in(process, self.checkout, stage, number, within=1)
+        if wrong:
+            raise SystemExit(f"killed in {stage} by {number.name}: {'; '.join(wrong)}")
+        print(f"killed in {stage} by {number.name}: every file is whole")
+
+    def enlarge_logs(self, process):
+        while "\tsample\tbegins\t" not in self.facts() and process.poll() is None:
+            time.sleep(0.02)
+        (self.work / "logs" / "large.log").write_bytes(os.urandom(LARGE_LOG))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkout", type=Path)
-    parser.add_argument("--kill", action="append", default=[], choices=STAGES)
+    parser.add_argument("--kill", action="append", default=[], choices=support.STAGES)
     parser.add_argument("--torch", action="store_true", help="with PyTorch in the race")
-    parser.add_argument("through", nargs="*")
-    arguments = parser.parse_args()
-    rehearsal = Rehearsal(arguments.checkout.resolve(), arguments.through, arguments.torch)
+    parser.add_argument("--by-time", action="store_true", help="also a training to a deadline")
+    words = sys.argv[1:]
+    end = words.index("--") if "--" in words else len(words)  # argparse would want what follows it beside CHECKOUT
+    arguments = parser.parse_args(words[:end])
+    rehearsal = Rehearsal(arguments.checkout.resolve(), words[end + 1 :], arguments.torch)
     rehearsal.whole()
     rehearsal.rest()
+    if arguments.by_time:
+        rehearsal.by_time()
     for stage in arguments.kill:
         rehearsal.killed(stage)
-        print(f"killed in {stage}: every file is whole")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # The first call of the quarter of an hour on a GPU, rehearsed on this machine's CPU: packs a build, copies the checkout's
 # files and the pack, nothing else, into an empty folder, and runs the call there without our packages or a compiler.
-#   tests/gpu/rehearsal.sh BUILD            with an empty environment and only Python on the PATH; minutes
-#   tests/gpu/rehearsal.sh BUILD --chroot   in a new Debian 12 of debootstrap with numpy, Pillow and scipy, with PyTorch, and
-#                                           killed in every stage; needs root and debootstrap, about 2 GB in TMPDIR or /var/tmp
+#   tests/gpu/rehearsal.sh BUILD                     with an empty environment and only Python on the PATH; minutes
+#   tests/gpu/rehearsal.sh BUILD --chroot            in a new Debian 12 of debootstrap with nothing but Python, numpy, Pillow
+#                                                    and scipy, and killed in every stage; needs root and debootstrap
+#   tests/gpu/rehearsal.sh BUILD --chroot --torch    with PyTorch, too: about 2 GB in TMPDIR or /var/tmp
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
-build=$1 kind=${2:-}
+build=$1 kind=${2:-} torch=${3:-}
 most_tree=37  # MiB: with a pack of 25 for a GPU as much as may travel
 most_model=21  # MB of weights/default
 if [ "$kind" = --chroot ] && [ "${REHEARSAL_NAMESPACE:-}" != yes ]; then
@@ -22,7 +23,8 @@ if [ "$kind" = --chroot ]; then
   echo "== a new Debian 12"
   new_root "$root"
   chroot "$root" apt-get update -qq
-  chroot "$root" apt-get install -y -qq --no-install-recommends python3-numpy python3-pil python3-scipy python3-torch >/dev/null
+  chroot "$root" apt-get install -y -qq --no-install-recommends python3-numpy python3-pil python3-scipy \
+    ${torch:+python3-torch} >/dev/null
   # shellcheck disable=SC2016
   through=(chroot "$root" /bin/sh -c 'cd /checkout && exec "$@"' -)
 fi
@@ -40,10 +42,10 @@ model=$(du -cb weights/default/*.safetensors weights/default/*.model | tail -n 1
 
 echo "== rehearsal"
 if [ "$kind" = --chroot ]; then
-  REHEARSAL_PATH=/usr/bin:/bin /usr/bin/python3 "$here/rehearsal.py" "$checkout" --torch --kill preflight --kill pictures --kill tokens \
-    --kill race --kill train --kill sample --kill bring -- "${through[@]}"
+  REHEARSAL_PATH=/usr/bin:/bin /usr/bin/python3 "$here/rehearsal.py" "$checkout" $torch --by-time --kill preflight \
+    --kill pictures --kill tokens --kill race --kill train --kill sample --kill bring -- "${through[@]}"
 else
   mkdir "$scratch/bin"
   ln -s /usr/bin/python3 /bin/sh /usr/bin/dirname "$scratch/bin/"
-  REHEARSAL_PATH=$scratch/bin /usr/bin/python3 "$here/rehearsal.py" "$checkout" --kill train
+  REHEARSAL_PATH=$scratch/bin /usr/bin/python3 "$here/rehearsal.py" "$checkout" --by-time
 fi

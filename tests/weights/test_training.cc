@@ -10,7 +10,9 @@
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
+#include <set>
 #include <thread>
+#include <utility>
 
 #include "core/ops/elementwise.h"
 #include "core/ops/linear.h"
@@ -18,6 +20,7 @@
 #include "core/ops/reduce.h"
 #include "core/random/philox.h"
 #include "core/train/loop.h"
+#include "tests/support/fake_gpu.h"
 #include "tests/support/golden.h"
 #include "weights/training_state.h"
 
@@ -132,6 +135,35 @@ TEST_CASE("a small network falls along its golden loss curve") {
   CHECK(rows.back()["loss"].get<double>() < 0.1 * rows.front()["loss"].get<double>());
   CHECK(std::filesystem::exists(scratch / "metrics.csv"));
   CHECK(std::filesystem::exists(scratch / "curves.svg"));
+}
+
+TEST_CASE("steps compute in bf16 on a GPU, in f32 on the CPU and where a training file says so") {
+  struct Watched : Task {
+    using Task::Task;
+    Tensor loss(Context& context, int64_t batch, nlohmann::json& log) override {
+      seen.insert(std::exchange(context.compute, DType::f32));  // the GPU is one by name
+      return Task::loss(context, batch, log);
+    }
+    std::set<DType> seen;
+  };
+  const auto types = [](Device& device, const std::string& compute) {
+    ScratchDir scratch;
+    Watched task(device);
+    TrainOptions options = small_options(2);
+    options.compute = compute;
+    train(device, task, options, {.folder = scratch.path(), .settings = {}, .format = &kFormat});
+    return task.seen;
+  };
+  FakeGpu gpu;
+  const auto cpu = make_cpu_device(1);
+  CHECK(types(gpu, "") == std::set{DType::bf16});
+  CHECK(types(gpu, "bf16") == std::set{DType::bf16});
+  CHECK(types(gpu, "f32") == std::set{DType::f32});
+  CHECK(types(*cpu, "") == std::set{DType::f32});
+  CHECK(types(*cpu, "f32") == std::set{DType::f32});
+  CHECK_THROWS_WITH_AS(types(*cpu, "bf16"), "'train.compute' is bf16, which needs --device cuda", Error);
+  CHECK_THROWS_WITH_AS(train_options_from_json({{"compute", "f16"}}, {}),
+                       "'train.compute' is 'f16'; it must be f32 or bf16", Error);
 }
 
 TEST_CASE("under a deadline the schedules follow the time, and the training ends with it") {
