@@ -53,8 +53,9 @@ class CpuDevice final : public Device {
 
   DeviceKind kind() const override { return DeviceKind::cpu; }
   std::string describe() const override {
-    return fmt::format("cpu: {}, {} thread{}, {:.1f} GiB free", processor_name(), threads_,
-                       threads_ == 1 ? "" : "s", static_cast<double>(available_memory()) / (1 << 30));
+    return fmt::format("cpu: {} ({}), {} thread{}, {:.1f} GiB free", processor_name(), cpu::usable_isas(),
+                       threads_, threads_ == 1 ? "" : "s",
+                       static_cast<double>(available_memory()) / (1 << 30));
   }
   int threads() const override { return threads_; }
   Kernels& kernels() override { return kernels_; }

@@ -64,6 +64,7 @@ test::ProgramResult draw(std::vector<std::string> arguments, const fs::path& out
 Json drawn(const std::vector<std::string>& arguments) {
   const ScratchDir scratch;
   auto all = arguments;
+  all.insert(all.end(), {"--precision", "f32"});
   if (all[0] != "sample") {
     write_given(scratch / "given.png");
     all.insert(all.end(), {"--image", (scratch / "given.png").string()});
