@@ -1,5 +1,6 @@
 #include "core/cpu/isa.h"
 
+#include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -29,6 +30,19 @@ bool has_avx512() {
          __builtin_cpu_supports("avx512vl");
 }
 
+// Leaf 7 of cpuid: what clang's __builtin_cpu_supports does not know.
+struct Leaf7 {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  explicit Leaf7(unsigned subleaf) {
+    if (!__get_cpuid_count(7, subleaf, &eax, &ebx, &ecx, &edx)) eax = ebx = ecx = edx = 0;
+  }
+};
+
+bool has_tiles() {
+  constexpr unsigned bf16 = 1u << 22, tile = 1u << 24, int8 = 1u << 25, all = bf16 | tile | int8;
+  return (Leaf7(0).edx & all) == all;
+}
+
 // Linux lets a process use tiles only after it has asked.
 bool tiles_granted() {
   constexpr int request_permission = 0x1023, tile_data = 18;  // arch_prctl(2)
@@ -50,6 +64,8 @@ const Entry* limit() {
 
 }  // namespace
 
+bool has_avx_vnni() { return supports(Isa::avx2) && (Leaf7(1).eax & (1u << 4)) != 0; }
+
 std::string_view name_of(Isa isa) { return kEntries[static_cast<size_t>(isa)].name; }
 
 bool supports(Isa isa) {
@@ -59,11 +75,11 @@ bool supports(Isa isa) {
     case Isa::avx512:
       return has_avx512();
     case Isa::vnni:
-      return has_avx512() ? __builtin_cpu_supports("avx512vnni") : __builtin_cpu_supports("avxvnni");
+      return has_avx512() ? __builtin_cpu_supports("avx512vnni") : has_avx_vnni();
     case Isa::bf16:
       return has_avx512() && __builtin_cpu_supports("avx512bf16");
     case Isa::amx:
-      return __builtin_cpu_supports("amx-int8") && __builtin_cpu_supports("amx-bf16") && tiles_granted();
+      return has_tiles() && tiles_granted();
   }
   return false;
 }

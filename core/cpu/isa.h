@@ -16,6 +16,8 @@ std::string_view name_of(Isa isa);
 
 /// Whether this processor runs kernels compiled for `isa`.
 bool supports(Isa isa);
+/// The 256-bit kind of vnni, with or without AVX-512.
+bool has_avx_vnni();
 /// supports(), and DALLE1_ISA (one of the names; unset: all) is not below `isa`. Error(usage) when it names
 /// nothing or more than the processor has.
 bool may_use(Isa isa);

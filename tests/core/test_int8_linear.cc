@@ -101,7 +101,7 @@ std::vector<Named> all_kernels() {
           {"stand-in for vpdpbusd", &cpu::int8_linear_stand_in, true},
           {"avx512", &cpu::int8_linear_avx512, wide},
           {"avx512 vnni", &cpu::int8_linear_vnni, wide && vnni},
-          {"avx vnni", &cpu::int8_linear_avxvnni, __builtin_cpu_supports("avxvnni") != 0}};
+          {"avx vnni", &cpu::int8_linear_avxvnni, cpu::has_avx_vnni()}};
 }
 
 /// One row through a layer of weights 1: its rounded values' sum times its step.
