@@ -2,10 +2,9 @@
 // The including file sets DALLE1_INT8_FOURS to 1 for vpdpbusd, to 0 for vpmaddwd.
 #pragma once
 
-#include <utility>
-
 #include "core/cpu/int8_linear.h"
 #include "core/cpu/lanes.h"
+#include "core/cpu/register_blocks.h"
 
 namespace dalle1::cpu {
 namespace {
@@ -128,41 +127,17 @@ void multiply_int8_registers(const Int8LinearBlock& block, int64_t row, int64_t 
     }
 }
 
-/// All rows of the block times P panels, in register blocks of nearly equal height.
-template <int P, int... R>
-void multiply_int8_rows(const Int8LinearBlock& block, int64_t panel, std::integer_sequence<int, R...>) {
-  using Function = void (*)(const Int8LinearBlock&, int64_t, int64_t);
-  constexpr Function by_height[] = {multiply_int8_registers<R + 1, P>...};
-  constexpr int64_t tallest = sizeof...(R);
-  const int64_t pieces = (block.rows + tallest - 1) / tallest;
-  for (int64_t i = 0; i < pieces; ++i) {
-    const int64_t begin = block.rows * i / pieces, end = block.rows * (i + 1) / pieces;
-    by_height[end - begin - 1](block, begin, panel);
+struct Int8Product {
+  static constexpr int most_rows = int8_most_rows;
+  template <int R, int P>
+  static void registers(const Int8LinearBlock& block, int64_t row, int64_t panel) {
+    multiply_int8_registers<R, P>(block, row, panel);
   }
-}
-
-/// P panels at a time: with few rows, more panels keep enough independent sums in flight.
-template <int P>
-void multiply_int8_panels(const Int8LinearBlock& block) {
-  int64_t panel = 0;
-  for (; panel + P <= block.panel_count; panel += P)
-    multiply_int8_rows<P>(block, panel, std::make_integer_sequence<int, int8_most_rows / P>());
-  for (; panel < block.panel_count; ++panel)
-    multiply_int8_rows<1>(block, panel, std::make_integer_sequence<int, int8_most_rows>());
-}
-
-void multiply_int8(const Int8LinearBlock& block) {
-  if (block.rows <= int8_most_rows / 4)
-    multiply_int8_panels<4>(block);
-  else if (block.rows <= int8_most_rows / 2)
-    multiply_int8_panels<2>(block);
-  else
-    multiply_int8_panels<1>(block);
-}
+};
 
 constexpr Int8LinearKernels int8_kernels = {
     int8_width, int8_most_rows, DALLE1_INT8_FOURS ? Int8Activations::fours : Int8Activations::pairs,
-    multiply_int8};
+    multiply_block<Int8Product, Int8LinearBlock>};
 
 }  // namespace
 }  // namespace dalle1::cpu

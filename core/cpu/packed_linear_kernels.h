@@ -1,18 +1,17 @@
 // The packed product's register blocks, for the instruction set that the including file is compiled for.
 #pragma once
 
-#include <utility>
-
 #include "core/cpu/lanes.h"
 #include "core/cpu/packed_linear.h"
+#include "core/cpu/register_blocks.h"
 
 namespace dalle1::cpu {
 namespace {
 
 #if defined(__AVX512F__)
-constexpr int panel_lanes = 2, most_rows = 12;  // 24 of 32 registers hold sums
+constexpr int panel_lanes = 2, panel_rows = 12;  // 24 of 32 registers hold sums
 #else
-constexpr int panel_lanes = 1, most_rows = 6;  // 12 of 16
+constexpr int panel_lanes = 1, panel_rows = 6;  // 12 of 16
 #endif
 constexpr int panel_width = panel_lanes * lane_count;
 constexpr int prefetch_distance = 1024;  // floats ahead in each panel
@@ -76,39 +75,16 @@ void multiply_registers(const PackedLinearBlock& block, int64_t row, int64_t pan
     }
 }
 
-/// All rows of the block times P panels, in register blocks of nearly equal height.
-template <int P, int... R>
-void multiply_rows(const PackedLinearBlock& block, int64_t panel, std::integer_sequence<int, R...>) {
-  using Function = void (*)(const PackedLinearBlock&, int64_t, int64_t);
-  constexpr Function by_height[] = {multiply_registers<R + 1, P>...};
-  constexpr int64_t tallest = sizeof...(R);
-  const int64_t pieces = (block.rows + tallest - 1) / tallest;
-  for (int64_t i = 0; i < pieces; ++i) {
-    const int64_t begin = block.rows * i / pieces, end = block.rows * (i + 1) / pieces;
-    by_height[end - begin - 1](block, begin, panel);
+struct PackedProduct {
+  static constexpr int most_rows = panel_rows;
+  template <int R, int P>
+  static void registers(const PackedLinearBlock& block, int64_t row, int64_t panel) {
+    multiply_registers<R, P>(block, row, panel);
   }
-}
+};
 
-/// P panels at a time: with few rows, more panels keep enough independent chains in flight.
-template <int P>
-void multiply_panels(const PackedLinearBlock& block) {
-  int64_t panel = 0;
-  for (; panel + P <= block.panel_count; panel += P)
-    multiply_rows<P>(block, panel, std::make_integer_sequence<int, most_rows / P>());
-  for (; panel < block.panel_count; ++panel)
-    multiply_rows<1>(block, panel, std::make_integer_sequence<int, most_rows>());
-}
-
-void multiply(const PackedLinearBlock& block) {
-  if (block.rows <= most_rows / 4)
-    multiply_panels<4>(block);
-  else if (block.rows <= most_rows / 2)
-    multiply_panels<2>(block);
-  else
-    multiply_panels<1>(block);
-}
-
-constexpr PackedLinearKernels kernels = {panel_width, most_rows, pack_panel, multiply};
+constexpr PackedLinearKernels kernels = {panel_width, panel_rows, pack_panel,
+                                         multiply_block<PackedProduct, PackedLinearBlock>};
 
 }  // namespace
 }  // namespace dalle1::cpu
