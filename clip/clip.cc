@@ -42,7 +42,7 @@ Tensor Clip::encode_images(Context& outer, const Tensor& images) {
 Tensor Clip::encode_texts(Context& outer, const Tensor& ids) const {
   Context context = computing(outer);
   check(ids.rank() == 2 && ids.dim(1) <= config_.context_length, ErrorKind::internal,
-        "encode_texts: ids {} for a context of {}", ids.shape().str(), config_.context_length);
+        "encode_texts: ids {} for a context of {}", ids.shape(), config_.context_length);
   const int64_t batch = ids.dim(0), length = ids.dim(1), width = config_.transformer_width;
   const Tensor positions = ops::slice(context, positional_embedding_, 0, 0, length);
   Tensor x = ops::add(context, ops::embedding(context, ids, token_embedding_), positions);

@@ -15,7 +15,7 @@ Tensor contrastive_loss(Context& context, const Tensor& image_features, const Te
   const int64_t pictures = image_features.dim(0), texts = text_features.dim(0);
   check(pictures >= pairs && texts >= pairs && excluded.shape() == Shape({pictures, texts}),
         ErrorKind::internal, "contrastive_loss: {} pairs, {} pictures, {} texts and exclusions {}", pairs,
-        pictures, texts, excluded.shape().str());
+        pictures, texts, excluded.shape());
   const Tensor cosines = ops::linear(context, ops::l2_normalise(context, image_features),
                                      ops::l2_normalise(context, text_features));
   const Tensor scale = ops::reshape(context, ops::exp(context, logit_scale), {1, 1});

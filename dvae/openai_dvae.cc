@@ -107,7 +107,7 @@ OpenAiDvae::OpenAiDvae(Device& device, const OpenAiConfig& c, DType blocks)
 
 Tensor OpenAiDvae::encode_features(Context& context, const Tensor& images) {
   check(images.rank() == 4 && images.dim(1) == config_.channels, ErrorKind::internal,
-        "dVAE: pictures of {} for an encoder of {} channels", images.shape().str(), config_.channels);
+        "dVAE: pictures of {} for an encoder of {} channels", images.shape(), config_.channels);
   check(images.dim(2) >= downsampling() && images.dim(3) >= downsampling(), ErrorKind::input,
         "a picture of {}x{} is smaller than one code of {}x{}", images.dim(3), images.dim(2), downsampling(),
         downsampling());
@@ -164,7 +164,7 @@ Tensor OpenAiDvae::code_table(Context& context) {
 
 Tensor OpenAiDvae::decode_stats(Context& context, const Tensor& indices) {
   check(indices.rank() == 3 && indices.dtype() == DType::i64, ErrorKind::internal, "dVAE: indices of {} {}",
-        name_of(indices.dtype()), indices.shape().str());
+        name_of(indices.dtype()), indices.shape());
   // A 1x1 convolution of one-hot codes is a look-up.
   const Tensor rows = ops::embedding(context, indices, code_table(context));
   return decode_features(context, ops::permute(context, rows, {0, 3, 1, 2}));

@@ -204,7 +204,7 @@ Vqgan::~Vqgan() = default;
 
 Tensor Vqgan::encode(Context& context, const Tensor& images) {
   check(images.rank() == 4 && images.dim(1) == config_.in_channels, ErrorKind::internal,
-        "dVAE: pictures of {} for an encoder of {} channels", images.shape().str(), config_.in_channels);
+        "dVAE: pictures of {} for an encoder of {} channels", images.shape(), config_.in_channels);
   check(images.dim(2) >= downsampling() && images.dim(3) >= downsampling(), ErrorKind::input,
         "a picture of {}x{} is smaller than one code of {}x{}", images.dim(3), images.dim(2), downsampling(),
         downsampling());
@@ -214,7 +214,7 @@ Tensor Vqgan::encode(Context& context, const Tensor& images) {
 
 Tensor Vqgan::decode_stats(Context& context, const Tensor& indices) {
   check(indices.rank() == 3 && indices.dtype() == DType::i64, ErrorKind::internal, "dVAE: indices of {} {}",
-        name_of(indices.dtype()), indices.shape().str());
+        name_of(indices.dtype()), indices.shape());
   const Tensor rows = ops::embedding(context, indices, codebook_);
   const Tensor z = ops::permute(context, rows, {0, 3, 1, 2});
   const Tensor bands = decoder_->forward(context, post_quant_(context, z));

@@ -36,7 +36,7 @@ int decode(const DecodeOptions& options, const CommonOptions& common) {
   std::vector<int64_t> shape = array.shape;
   if (shape.size() == 2) shape.insert(shape.begin(), 1);
   check(shape.size() == 3 && array.count() > 0, ErrorKind::input,
-        "{}: indices must be [h, w] or [B, h, w], not {}", options.tokens, Shape(array.shape).str());
+        "{}: indices must be [h, w] or [B, h, w], not {}", options.tokens, Shape(array.shape));
   const std::vector<int64_t> indices = array.to_i64();
   const auto device = open_device(common);
   const auto model = open_dvae(common, *device);

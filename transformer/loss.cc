@@ -159,8 +159,8 @@ Loss compute_loss(Context& context, const Transformer& model, const TokenBatch& 
                   const LossOptions& options) {
   const TransformerConfig& config = model.config();
   check(batch.text.dim(0) == batch.image.dim(0) && batch.image.dim(1) == config.cells(), ErrorKind::internal,
-        "a batch of texts {} and images {} for a grid of {}", batch.text.shape().str(),
-        batch.image.shape().str(), config.grid);
+        "a batch of texts {} and images {} for a grid of {}", batch.text.shape(), batch.image.shape(),
+        config.grid);
   const auto slots = static_cast<int32_t>(batch.text.dim(1));
   const TargetRows rows = target_rows(config, slots);
   Context plain = context.untaped();

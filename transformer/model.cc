@@ -140,7 +140,7 @@ void Transformer::visit(const ParameterVisitor& visitor) {
 
 Tensor Transformer::embed(Context& context, const Tensor& text, const Tensor& image) const {
   check(text.rank() == 2 && text.dim(1) <= config_.text_length, ErrorKind::internal, "text ids {}; {} slots",
-        text.shape().str(), config_.text_length);
+        text.shape(), config_.text_length);
   Tensor ids = text;
   if (config_.prepended()) {
     const std::vector<int64_t> start(text.dim(0), config_.start_token);
@@ -154,7 +154,7 @@ Tensor Transformer::embed(Context& context, const Tensor& text, const Tensor& im
 
   const int64_t cells = image.dim(1);
   check(image.rank() == 2 && cells <= config_.cells(), ErrorKind::internal, "image ids {} for a grid of {}",
-        image.shape().str(), config_.grid);
+        image.shape(), config_.grid);
   const Tensor picture = embed_at(context, image, places(context, cells));
   return ops::concat(context, {words, picture}, 1);
 }

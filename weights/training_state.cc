@@ -48,7 +48,7 @@ nlohmann::json SafetensorsState::read(const std::filesystem::path& path, const N
           "{}: tensor '{}' is missing; was it made with another configuration?", path.string(), name);
     check(raw->shape == tensor.shape().extents() && raw->dtype == tensor.dtype(), ErrorKind::model,
           "{}: tensor '{}' is {} {}, expected {} {}", path.string(), name, name_of(raw->dtype),
-          shape_text(raw->shape), name_of(tensor.dtype()), tensor.shape().str());
+          shape_text(raw->shape), name_of(tensor.dtype()), tensor.shape());
   }
   check(file.tensors.size() == tensors.size(), ErrorKind::model, "{}: holds {} tensors, expected {}",
         path.string(), file.tensors.size(), tensors.size());

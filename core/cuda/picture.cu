@@ -100,7 +100,7 @@ template <typename T>
 void transpose(const CudaDevice& device, const Tensor& x, const Tensor& y, int64_t rows, int64_t columns) {
   constexpr int64_t kMostGrid = 65535;  // of a grid's second and third axis
   check(x.dim(0) <= kMostGrid && ceil_div(rows, kTile) <= kMostGrid, ErrorKind::internal,
-        "reorder: a batch of {} is too large for one launch", x.shape().str());
+        "reorder: a batch of {} is too large for one launch", x.shape());
   const dim3 grid(static_cast<unsigned>(ceil_div(columns, kTile)),
                   static_cast<unsigned>(ceil_div(rows, kTile)), static_cast<unsigned>(x.dim(0)));
   transpose_kernel<<<grid, dim3(kTile, kTileRows), 0, device.stream()>>>(

@@ -34,7 +34,7 @@ void Tape::accumulate(uint64_t id, const Tensor& gradient) {
   }
   Tensor& sum = entry->second;
   check(sum.shape() == gradient.shape(), ErrorKind::internal, "gradients of {} and {} for one tensor",
-        sum.shape().str(), gradient.shape().str());
+        sum.shape(), gradient.shape());
   if (!owned_[id]) {
     sum = sum.clone();
     owned_[id] = true;
@@ -50,7 +50,7 @@ void Tape::accumulate(uint64_t id, const Tensor& gradient) {
 
 void Tape::backward(const Tensor& loss) {
   check(loss.numel() == 1, ErrorKind::internal, "backward from a tensor of {}; a loss has one element",
-        loss.shape().str());
+        loss.shape());
   Tensor one = Tensor::full(loss.device(), loss.shape(), 1.0f);
   backward(loss, one);
 }

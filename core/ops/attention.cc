@@ -9,8 +9,7 @@ Tensor attention(Context& context, const Tensor& q, const Tensor& k, const Tenso
                  const AttentionPattern& pattern, float scale) {
   check(q.rank() == 4 && k.shape() == v.shape() && q.dim(0) == k.dim(0) && q.dim(2) == k.dim(2) &&
             q.dim(3) == k.dim(3),
-        ErrorKind::internal, "attention: q {}, k {}, v {}", q.shape().str(), k.shape().str(),
-        v.shape().str());
+        ErrorKind::internal, "attention: q {}, k {}, v {}", q.shape(), k.shape(), v.shape());
   check(pattern.kind == PatternKind::full || (q.dim(1) == k.dim(1) && q.dim(1) <= pattern.length()),
         ErrorKind::internal, "attention: {} queries and {} keys under a pattern of length {}", q.dim(1),
         k.dim(1), pattern.length());

@@ -21,8 +21,9 @@ void check_operands(const char* op, const Tensor& x, const Tensor& w, int64_t w_
                     int64_t out, const Conv2dGeometry& g) {
   const bool fits = x.rank() == 4 && w.rank() == 4 && x.dim(1) == w_in && x.numel() > 0 && w.numel() > 0 &&
                     (!bias.defined() || bias.shape() == Shape({out}));
-  check(fits, ErrorKind::internal, "{}: x {} with weight {} and bias {}", op, x.shape().str(),
-        w.shape().str(), bias.defined() ? bias.shape().str() : "none");
+  if (!fits)
+    fail(ErrorKind::internal, "{}: x {} with weight {} and bias {}", op, x.shape(), w.shape(),
+         bias.defined() ? bias.shape() : Shape());
   check(g.stride >= 1 && std::min({g.pad_top, g.pad_left, g.pad_bottom, g.pad_right}) >= 0,
         ErrorKind::internal, "{}: stride {} with padding {}, {}, {}, {}", op, g.stride, g.pad_top, g.pad_left,
         g.pad_bottom, g.pad_right);
@@ -93,7 +94,7 @@ Tensor conv2d(Context& context, const Tensor& x, const Tensor& w, const Tensor& 
   Conv2dEpilogue epilogue{nullptr, options.gain, options.relu};
   if (options.residual.defined()) {
     check(options.residual.shape() == shape, ErrorKind::internal, "conv2d: residual {} for a result of {}",
-          options.residual.shape().str(), shape.str());
+          options.residual.shape(), shape);
     residual = to_layout(context, options.residual, y.layout());
     epilogue.residual = &residual;
   }
@@ -121,8 +122,7 @@ Tensor conv_transpose2d(Context& context, const Tensor& x, const Tensor& w, cons
   check_operands("conv_transpose2d", x, w, w.dim(0), bias, w.dim(1), g);
   const int64_t height = (x.dim(2) - 1) * g.stride + w.dim(2) - g.pad_top - g.pad_bottom;
   const int64_t width = (x.dim(3) - 1) * g.stride + w.dim(3) - g.pad_left - g.pad_right;
-  check(height > 0 && width > 0, ErrorKind::input, "conv_transpose2d: {} is cropped to nothing",
-        x.shape().str());
+  check(height > 0 && width > 0, ErrorKind::input, "conv_transpose2d: {} is cropped to nothing", x.shape());
   const Tensor input = suitable_input(context, x);
   Tensor y = Tensor::empty(x.device(), {x.dim(0), w.dim(1), height, width}, x.dtype(),
                            output_layout(input, w.dim(1)));

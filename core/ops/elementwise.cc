@@ -16,7 +16,7 @@ Tensor apply(Binary op, const Tensor& a, const Tensor& b) {
   }
   Tensor y = Tensor::empty(a.device(), broadcast(a.shape(), b.shape(), "binary op"), a.dtype());
   check(a.layout() == Layout::plain && b.layout() == Layout::plain, ErrorKind::internal,
-        "broadcasting {} with {} needs plain tensors", a.shape().str(), b.shape().str());
+        "broadcasting {} with {} needs plain tensors", a.shape(), b.shape());
   kernels.binary(op, a, b, y);
   return y;
 }
@@ -99,8 +99,8 @@ Tensor div(Context& context, const Tensor& a, const Tensor& b) {
 }
 
 Tensor maximum(Context& context, const Tensor& a, const Tensor& b) {
-  check(a.shape() == b.shape(), ErrorKind::internal, "maximum: shapes {} and {} differ", a.shape().str(),
-        b.shape().str());
+  check(a.shape() == b.shape(), ErrorKind::internal, "maximum: shapes {} and {} differ", a.shape(),
+        b.shape());
   Tensor y = apply(Binary::max, a, b);
   if (context.tape) {
     context.tape->record({a, b}, y, [a, b](const Tensor& dy) {
@@ -135,7 +135,7 @@ Tensor cast(Context& context, const Tensor& x, DType type) {
 
 Tensor straight_through(Context& context, const Tensor& hard, const Tensor& soft) {
   check(hard.shape() == soft.shape(), ErrorKind::internal, "straight_through: shapes {} and {} differ",
-        hard.shape().str(), soft.shape().str());
+        hard.shape(), soft.shape());
   Tensor y = hard.detach();
   if (context.tape) {
     context.tape->record({soft}, y, [](const Tensor& dy) { return std::vector<Tensor>{dy}; });

@@ -7,7 +7,7 @@ namespace dalle1::ops {
 
 Tensor embedding(Context& context, const Tensor& ids, const Tensor& table) {
   check(ids.dtype() == DType::i64 && table.rank() == 2, ErrorKind::internal,
-        "embedding: ids {} {} and table {}", name_of(ids.dtype()), ids.shape().str(), table.shape().str());
+        "embedding: ids {} {} and table {}", name_of(ids.dtype()), ids.shape(), table.shape());
   std::vector<int64_t> extents = ids.shape().extents();
   extents.push_back(table.dim(1));
   Tensor y = Tensor::empty(table.device(), Shape(std::move(extents)), table.dtype());

@@ -10,8 +10,8 @@ Tensor group_norm(Context& context, const Tensor& x, const Tensor& w, const Tens
                   float epsilon) {
   check(x.rank() == 4 && w.shape() == Shape({x.dim(1)}) && b.shape() == w.shape() && groups >= 1 &&
             x.dim(1) % groups == 0,
-        ErrorKind::internal, "group_norm: x {} with weight {}, bias {} and {} groups", x.shape().str(),
-        w.shape().str(), b.shape().str(), groups);
+        ErrorKind::internal, "group_norm: x {} with weight {}, bias {} and {} groups", x.shape(), w.shape(),
+        b.shape(), groups);
   Tensor y = empty_like(x);
   Tensor mean = Tensor::empty(x.device(), {x.dim(0), groups}),
          rstd = Tensor::empty(x.device(), {x.dim(0), groups});

@@ -7,7 +7,7 @@ namespace dalle1::ops {
 
 Tensor inverse_haar(Context& context, const Tensor& low, const Tensor& high) {
   check(low.rank() == 4 && high.shape() == Shape({low.dim(0), low.dim(1), 3, low.dim(2), low.dim(3)}),
-        ErrorKind::internal, "inverse_haar: low {} and high {}", low.shape().str(), high.shape().str());
+        ErrorKind::internal, "inverse_haar: low {} and high {}", low.shape(), high.shape());
   const int64_t batch = low.dim(0), channels = low.dim(1), height = low.dim(2), width = low.dim(3);
   const Shape band{batch, channels, height, width};
   const Tensor a = affine(context, low, 0.5f);

@@ -23,9 +23,10 @@ Tensor product(const Tensor& a, const Tensor& b, bool transpose_a, bool transpos
 
 void check_shapes(const Tensor& x, const Tensor& w, const Tensor& bias) {
   check(w.rank() == 2 && x.rank() >= 1 && x.dim(-1) == w.dim(1), ErrorKind::internal,
-        "linear: x {} with weights {}", x.shape().str(), w.shape().str());
-  check(!bias.defined() || bias.shape() == Shape({w.dim(0)}), ErrorKind::internal,
-        "linear: bias {} with weights {}", bias.defined() ? bias.shape().str() : "", w.shape().str());
+        "linear: x {} with weights {}", x.shape(), w.shape());
+  if (bias.defined())
+    check(bias.rank() == 1 && bias.dim(0) == w.dim(0), ErrorKind::internal, "linear: bias {} with weights {}",
+          bias.shape(), w.shape());
 }
 
 // x w^T + bias in `result`, or in x's type.
@@ -93,8 +94,7 @@ Tensor linear_fused(Context& context, const Tensor& input, const Int8Weights& w,
   check(!context.tape, ErrorKind::internal, "weights in int8 have no gradient");
   const Tensor x = to_plain(context, input);
   check(x.rank() >= 1 && x.dim(-1) == w.inputs && x.dtype() == DType::f32, ErrorKind::internal,
-        "linear: x {} of {} with int8 weights [{}, {}]", x.shape().str(), name_of(x.dtype()), w.outputs,
-        w.inputs);
+        "linear: x {} of {} with int8 weights [{}, {}]", x.shape(), name_of(x.dtype()), w.outputs, w.inputs);
   Shape shape = x.shape();
   shape[-1] = w.outputs;
   const int64_t rows = x.numel() / w.inputs;
@@ -109,11 +109,10 @@ Tensor linear_fused(Context& context, const Tensor& input, const Int8Weights& w,
 
 Tensor matmul(Context& context, const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
   check(a.rank() >= 2 && a.rank() == b.rank() && a.dim(transpose_a ? -2 : -1) == b.dim(transpose_b ? -1 : -2),
-        ErrorKind::internal, "matmul: {}{} with {}{}", a.shape().str(), transpose_a ? "^T" : "",
-        b.shape().str(), transpose_b ? "^T" : "");
+        ErrorKind::internal, "matmul: {}{} with {}{}", a.shape(), transpose_a ? "^T" : "", b.shape(),
+        transpose_b ? "^T" : "");
   for (int i = 0; i + 2 < a.rank(); ++i) {
-    check(a.dim(i) == b.dim(i), ErrorKind::internal, "matmul: batches of {} and {}", a.shape().str(),
-          b.shape().str());
+    check(a.dim(i) == b.dim(i), ErrorKind::internal, "matmul: batches of {} and {}", a.shape(), b.shape());
   }
   Tensor y = product(a, b, transpose_a, transpose_b);
   if (context.tape) {

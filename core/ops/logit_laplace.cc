@@ -10,7 +10,7 @@ constexpr float kScale = 0.8f, kShift = 0.1f;
 
 Tensor logit_laplace(Context& context, const Tensor& x, const Tensor& mu, const Tensor& ln_b) {
   check(x.shape() == mu.shape() && x.shape() == ln_b.shape(), ErrorKind::internal,
-        "logit_laplace: x {}, mu {}, ln b {}", x.shape().str(), mu.shape().str(), ln_b.shape().str());
+        "logit_laplace: x {}, mu {}, ln b {}", x.shape(), mu.shape(), ln_b.shape());
   Context plain = context.untaped();  // the data carries no gradient
   const Tensor ln_x = log(plain, x), ln_1_minus_x = log(plain, affine(plain, x, -1.0f, 1.0f));
   const Tensor logit = sub(plain, ln_x, ln_1_minus_x);

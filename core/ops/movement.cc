@@ -8,8 +8,7 @@ namespace dalle1::ops {
 namespace {
 
 int normalised(int axis, const Tensor& x, const char* op) {
-  check(axis >= -x.rank() && axis < x.rank(), ErrorKind::internal, "{}: axis {} of {}", op, axis,
-        x.shape().str());
+  check(axis >= -x.rank() && axis < x.rank(), ErrorKind::internal, "{}: axis {} of {}", op, axis, x.shape());
   return axis < 0 ? axis + x.rank() : axis;
 }
 
@@ -64,7 +63,7 @@ Tensor reshape(Context& context, const Tensor& input, Shape shape) {
 Tensor permute(Context& context, const Tensor& input, const std::vector<int>& axes) {
   const Tensor x = to_plain(context, input);
   check(static_cast<int>(axes.size()) == x.rank(), ErrorKind::internal, "permute: {} axes for {}",
-        axes.size(), x.shape().str());
+        axes.size(), x.shape());
   Tensor y = permuted(x, axes);
   if (context.tape) {
     std::vector<int> inverse(axes.size());
@@ -79,7 +78,7 @@ Tensor slice(Context& context, const Tensor& input, int axis, int64_t begin, int
   const Tensor x = to_plain(context, input);
   axis = normalised(axis, x, "slice");
   check(0 <= begin && begin <= end && end <= x.dim(axis), ErrorKind::internal,
-        "slice [{}, {}) of axis {} of {}", begin, end, axis, x.shape().str());
+        "slice [{}, {}) of axis {} of {}", begin, end, axis, x.shape());
   Shape shape = x.shape();
   shape[axis] = end - begin;
   Tensor y = Tensor::empty(x.device(), shape, x.dtype());
@@ -105,11 +104,11 @@ Tensor concat(Context& context, const std::vector<Tensor>& inputs, int axis) {
   for (const Tensor& part : parts) {
     begins.push_back(shape[axis]);
     Shape expected = shape;
-    check(part.rank() == shape.rank(), ErrorKind::internal, "concat of {} and {}", parts[0].shape().str(),
-          part.shape().str());
+    check(part.rank() == shape.rank(), ErrorKind::internal, "concat of {} and {}", parts[0].shape(),
+          part.shape());
     expected[axis] = part.dim(axis);
-    check(part.shape() == expected, ErrorKind::internal, "concat of {} and {} on axis {}",
-          parts[0].shape().str(), part.shape().str(), axis);
+    check(part.shape() == expected, ErrorKind::internal, "concat of {} and {} on axis {}", parts[0].shape(),
+          part.shape(), axis);
     shape[axis] += part.dim(axis);
   }
   Tensor y = Tensor::empty(parts[0].device(), shape, parts[0].dtype());

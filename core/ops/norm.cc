@@ -9,7 +9,7 @@ namespace dalle1::ops {
 
 Tensor layer_norm(Context& context, const Tensor& x, const Tensor& w, const Tensor& b, float epsilon) {
   check(w.shape() == Shape({x.dim(-1)}) && b.shape() == w.shape(), ErrorKind::internal,
-        "layer_norm: x {} with weight {} and bias {}", x.shape().str(), w.shape().str(), b.shape().str());
+        "layer_norm: x {} with weight {} and bias {}", x.shape(), w.shape(), b.shape());
   const int64_t rows = x.numel() / w.numel();
   // What follows a norm is a product: with bf16 computation it begins here, and the residual stays f32.
   Tensor y = Tensor::empty(x.device(), x.shape(), context.compute == DType::bf16 ? DType::bf16 : x.dtype());
@@ -28,7 +28,7 @@ Tensor layer_norm(Context& context, const Tensor& x, const Tensor& w, const Tens
 
 Tensor rms_norm(Context& context, const Tensor& x, int64_t group, int64_t columns, float epsilon) {
   check(group > 0 && columns % group == 0 && columns <= x.dim(-1), ErrorKind::internal,
-        "rms_norm: runs of {} in {} columns of {}", group, columns, x.shape().str());
+        "rms_norm: runs of {} in {} columns of {}", group, columns, x.shape());
   Tensor y = empty_like(x);
   x.kernels().rms_norm(x, group, columns, epsilon, y);
   if (context.tape) {
@@ -43,7 +43,7 @@ Tensor rms_norm(Context& context, const Tensor& x, int64_t group, int64_t column
 
 Tensor batch_norm(Context& context, const Tensor& x, const BatchNormParameters& p) {
   check(x.rank() == 4 && p.weight.shape() == Shape({x.dim(1)}), ErrorKind::internal,
-        "batch_norm: x {} with weight {}", x.shape().str(), p.weight.shape().str());
+        "batch_norm: x {} with weight {}", x.shape(), p.weight.shape());
   const Shape per_channel{1, x.dim(1), 1, 1};
   Tensor scale =
       mul(context, p.weight, unary(context, Unary::rsqrt, affine(context, p.variance, 1.0f, p.epsilon)));

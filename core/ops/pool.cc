@@ -8,9 +8,9 @@ namespace dalle1::ops {
 namespace {
 
 Tensor pooled(const char* op, const Tensor& x, int k) {
-  check(x.rank() == 4 && k >= 1, ErrorKind::internal, "{}: x {} with windows of {}", op, x.shape().str(), k);
+  check(x.rank() == 4 && k >= 1, ErrorKind::internal, "{}: x {} with windows of {}", op, x.shape(), k);
   check(x.dim(2) >= k && x.dim(3) >= k, ErrorKind::input,
-        "{}: a picture of {} is smaller than its {}x{} window", op, x.shape().str(), k, k);
+        "{}: a picture of {} is smaller than its {}x{} window", op, x.shape(), k, k);
   return Tensor::empty(x.device(), {x.dim(0), x.dim(1), x.dim(2) / k, x.dim(3) / k}, x.dtype(), x.layout());
 }
 

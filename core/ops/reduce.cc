@@ -26,8 +26,7 @@ Tensor sum(Context& context, const Tensor& input, std::vector<int> axes) {
   const Tensor x = to_plain(context, input);
   Shape kept = x.shape();
   for (int axis : axes) {
-    check(axis >= -x.rank() && axis < x.rank(), ErrorKind::internal, "sum: axis {} of {}", axis,
-          x.shape().str());
+    check(axis >= -x.rank() && axis < x.rank(), ErrorKind::internal, "sum: axis {} of {}", axis, x.shape());
     kept[axis] = 1;
   }
   Tensor y = sum_keeping(x, kept);
@@ -56,8 +55,7 @@ Tensor l2_normalise(Context& context, const Tensor& x, float epsilon) {
 
 Tensor reduced_to(const Tensor& x, const Shape& shape) {
   if (x.shape() == shape) return x;
-  check(x.layout() == Layout::plain, ErrorKind::internal, "reduction of a blocked tensor of {}",
-        x.shape().str());
+  check(x.layout() == Layout::plain, ErrorKind::internal, "reduction of a blocked tensor of {}", x.shape());
   std::vector<int64_t> padded(x.rank() - shape.rank(), 1);
   padded.insert(padded.end(), shape.extents().begin(), shape.extents().end());
   return sum_keeping(x, Shape(std::move(padded))).view(shape);

@@ -9,8 +9,7 @@ namespace dalle1::ops {
 Tensor rotary(Context& context, const Tensor& x, const Tensor& table, int64_t columns) {
   check(table.rank() == 2 && table.dim(1) % 2 == 0 && columns % table.dim(1) == 0 && columns <= x.dim(-1) &&
             x.numel() / x.dim(-1) % table.dim(0) == 0,
-        ErrorKind::internal, "rotary: {} columns of {} by a table {}", columns, x.shape().str(),
-        table.shape().str());
+        ErrorKind::internal, "rotary: {} columns of {} by a table {}", columns, x.shape(), table.shape());
   Tensor y = empty_like(x);
   x.kernels().rotate(x, table, columns, true, y);
   if (context.tape) {

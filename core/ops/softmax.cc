@@ -21,7 +21,7 @@ Tensor softmax(Context& context, const Tensor& x) {
 Tensor cross_entropy(Context& context, const Tensor& logits, const Tensor& targets, const Tensor& weights) {
   const int64_t rows = logits.numel() / logits.dim(-1);
   check(targets.numel() == rows && weights.numel() == rows, ErrorKind::internal,
-        "cross_entropy: logits {} with {} targets and {} weights", logits.shape().str(), targets.numel(),
+        "cross_entropy: logits {} with {} targets and {} weights", logits.shape(), targets.numel(),
         weights.numel());
   Tensor losses = Tensor::empty(logits.device(), {rows}), logsumexp = Tensor::empty(logits.device(), {rows});
   logits.kernels().cross_entropy(logits, targets, losses, logsumexp);

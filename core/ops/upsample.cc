@@ -7,7 +7,7 @@
 namespace dalle1::ops {
 
 Tensor upsample(Context& context, const Tensor& x) {
-  check(x.rank() == 4, ErrorKind::internal, "upsample: x {}", x.shape().str());
+  check(x.rank() == 4, ErrorKind::internal, "upsample: x {}", x.shape());
   Tensor y =
       Tensor::empty(x.device(), {x.dim(0), x.dim(1), 2 * x.dim(2), 2 * x.dim(3)}, x.dtype(), x.layout());
   x.kernels().upsample(x, y);

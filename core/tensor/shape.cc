@@ -18,19 +18,21 @@ std::vector<int64_t> Shape::strides() const {
   return strides;
 }
 
-std::string Shape::str() const { return fmt::format("[{}]", fmt::join(extents_, ", ")); }
-
 Shape broadcast(const Shape& a, const Shape& b, const char* op) {
   const int rank = std::max(a.rank(), b.rank());
   std::vector<int64_t> extents(rank);
   for (int i = 1; i <= rank; ++i) {
     const int64_t x = i <= a.rank() ? a[-i] : 1;
     const int64_t y = i <= b.rank() ? b[-i] : 1;
-    check(x == y || x == 1 || y == 1, ErrorKind::internal, "{}: shapes {} and {} do not broadcast", op,
-          a.str(), b.str());
+    check(x == y || x == 1 || y == 1, ErrorKind::internal, "{}: shapes {} and {} do not broadcast", op, a, b);
     extents[rank - i] = x == 1 ? y : x;
   }
   return Shape(std::move(extents));
 }
 
 }  // namespace dalle1
+
+fmt::format_context::iterator fmt::formatter<dalle1::Shape>::format(const dalle1::Shape& shape,
+                                                                    format_context& context) const {
+  return format_to(context.out(), "[{}]", join(shape.extents(), ", "));
+}

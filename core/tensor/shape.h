@@ -1,9 +1,10 @@
 // Extents of a tensor, outermost first.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <cstdint>
 #include <initializer_list>
-#include <string>
 #include <vector>
 
 namespace dalle1 {
@@ -23,7 +24,6 @@ class Shape {
   const std::vector<int64_t>& extents() const { return extents_; }
   /// Row-major strides in elements.
   std::vector<int64_t> strides() const;
-  std::string str() const;  ///< "[2, 3]"
 
  private:
   std::vector<int64_t> extents_;
@@ -33,3 +33,10 @@ class Shape {
 Shape broadcast(const Shape& a, const Shape& b, const char* op);
 
 }  // namespace dalle1
+
+/// "[2, 3]". Shapes go into the messages of checks as they are, so that only a failed check writes them out.
+template <>
+struct fmt::formatter<dalle1::Shape> {
+  constexpr auto parse(format_parse_context& context) { return context.begin(); }
+  format_context::iterator format(const dalle1::Shape& shape, format_context& context) const;
+};

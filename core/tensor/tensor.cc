@@ -46,7 +46,7 @@ Tensor Tensor::make(std::shared_ptr<Storage> storage, size_t offset, const Shape
 
 Tensor Tensor::empty(Device& device, const Shape& shape, DType dtype, Layout layout) {
   check(layout == Layout::plain || shape.rank() == 4, ErrorKind::internal,
-        "a blocked tensor needs 4 axes, not {}", shape.str());
+        "a blocked tensor needs 4 axes, not {}", shape);
   auto storage = std::make_shared<Storage>();
   storage->device = &device;
   storage->bytes = padded_numel(shape, layout) * size_of(dtype);
@@ -66,7 +66,7 @@ Tensor Tensor::full(Device& device, const Shape& shape, float value) {
 
 Tensor Tensor::from(Device& device, const Shape& shape, std::span<const float> values) {
   check(static_cast<int64_t>(values.size()) == shape.numel(), ErrorKind::internal,
-        "{} values do not fill a tensor of {}", values.size(), shape.str());
+        "{} values do not fill a tensor of {}", values.size(), shape);
   Tensor tensor = empty(device, shape, DType::f32);
   device.copy_from_host(tensor.raw(), values.data(), values.size_bytes());
   return tensor;
@@ -74,7 +74,7 @@ Tensor Tensor::from(Device& device, const Shape& shape, std::span<const float> v
 
 Tensor Tensor::from(Device& device, const Shape& shape, std::span<const int64_t> values) {
   check(static_cast<int64_t>(values.size()) == shape.numel(), ErrorKind::internal,
-        "{} values do not fill a tensor of {}", values.size(), shape.str());
+        "{} values do not fill a tensor of {}", values.size(), shape);
   Tensor tensor = empty(device, shape, DType::i64);
   device.copy_from_host(tensor.raw(), values.data(), values.size_bytes());
   return tensor;
@@ -95,11 +95,9 @@ int64_t Tensor::storage_numel() const { return padded_numel(shape(), layout()); 
 
 void Tensor::require_plain(size_t element_bytes) const {
   check(defined(), ErrorKind::internal, "access to an empty tensor");
-  check(layout() == Layout::plain, ErrorKind::internal, "raw access to a blocked tensor of {}",
-        shape().str());
+  check(layout() == Layout::plain, ErrorKind::internal, "raw access to a blocked tensor of {}", shape());
   check(element_bytes == size_of(dtype()), ErrorKind::internal,
-        "a tensor of {} is {}, asked for {} bytes an element", shape().str(), name_of(dtype()),
-        element_bytes);
+        "a tensor of {} is {}, asked for {} bytes an element", shape(), name_of(dtype()), element_bytes);
 }
 
 Tensor Tensor::alias(const Shape& shape, size_t offset) const {
@@ -107,10 +105,8 @@ Tensor Tensor::alias(const Shape& shape, size_t offset) const {
 }
 
 Tensor Tensor::view(const Shape& shape) const {
-  check(layout() == Layout::plain, ErrorKind::internal, "view of a blocked tensor of {}",
-        this->shape().str());
-  check(shape.numel() == numel(), ErrorKind::internal, "cannot view {} as {}", this->shape().str(),
-        shape.str());
+  check(layout() == Layout::plain, ErrorKind::internal, "view of a blocked tensor of {}", this->shape());
+  check(shape.numel() == numel(), ErrorKind::internal, "cannot view {} as {}", this->shape(), shape);
   return alias(shape, impl_->offset);
 }
 
@@ -118,7 +114,7 @@ Tensor Tensor::detach() const { return alias(shape(), impl_->offset); }
 
 Tensor Tensor::rows(int64_t begin, int64_t end) const {
   check(layout() == Layout::plain && rank() > 0 && 0 <= begin && begin <= end && end <= dim(0),
-        ErrorKind::internal, "rows {} to {} of {}", begin, end, shape().str());
+        ErrorKind::internal, "rows {} to {} of {}", begin, end, shape());
   Shape part = shape();
   part[0] = end - begin;
   const int64_t row = dim(0) ? numel() / dim(0) : 0;
@@ -144,7 +140,7 @@ Tensor Tensor::clone() const {
 }
 
 std::vector<float> Tensor::to_floats() const {
-  check(layout() == Layout::plain, ErrorKind::internal, "host copy of a blocked tensor of {}", shape().str());
+  check(layout() == Layout::plain, ErrorKind::internal, "host copy of a blocked tensor of {}", shape());
   std::vector<char> raw_bytes(bytes());
   device().copy_to_host(raw_bytes.data(), raw(), bytes());
   std::vector<float> values(numel());
@@ -172,7 +168,7 @@ std::vector<int64_t> Tensor::to_ints() const {
 }
 
 float Tensor::item() const {
-  check(numel() == 1, ErrorKind::internal, "item() of a tensor of {}", shape().str());
+  check(numel() == 1, ErrorKind::internal, "item() of a tensor of {}", shape());
   return to_floats()[0];
 }
 

@@ -50,7 +50,7 @@ Tensor orthogonalised(const Tensor& x) {
 void muon_update(const MuonOptions& options, const Tensor& gradient, int parts, Tensor& parameter,
                  Tensor& momentum) {
   check(parameter.rank() == 2 && parts > 0 && parameter.dim(0) % parts == 0, ErrorKind::internal,
-        "muon: {} in {} parts", parameter.shape().str(), parts);
+        "muon: {} in {} parts", parameter.shape(), parts);
   Kernels& kernels = parameter.kernels();
   Tensor direction = Tensor::empty(gradient.device(), gradient.shape());
   kernels.affine(gradient, options.gradient_scale, 0.0f, direction);

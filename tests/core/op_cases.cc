@@ -49,7 +49,7 @@ int64_t broadcast_index(const Shape& operand, const Shape& shape, int64_t i) {
 OpCase binary_case(const std::string& name, Tensor (*op)(Context&, const Tensor&, const Tensor&), Shape a,
                    Shape b, const std::function<double(double, double)>& f, double low = -1.0,
                    double high = 1.0) {
-  return {name + " " + a.str() + " " + b.str(),
+  return {fmt::format("{} {} {}", name, a, b),
           {a, b},
           [op](Context& c, const Tensors& x) { return op(c, x[0], x[1]); },
           [f](const Inputs& x) {

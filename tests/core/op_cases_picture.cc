@@ -81,7 +81,7 @@ OpCase batch_norm_case() {
 
 OpCase group_norm_case(const Shape& shape, int groups) {
   return {
-      fmt::format("group_norm {} {}", shape.str(), groups),
+      fmt::format("group_norm {} {}", shape, groups),
       {shape, {shape[1]}, {shape[1]}},
       [=](Context& c, const Tensors& x) { return ops::group_norm(c, x[0], x[1], x[2], groups); },
       [=](const Inputs& x) {
