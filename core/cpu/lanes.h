@@ -23,6 +23,11 @@ struct Lanes {
   __m512 v;
 };
 
+/// `a` as it is, from registers: else GCC reads memory again for each operation that uses it.
+inline Lanes held(Lanes a) {
+  asm("" : "+v"(a.v));
+  return a;
+}
 inline Lanes zero() { return {_mm512_setzero_ps()}; }
 inline Lanes broadcast(float x) { return {_mm512_set1_ps(x)}; }
 inline Lanes load(const float* p) { return {_mm512_loadu_ps(p)}; }
@@ -70,6 +75,10 @@ struct Lanes {
   __m256 low, high;
 };
 
+inline Lanes held(Lanes a) {
+  asm("" : "+x"(a.low), "+x"(a.high));
+  return a;
+}
 inline Lanes zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
 inline Lanes broadcast(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
 inline Lanes load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }

@@ -32,7 +32,7 @@ inline void product_registers(const SmallProduct& p, int64_t row, int64_t column
   for (int64_t k = 0; k < p.depth; ++k) {
     Lanes values[C];
 #pragma GCC unroll 16
-    for (int j = 0; j < C; ++j) values[j] = load(b + k * p.b_stride + j * lane_count);
+    for (int j = 0; j < C; ++j) values[j] = held(load(b + k * p.b_stride + j * lane_count));
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
       const Lanes factor = broadcast(a[r * p.a_row + k * p.a_depth]);
