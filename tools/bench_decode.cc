@@ -119,13 +119,15 @@ Measured measure(const DecodeBench& options, Context& context, const Transformer
 }
 
 nlohmann::ordered_json figures(const DecodeBench& options, const TransformerConfig& config, const Measured& m,
-                               const cpu::MachinePeak& peak, double element) {
+                               const cpu::MachinePeak& peak, Precision precision, DeviceKind device) {
   const Estimate whole = estimate(config, {});
   const double share = static_cast<double>(m.cells) / config.cells(), count = options.candidates;
   const double flops = whole.image_flops * share * count;
-  const auto kept_as = cache_type_from_name(options.kv_dtype);
-  const double prefix_row = 2.0 * config.width * (kept_as == CacheType::f32 ? 4.0 : element);
-  const double weights = element * static_cast<double>(streamed_weights(config));
+  const auto bytes_of = [](DType type) { return static_cast<double>(size_of(type)); };
+  const DType prefix =
+      prefix_type(cache_type_from_name(options.kv_dtype), convolutions_of(precision), device);
+  const double prefix_row = 2.0 * config.width * bytes_of(prefix);
+  const double weights = bytes_of(matrices_of(precision)) * static_cast<double>(streamed_weights(config));
   // Of the prefix one read a step for all candidates counts: that is what the floor allows.
   const double bytes = weights * m.cells + prefix_row * static_cast<double>(m.cache.prefix_rows_read) +
                        static_cast<double>(m.cache.private_bytes_read);
@@ -165,13 +167,14 @@ size_t weight_bytes(Transformer& model) {
   return bytes;
 }
 
-int bench_decode(const DecodeBench& options, const CommonOptions& common) {
+int bench_decode(DecodeBench options, const CommonOptions& common) {
   const TransformerConfig config = options.shape.config();
   const auto device = open_device(common);
   const cpu::MachinePeak peak = peak_of(*device);
   const Precision precision =
       options.precision == "auto" ? usual_precision(*device) : precision_from_name(options.precision);
   check_precision(precision, *device);
+  options.kv_dtype = kv_dtype_of(options.kv_dtype, precision, *device);
   Transformer model(*device, config, matrices_of(precision));
   randomise(model, precision);
   const size_t bytes = weight_bytes(model);
@@ -179,9 +182,9 @@ int bench_decode(const DecodeBench& options, const CommonOptions& common) {
   Context context(*device);
   const cpu::LoadMeter load;
   const Measured measured = measure(options, context, model);
-  auto document =
-      figures(options, config, measured, peak, static_cast<double>(size_of(matrices_of(precision))));
+  auto document = figures(options, config, measured, peak, precision, device->kind());
   document["precision"] = name_of(precision);
+  document["kv_dtype"] = options.kv_dtype;
   document["weight_bytes"] = bytes;
   document["device_peak_bytes"] = device->memory_use().peak;
   document["others_cores"] = load.others_cores();
@@ -213,7 +216,7 @@ Command bench_decode_command() {
                 ->check(CLI::Range(0, 1 << 14))
                 ->capture_default_str();
             app.add_option("--kv-dtype", options->kv_dtype,
-                           "Keys and values on a GPU: auto, f32, bf16, fp8, mixed")
+                           "Cached keys and values: auto, f32, bf16, on a GPU fp8, mixed")
                 ->capture_default_str();
             app.add_option("--precision", options->precision, "auto, f32, bf16 on a GPU, int8 on a CPU")
                 ->check(CLI::IsMember({"auto", "f32", "bf16", "int8"}))

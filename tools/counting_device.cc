@@ -120,6 +120,10 @@ class CountingKernels final : public Kernels {
   void attention_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
                           const Tensor&, const AttentionPattern&, float, AttentionGradients&) override {}
   void cache_store(const Tensor&, int64_t, Tensor&) override {}
+  void attend_step(const Tensor& qkv, const CachedAttention& cache, int64_t slot, float scale,
+                   Tensor& y) override {
+    cpu_ ? cached_attention(y, cache, scale, y) : Kernels::attend_step(qkv, cache, slot, scale, y);
+  }
   void adamw(const AdamW&, const Tensor&, Tensor&, Tensor&, Tensor&) override {}
   void lerp(const Tensor&, float, Tensor&) override {}
 

@@ -88,8 +88,8 @@ class Drawing {
     return options_.prompts.empty() ? folder_ : folder_ / fmt::format("prompt-{:04}", prompt);
   }
 
-  // A run goes on in the precision it began with; on a GPU also with what it chose by the memory that was
-  // free then: the wave's size and the cache's type decide about bits.
+  // A run goes on in the precision and with the cache it began with (f32 where it says nothing); on a GPU
+  // also with the wave it chose by the memory that was free then: all of them decide about bits.
   DrawOptions as_begun() {
     DrawOptions options = options_;
     if (!options.resume) return options;
@@ -101,12 +101,12 @@ class Drawing {
           "{}: the run began on a {}, whose candidates are not quite the same: resume it there or use "
           "--overwrite",
           folder_.string(), on_gpu ? "GPU" : "CPU");
-    if (!begun.empty() && common_.precision == "auto")
+    if (begun.empty()) return options;
+    if (common_.precision == "auto")
       studio_->set_precision(
           precision_from_name(begun.value("--precision", name_of(usual_precision(studio_->device())))));
-    if (!on_gpu) return options;
-    if (options.batch == 0) options.batch = begun["--batch"];
-    if (options.kv_dtype == "auto") options.kv_dtype = begun["--kv-dtype"];
+    if (on_gpu && options.batch == 0) options.batch = begun["--batch"];
+    if (options.kv_dtype == "auto") options.kv_dtype = begun.value("--kv-dtype", "f32");
     return options;
   }
 
@@ -181,10 +181,8 @@ class Drawing {
     pipeline.options = {{"--prompt", prompt}};
     pipeline.options.update(options_.result_options());
     pipeline.options.update(model_options(prompt));
-    if (plan_.on_gpu) {
-      pipeline.options["--batch"] = plan_.wave;
-      pipeline.options["--kv-dtype"] = plan_.kv_dtype;
-    }
+    if (plan_.on_gpu) pipeline.options["--batch"] = plan_.wave;
+    if (plan_.on_gpu || plan_.kv_dtype != "f32") pipeline.options["--kv-dtype"] = plan_.kv_dtype;
     if (given_) {
       pipeline.options.update(given_->options);
       for (const auto& [name, value] : given_->options.items())

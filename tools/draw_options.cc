@@ -133,7 +133,6 @@ rerank::Json DrawOptions::result_options() const {
                        {"--only", only},
                        {"--truncate", truncate},
                        {"--no-metadata", no_metadata}};
-  if (kv_dtype != "auto") json["--kv-dtype"] = kv_dtype;
   return json;
 }
 
@@ -154,10 +153,11 @@ void add_draw_options(CLI::App& app, DrawOptions& options) {
   app.add_option("--negative", options.negative, "What guidance leads away from; needs --guidance");
   app.add_option("--scorer", options.scorer,
                  "clip, likelihood, likelihood-ratio, or a sum: clip=1,likelihood=0.05 (default: clip)");
-  app.add_option("--kv-dtype", options.kv_dtype,
-                 "Keys and values on a GPU: f32, bf16, fp8, mixed (fp8 in column and dense layers, bf16 in "
-                 "others), or "
-                 "auto: the first of bf16, mixed and fp8 with which a wave fits")
+  app.add_option(
+         "--kv-dtype", options.kv_dtype,
+         "Cached keys and values: f32, bf16; on a GPU also fp8, mixed (fp8 in column and dense layers, "
+         "bf16 in others); auto: on a CPU bf16 with int8, else f32, on a GPU the first of bf16, mixed and "
+         "fp8 with which a wave fits")
       ->check(CLI::IsMember({"auto", "f32", "bf16", "fp8", "mixed"}))
       ->capture_default_str();
   app.add_option("--batch", options.batch, "Candidates decoded together (a wave); automatic by default")

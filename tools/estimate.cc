@@ -12,6 +12,7 @@
 #include "tools/machine_speed.h"
 #include "tools/progress.h"
 #include "tools/studio.h"
+#include "tools/transformer_model.h"
 #include "transformer/estimate.h"
 
 namespace dalle1::tools {
@@ -170,8 +171,8 @@ DrawingPlan plan_drawing(const Studio& studio, const DrawOptions& options, int p
     return plan.memory() - (plan.on_gpu ? 0 : plan.program) <= plan.available;
   };
   using Names = std::vector<std::string>;
-  Names kv_dtypes = {options.kv_dtype};
-  if (options.kv_dtype == "auto") kv_dtypes = plan.on_gpu ? Names{"bf16", "mixed", "fp8"} : Names{"f32"};
+  Names kv_dtypes = {kv_dtype_of(options.kv_dtype, studio.precision(), device)};
+  if (kv_dtypes.front() == "auto") kv_dtypes = {"bf16", "mixed", "fp8"};
   choose_wave(plan.wave, options.batch == 0, kv_dtypes, fits);
 
   transformer::EstimateOptions of_prompt;
@@ -205,7 +206,7 @@ std::string describe(const DrawingPlan& plan) {
       "of {} "
       "(sampling {}, decoding {}, scoring {})",
       bytes_text(plan.memory()), bytes_text(plan.device.weights), bytes_text(plan.device.cache),
-      plan.on_gpu ? " in " + plan.kv_dtype : "", duration_text(plan.seconds()),
+      plan.kv_dtype == "f32" ? "" : " in " + plan.kv_dtype, duration_text(plan.seconds()),
       plan.candidates * plan.prompts, plan.wave, duration_text(plan.sample_seconds),
       duration_text(plan.decode_seconds), duration_text(plan.score_seconds));
 }

@@ -20,6 +20,7 @@
 #include "tools/interrupt.h"
 #include "tools/output_folder.h"
 #include "tools/progress.h"
+#include "tools/transformer_model.h"
 
 namespace dalle1::tools {
 namespace fs = std::filesystem;
@@ -92,6 +93,8 @@ class Evaluation {
     json["--kinds"] = options_.kinds;
     json["--limit"] = options_.limit;
     json.update(studio_->identity());
+    const auto kv_dtype = kv_dtype_of(options_.draw.kv_dtype, studio_->precision(), studio_->device());
+    if (kv_dtype != "f32") json["--kv-dtype"] = kv_dtype;
     return json;
   }
 

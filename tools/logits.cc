@@ -16,7 +16,7 @@ namespace {
 using namespace transformer;
 
 struct LogitsOptions {
-  std::string ids, out, tokens_out, forced;
+  std::string ids, out, tokens_out, forced, kv_dtype = "auto";
   int greedy = 0;
   bool cached = false;
 };
@@ -73,7 +73,7 @@ Tensor whole_logits(Context& context, const Transformer& model, std::span<const 
 
 // The same with the image positions one by one through the caches of decoding.
 Tensor cached_logits(Context& context, const Transformer& model, std::span<const int64_t> text,
-                     std::span<const int64_t> image) {
+                     std::span<const int64_t> image, CacheType kept_as) {
   const TransformerConfig& config = model.config();
   const auto patterns = layer_patterns(config, config.text_length);
   const Tensor rotations = model.rotations(config.text_length);
@@ -83,7 +83,7 @@ Tensor cached_logits(Context& context, const Transformer& model, std::span<const
   const int32_t before = config.prefix(config.text_length);
   const auto sequence = std::make_shared<CachedSequence>(
       model.device(), plan_slots(patterns, before, before + static_cast<int32_t>(image.size())),
-      std::vector<std::span<const LayerPrefix>>{layers}, 1);
+      std::vector<std::span<const LayerPrefix>>{layers}, 1, kept_as);
   const Tensor places = model.places(context, config.cells());
   for (int32_t cell = 0; cell < static_cast<int32_t>(image.size()); ++cell) {
     sequence->seek(before + cell);
@@ -96,7 +96,8 @@ Tensor cached_logits(Context& context, const Transformer& model, std::span<const
   return ops::concat(context, rows, 0);
 }
 
-void write_logits(const LogitsOptions& options, Context& context, const Transformer& model, const Ids& ids) {
+void write_logits(const LogitsOptions& options, Context& context, const Transformer& model, const Ids& ids,
+                  CacheType kept_as) {
   const TransformerConfig& config = model.config();
   std::vector<float> all;
   int64_t rows = 0;
@@ -104,7 +105,7 @@ void write_logits(const LogitsOptions& options, Context& context, const Transfor
     auto image = ids.image_of(b);
     if (config.prepended() && ids.cells == config.cells()) image = image.first(image.size() - 1);
     const auto sequence = whole_sequence(model, config.text_length);
-    const Tensor logits = options.cached ? cached_logits(context, model, ids.text_of(b), image)
+    const Tensor logits = options.cached ? cached_logits(context, model, ids.text_of(b), image, kept_as)
                                          : whole_logits(context, model, ids.text_of(b), image, sequence);
     const auto values = logits.to_floats();
     all.insert(all.end(), values.begin(), values.end());
@@ -156,7 +157,8 @@ int run_logits(const LogitsOptions& options, const CommonOptions& common) {
   const auto model = open_transformer(common, *device);
   const Ids ids = read_ids(options.ids, model->config());
   Context context(*device);
-  if (!options.out.empty()) write_logits(options, context, *model, ids);
+  const std::string kv_dtype = kv_dtype_of(options.kv_dtype, precision_of(common, *device), *device);
+  if (!options.out.empty()) write_logits(options, context, *model, ids, cache_type_from_name(kv_dtype));
   if (options.greedy > 0) write_greedy(options, context, *model, ids);
   for (const auto& file : {options.out, options.tokens_out}) {
     if (!file.empty() && !common.json) fmt::print("{}\n", file);
@@ -179,6 +181,10 @@ Command logits_command() {
                 ->required();
             app.add_option("--out", options->out, "Where the logits go: f32 [B, T, classes]");
             app.add_flag("--cached", options->cached, "Image positions one by one, as decoding does it");
+            app.add_option("--kv-dtype", options->kv_dtype,
+                           "How --cached keeps keys and values: f32, bf16, or auto, as decoding does it")
+                ->check(CLI::IsMember({"auto", "f32", "bf16"}))
+                ->capture_default_str();
             app.add_option("--greedy", options->greedy, "So many greedy image tokens after the text")
                 ->check(CLI::PositiveNumber);
             app.add_option("--tokens-out", options->tokens_out, "Where they go: int64 [B, N]");

@@ -88,6 +88,7 @@ Footprint rehearse(const Studio& studio, const DrawOptions& options, std::span<c
   of_cache.groups = options.guidance != 1.0 ? 2 : 1;
   of_cache.cache = transformer::cache_type_from_name(options.kv_dtype);
   of_cache.activations = convolutions_of(studio.precision());
+  of_cache.device = studio.device().kind();
   const auto sampling = transformer::estimate(studio.config(), of_cache);
   const double prompts = static_cast<double>(std::max<size_t>(1, redraws.size()));
   footprint.cache = std::min(

@@ -29,6 +29,10 @@ Precision precision_of(const CommonOptions& common, const Device& device) {
   return precision;
 }
 
+std::string kv_dtype_of(const std::string& wanted, Precision precision, const Device& device) {
+  return wanted == "auto" && device.is_cpu() ? std::string(name_of(cache_of(precision))) : wanted;
+}
+
 std::unique_ptr<transformer::Transformer> open_transformer(const CommonOptions& common, Device& device) {
   const weights::Checkpoint checkpoint = open_part(common, "transformer");
   auto model = std::make_unique<transformer::Transformer>(

@@ -12,6 +12,10 @@ namespace dalle1::tools {
 /// when the device does not have it.
 Precision precision_of(const CommonOptions& common, const Device& device);
 
+/// --kv-dtype: "auto" on a CPU is bf16 beside int8 and f32 else; on a GPU it stays, and whoever plans the
+/// memory decides.
+std::string kv_dtype_of(const std::string& wanted, Precision precision, const Device& device);
+
 /// From --transformer or the model, with its parameters loaded, ready to draw.
 std::unique_ptr<transformer::Transformer> open_transformer(const CommonOptions& common, Device& device);
 

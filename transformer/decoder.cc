@@ -52,7 +52,7 @@ Prefix::Prefix(Context& context, const Transformer& model, std::span<const int64
 
 void Prefix::keep_as(CacheType type) {
   for (LayerPrefix& layer : layers_) {
-    const DType dtype = prefix_type(type, layer.keys.dtype());
+    const DType dtype = prefix_type(type, layer.keys.dtype(), layer.keys.device().kind());
     layer = {layer.keys.to(dtype), layer.values.to(dtype)};
   }
 }
@@ -85,8 +85,8 @@ void Decoder::check_request() const {
   };
   validate(request_.sampling);
   check(
-      request_.cache == CacheType::automatic || request_.cache == CacheType::f32 || !model_.device().is_cpu(),
-      ErrorKind::usage, "keys and values in bf16 and fp8 need a GPU; keep them in f32");
+      (request_.cache != CacheType::e4m3 && request_.cache != CacheType::mixed) || !model_.device().is_cpu(),
+      ErrorKind::usage, "keys and values in fp8 need a GPU; keep them in bf16 or f32");
   check_text(request_.text);
   if (request_.sampling.guided()) check_text(request_.unconditional);
   if (request_.forced.empty()) return;

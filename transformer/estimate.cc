@@ -58,12 +58,12 @@ Estimate estimate(const TransformerConfig& config, const EstimateOptions& option
     prefill_keys += counts.back().first;
     step_keys += counts.back().second;
     const size_t row_bytes =
-        two_rows * element_bytes(layer_cache(options.cache, *plans[layer]), options.activations);
+        two_rows * size_of(store_type(layer_cache(options.cache, *plans[layer]), options.activations));
     result.cache += static_cast<size_t>(std::max(plans[layer]->slots(), 1)) * row_bytes;
     result.full_cache += static_cast<size_t>(cells) * row_bytes;
   }
   result.prefix = patterns.size() * static_cast<size_t>(begin) * two_rows *
-                  size_of(prefix_type(options.cache, options.activations));
+                  size_of(prefix_type(options.cache, options.activations, options.device));
   const double attention = 4.0 * config.width;  // q k^T and p v
   const int32_t steps = end - begin;
   result.prefill_flops = options.groups * (begin * per_position + head + attention * prefill_keys);

@@ -12,6 +12,7 @@ struct EstimateOptions {
   DType activations = DType::f32;          ///< beside activations of this type.
   int groups = 1;                          ///< 2 with guidance.
   int32_t prefilled = 0;                   ///< Forced first cells.
+  DeviceKind device = DeviceKind::cpu;
 };
 
 struct Estimate {

@@ -158,13 +158,22 @@ CacheType layer_cache(CacheType type, const SlotPlan& plan) {
   return plan.keeps_most() ? CacheType::e4m3 : CacheType::bf16;
 }
 
-size_t element_bytes(CacheType type, DType dtype) {
-  return type == CacheType::e4m3 ? 1 : size_of(prefix_type(type, dtype));
+DType store_type(CacheType type, DType dtype) {
+  switch (type) {
+    case CacheType::automatic:
+      return dtype;
+    case CacheType::f32:
+      return DType::f32;
+    case CacheType::e4m3:
+      return DType::u8;
+    default:
+      return DType::bf16;
+  }
 }
 
-DType prefix_type(CacheType type, DType dtype) {
-  if (type == CacheType::automatic) return dtype;
-  return type == CacheType::f32 ? DType::f32 : DType::bf16;
+DType prefix_type(CacheType type, DType dtype, DeviceKind device) {
+  if (device == DeviceKind::cpu) return dtype;
+  return type == CacheType::e4m3 ? DType::bf16 : store_type(type, dtype);
 }
 
 CachedSequence::CachedSequence(Device& device, SlotPlans plans,
@@ -178,10 +187,10 @@ CachedSequence::CachedSequence(Device& device, SlotPlans plans,
     check(prefixes_[group].size() == plans_.size(), ErrorKind::internal, "a prefix of {} layers for {}",
           prefixes_[group].size(), plans_.size());
     for (size_t layer = 0; layer < plans_.size(); ++layer) {
-      const bool packed = layer_cache(type, *plans_[layer]) == CacheType::e4m3;
+      const DType dtype = store_type(layer_cache(type, *plans_[layer]), prefixes_[group][layer].keys.dtype());
+      const bool packed = dtype == DType::u8;
       const int64_t slots = std::max(plans_[layer]->slots(), 1);
       const Shape shape{candidates, heads_, slots, head_size_}, rows{candidates, heads_, slots};
-      const DType dtype = packed ? DType::u8 : prefixes_[group][layer].keys.dtype();
       Store& store = stores_.emplace_back();
       store.keys = Tensor::empty(device, shape, dtype);
       store.values = Tensor::empty(device, shape, dtype);

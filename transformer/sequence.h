@@ -93,20 +93,20 @@ using SlotPlans = std::vector<std::shared_ptr<const SlotPlan>>;
 SlotPlans plan_slots(std::span<const AttentionPattern> patterns, int32_t begin, int32_t end,
                      bool retain_all = false);
 
-/// How keys and values are kept. e4m3 is for GPUs: 8 bits with a scale for each row; the prompt's are then
-/// bf16. mixed: e4m3 in layers that keep most of the grid (column, dense), which weigh most and of whose many
-/// keys each counts for little; bf16 in those that keep a window (row, conv).
+/// How keys and values are kept; automatic: like activations. e4m3 is for GPUs: 8 bits with a scale for each
+/// row; the prompt's are then bf16. mixed: e4m3 in layers that keep most of the grid (column, dense), which
+/// weigh most and of whose many keys each counts for little; bf16 in those that keep a window (row, conv).
 enum class CacheType : uint8_t { automatic, f32, bf16, e4m3, mixed };
 
 /// "auto", "f32", "bf16", "fp8" or "mixed"; Error(usage) for another name.
 CacheType cache_type_from_name(std::string_view name);
 /// What a layer of this plan keeps its keys and values in: never `mixed`.
 CacheType layer_cache(CacheType type, const SlotPlan& plan);
-/// Bytes of one element of a candidate's keys or values in a layer, beside activations of `dtype`; scales not
-/// counted.
-size_t element_bytes(CacheType type, DType dtype);
-/// How the keys and values of the prompt are kept, beside activations of `dtype`.
-DType prefix_type(CacheType type, DType dtype);
+/// How a candidate's keys and values are kept in a layer, beside activations of `dtype`; u8 stands for e4m3.
+DType store_type(CacheType type, DType dtype);
+/// How the keys and values of the prompt are kept, beside activations of `dtype`: on the CPU always like
+/// these, since a block of candidates shares each read of them.
+DType prefix_type(CacheType type, DType dtype, DeviceKind device);
 
 /// One new position of N candidates in lockstep: qkv [groups * N, 3C], group after group. A group has a
 /// prefix of its own (the prompt; with guidance also the unconditional prompt).

@@ -41,7 +41,7 @@ void load_queries(const CachedAttentionBlock& block, const CachedScratch& s) {
   const int64_t row = padded(block.size);
   for (int64_t n = 0; n < s.width; ++n)
     for (int64_t d = 0; d < block.size; ++d) {
-      const float value = n < block.count ? block.q[n * block.row_stride + d] * block.scale : 0.0f;
+      const float value = n < block.count ? block.q[n * block.q_stride + d] * block.scale : 0.0f;
       if (n < block.count) s.queries[n * row + d] = value;
       s.transposed[d * s.width + n] = value;
     }
@@ -71,10 +71,11 @@ void score_prefix(const CachedAttentionBlock& block, const CachedScratch& s) {
 }
 
 /// The next candidate's row is on its way while this one is used.
-inline void prefetch(const float* place) { _mm_prefetch(reinterpret_cast<const char*>(place), _MM_HINT_T0); }
+inline void prefetch(const void* place) { _mm_prefetch(static_cast<const char*>(place), _MM_HINT_T0); }
 
 /// Sixteen partial sums over d, then the tree of sum().
-inline float dot(const float* a, const float* b, int64_t size, int64_t next) {
+template <typename Stored>
+inline float dot(const float* a, const Stored* b, int64_t size, int64_t next) {
   Lanes products = zero();
   int64_t d = 0;
   for (; d + lane_count <= size; d += lane_count) {
@@ -88,13 +89,14 @@ inline float dot(const float* a, const float* b, int64_t size, int64_t next) {
   return sum(products);
 }
 
+template <typename Stored>
 void score_private(const CachedAttentionBlock& block, const CachedScratch& s) {
   float* scores = s.scores + block.prefix_rows * s.width;
   for (int64_t i = block.count; i < s.width; ++i)  // lanes without a candidate
     for (int64_t j = 0; j < block.slot_count; ++j) scores[j * s.width + i] = 0.0f;
   for (int64_t n = 0; n < block.count; ++n) {
     const float* query = s.queries + n * padded(block.size);
-    const float* keys = block.keys + n * block.store_stride;
+    const Stored* keys = static_cast<const Stored*>(block.keys) + n * block.store_stride;
     for (int64_t j = 0; j < block.slot_count; ++j)
       scores[j * s.width + n] =
           dot(query, keys + int64_t{block.slots[j]} * block.size, block.size, block.store_stride);
@@ -150,18 +152,18 @@ void add_prefix_values(const CachedAttentionBlock& block, const CachedScratch& s
 
 /// sums[0 .. C * 16) += the visible values of one candidate from column d on; `last` lanes of the last
 /// register.
-template <int C>
-void add_columns(const CachedAttentionBlock& block, const float* weights, int64_t width, const float* values,
+template <int C, typename Stored>
+void add_columns(const CachedAttentionBlock& block, const float* weights, int64_t width, const Stored* values,
                  int64_t d, int last, float* sums) {
   Lanes totals[C];
 #pragma GCC unroll 8
   for (int i = 0; i < C; ++i) totals[i] = load(sums + d + i * lane_count);
   for (int64_t j = 0; j < block.slot_count; ++j) {
-    const float* value = values + int64_t{block.slots[j]} * block.size + d;
+    const Stored* value = values + int64_t{block.slots[j]} * block.size + d;
     const Lanes weight = broadcast(weights[j * width]);
 #pragma GCC unroll 8
     for (int i = 0; i < C; ++i) {
-      const float* part = value + i * lane_count;
+      const Stored* part = value + i * lane_count;
       prefetch(part + block.store_stride);
       const Lanes loaded = i + 1 < C || last == lane_count ? load(part) : load_first(part, last);
       totals[i] = fma(weight, loaded, totals[i]);
@@ -171,11 +173,12 @@ void add_columns(const CachedAttentionBlock& block, const float* weights, int64_
   for (int i = 0; i < C; ++i) store(sums + d + i * lane_count, totals[i]);
 }
 
+template <typename Stored>
 void add_private_values(const CachedAttentionBlock& block, const CachedScratch& s) {
   constexpr int64_t step = 4 * lane_count;
   for (int64_t n = 0; n < block.count; ++n) {
     const float* weights = s.scores + block.prefix_rows * s.width + n;
-    const float* values = block.values + n * block.store_stride;
+    const Stored* values = static_cast<const Stored*>(block.values) + n * block.store_stride;
     float* sums = s.sums + n * padded(block.size);
     int64_t d = 0;
     for (; d + step <= block.size; d += step)
@@ -192,26 +195,38 @@ void write_outputs(const CachedAttentionBlock& block, const CachedScratch& s, co
   for (int64_t n = 0; n < block.count; ++n) {
     const Lanes total = broadcast(totals[n]);
     const float* sums = s.sums + n * padded(block.size);
-    float* y = block.y + n * block.row_stride;
+    float* y = block.y + n * block.y_stride;
     int64_t d = 0;
     for (; d + lane_count <= block.size; d += lane_count) store(y + d, load(sums + d) / total);
     if (d < block.size) store_first(y + d, load(sums + d) / total, static_cast<int>(block.size - d));
   }
 }
 
-void run_cached(const CachedAttentionBlock& block, float* memory) {
+template <typename Stored>
+void run_stored(const CachedAttentionBlock& block, float* memory) {
   const CachedScratch s = divide_scratch(block, memory);
   float totals[candidate_block];
   load_queries(block, s);
   score_prefix(block, s);
-  score_private(block, s);
+  score_private<Stored>(block, s);
   soften(s, int64_t{block.prefix_rows} + block.slot_count, totals);
   add_prefix_values(block, s);
-  add_private_values(block, s);
+  add_private_values<Stored>(block, s);
   write_outputs(block, s, totals);
 }
 
-constexpr CachedAttentionKernels cached_kernels = {cached_scratch, run_cached};
+void run_cached(const CachedAttentionBlock& block, float* memory) {
+  block.bf16 ? run_stored<Bf16>(block, memory) : run_stored<float>(block, memory);
+}
+
+void round_row(const float* row, int64_t size, Bf16* to) {
+  int64_t d = 0;
+  for (; d + lane_count <= size; d += lane_count) store(to + d, load(row + d));
+  if (d < size)
+    store_first(to + d, load_first(row + d, static_cast<int>(size - d)), static_cast<int>(size - d));
+}
+
+constexpr CachedAttentionKernels cached_kernels = {cached_scratch, run_cached, round_row};
 
 }  // namespace
 }  // namespace dalle1::cpu

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "core/cpu/isa.h"
+#include "core/tensor/dtype.h"
 
 namespace dalle1::cpu {
 
@@ -17,18 +18,20 @@ struct PrefixRange {
 
 /// Head h of candidates [first, first + count). Pointers are those of that head and first candidate.
 struct CachedAttentionBlock {
-  int32_t count = 0;       ///< 1 to candidate_block
-  int32_t size = 0;        ///< D
-  int64_t row_stride = 0;  ///< Floats between candidates in q and y: H * D.
+  int32_t count = 0;  ///< 1 to candidate_block
+  int32_t size = 0;   ///< D
   const float* q = nullptr;
+  int64_t q_stride = 0;  ///< Floats between candidates in q,
   float* y = nullptr;
+  int64_t y_stride = 0;  ///< and in y.
   float scale = 1.0f;
   const float *prefix_keys = nullptr, *prefix_values = nullptr;  ///< [P, D]
   const PrefixRange* prefix = nullptr;
   int32_t prefix_ranges = 0;
-  int32_t prefix_rows = 0;                         ///< Sum of the ranges' lengths.
-  const float *keys = nullptr, *values = nullptr;  ///< [S, D] of the first candidate.
-  int64_t store_stride = 0;                        ///< Floats between candidates: H * S * D.
+  int32_t prefix_rows = 0;                        ///< Sum of the ranges' lengths.
+  const void *keys = nullptr, *values = nullptr;  ///< [S, D] of the first candidate: f32, or bf16 if
+  bool bf16 = false;                              ///< so.
+  int64_t store_stride = 0;                       ///< Elements between candidates: H * S * D.
   const int32_t* slots = nullptr;
   int32_t slot_count = 0;
 };
@@ -37,6 +40,8 @@ struct CachedAttentionKernels {
   /// Floats of scratch memory that a block needs, for so many visible keys.
   int64_t (*scratch)(int32_t visible, int32_t size);
   void (*run)(const CachedAttentionBlock& block, float* scratch);
+  /// D floats rounded to bf16.
+  void (*round)(const float* row, int64_t size, Bf16* to);
 };
 
 extern const CachedAttentionKernels cached_attention_avx2;

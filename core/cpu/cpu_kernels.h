@@ -70,6 +70,8 @@ class CpuKernels final : public Kernels {
                           float scale, AttentionGradients& gradients) override;
   void cached_attention(const Tensor& q, const CachedAttention& cache, float scale, Tensor& y) override;
   void cache_store(const Tensor& x, int64_t slot, Tensor& store) override;
+  void attend_step(const Tensor& qkv, const CachedAttention& cache, int64_t slot, float scale,
+                   Tensor& y) override;
   void sample(const Tensor& logits, const SamplingRule& rule, uint64_t seed,
               std::span<const uint32_t> candidates, uint32_t position, std::span<int64_t> tokens,
               std::span<float> log_probs) override;

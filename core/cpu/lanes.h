@@ -9,6 +9,8 @@
 
 #include <cstdint>
 
+#include "core/tensor/dtype.h"
+
 namespace dalle1::cpu {
 namespace {
 
@@ -61,6 +63,21 @@ inline Lanes scale_by_power(Lanes a, Lanes n) {
 /// `a` where x >= limit, else 0.
 inline Lanes keep_where_at_least(Lanes a, Lanes x, Lanes limit) {
   return {_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x.v, limit.v, _CMP_GE_OQ), a.v)};
+}
+/// Widened exactly.
+inline Lanes load(const Bf16* p) {
+  const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16))};
+}
+/// Rounded to nearest even, NaN stays NaN: f32_to_bf16() of each.
+inline void store(Bf16* p, Lanes a) {
+  const __m512i bits = _mm512_castps_si512(a.v), high = _mm512_srli_epi32(bits, 16);
+  const __m512i odd = _mm512_and_si512(high, _mm512_set1_epi32(1));
+  const __m512i up = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+  const __m512i nan = _mm512_or_si512(high, _mm512_set1_epi32(0x40));
+  const __m512i rounded =
+      _mm512_mask_mov_epi32(_mm512_srli_epi32(up, 16), _mm512_cmp_ps_mask(a.v, a.v, _CMP_UNORD_Q), nan);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(rounded));
 }
 struct Halves {
   __m256 low, high;
@@ -142,12 +159,45 @@ inline Lanes keep_where_at_least(Lanes a, Lanes x, Lanes limit) {
   return {_mm256_and_ps(a.low, _mm256_cmp_ps(x.low, limit.low, _CMP_GE_OQ)),
           _mm256_and_ps(a.high, _mm256_cmp_ps(x.high, limit.high, _CMP_GE_OQ))};
 }
+/// Widened exactly.
+inline Lanes load(const Bf16* p) {
+  const auto widened = [](const Bf16* from) {
+    const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
+  };
+  return {widened(p), widened(p + 8)};
+}
+/// Rounded to nearest even, NaN stays NaN: f32_to_bf16() of each.
+inline void store(Bf16* p, Lanes a) {
+  const auto rounded = [](__m256 x) {
+    const __m256i bits = _mm256_castps_si256(x), high = _mm256_srli_epi32(bits, 16);
+    const __m256i odd = _mm256_and_si256(high, _mm256_set1_epi32(1));
+    const __m256i up = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+    const __m256i nan = _mm256_or_si256(high, _mm256_set1_epi32(0x40));
+    const __m256i is_nan = _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+    return _mm256_blendv_epi8(_mm256_srli_epi32(up, 16), nan, is_nan);
+  };
+  const __m256i mixed = _mm256_packus_epi32(rounded(a.low), rounded(a.high));  // quarters 0, 2, 1, 3
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_permute4x64_epi64(mixed, 0b11011000));
+}
 struct Halves {
   __m256 low, high;
 };
 inline Halves halves(Lanes a) { return {a.low, a.high}; }
 
 #endif
+
+/// The first `count` lanes; the others are 0 and not touched in memory.
+inline Lanes load_first(const Bf16* p, int count) {
+  Bf16 whole[lane_count] = {};
+  for (int i = 0; i < count; ++i) whole[i] = p[i];
+  return load(whole);
+}
+inline void store_first(Bf16* p, Lanes a, int count) {
+  Bf16 whole[lane_count];
+  store(whole, a);
+  for (int i = 0; i < count; ++i) p[i] = whole[i];
+}
 
 /// The sum of all lanes, always added in the same tree.
 inline float sum(Lanes a) {

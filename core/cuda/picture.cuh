@@ -12,7 +12,7 @@ struct Picture {
 
   explicit Picture(const Tensor& t) : numbers(cuda::numbers(t)), height(t.dim(2)), width(t.dim(3)), lanes(1) {
     check(t.layout() == Layout::plain || t.layout() == Layout::channels_last, ErrorKind::internal,
-          "a blocked picture of {} on CUDA", t.shape().str());
+          "a blocked picture of {} on CUDA", t.shape());
     if (t.layout() == Layout::channels_last) lanes = t.dim(1);
     planes = lanes == 0 ? 0 : t.dim(0) * t.dim(1) / lanes;
   }

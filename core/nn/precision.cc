@@ -32,6 +32,8 @@ DType matrices_of(Precision precision) {
   return precision == Precision::int8 ? DType::i8 : convolutions_of(precision);
 }
 
+DType cache_of(Precision precision) { return precision == Precision::f32 ? DType::f32 : DType::bf16; }
+
 DType convolutions_of(Precision precision) { return precision == Precision::bf16 ? DType::bf16 : DType::f32; }
 
 }  // namespace dalle1

@@ -22,5 +22,6 @@ Precision usual_precision(const Device& device);
 
 DType matrices_of(Precision precision);      ///< Of a transformer.
 DType convolutions_of(Precision precision);  ///< Of a dVAE or CLIP, their matrices as well.
+DType cache_of(Precision precision);         ///< Of a transformer's cached keys and values on the CPU.
 
 }  // namespace dalle1

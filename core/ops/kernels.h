@@ -74,7 +74,7 @@ struct CachedAttention {
   const Tensor* prefix_keys = nullptr;    ///< [H, P, D], shared by all candidates.
   const Tensor* prefix_values = nullptr;  ///< [H, P, D]
   std::span<const KeyRange> prefix;       ///< Visible rows of the prefix.
-  const Tensor* keys = nullptr;           ///< [N, H, S, D], S slots per candidate.
+  const Tensor* keys = nullptr;           ///< [N, H, S, D], S slots per candidate; on the CPU f32 or bf16.
   const Tensor* values = nullptr;         ///< [N, H, S, D]
   std::span<const int32_t> slots;         ///< Visible slots, in order of position.
   const Tensor* key_scales = nullptr;     ///< f32 [N, H, S] where the store is u8: e4m3 times this.

@@ -16,6 +16,11 @@ std::string_view name_of(DType dtype);    ///< "f32", "f16", ...
 DType dtype_from_name(std::string_view);  ///< Inverse of name_of; Error(usage) when unknown.
 bool is_floating(DType dtype);
 
+/// One bf16 in memory: what typed views of such a tensor point at.
+struct Bf16 {
+  uint16_t bits;
+};
+
 float f16_to_f32(uint16_t bits);
 uint16_t f32_to_f16(float value);  ///< Round to nearest even; overflow gives infinity.
 float bf16_to_f32(uint16_t bits);

@@ -75,9 +75,9 @@ struct TrainRun {
   /// What decides the result; a resume with other settings is refused (Error(usage)).
   nlohmann::json settings;
   const StateFormat* format = nullptr;
-  std::shared_ptr<const FolderLock> lock;                 ///< Keeps other runs out of the folder meanwhile.
-  std::function<bool()> stop_requested;                   ///< Polled once a step.
-  std::function<void(const nlohmann::json& row)> report;  ///< Every logged row.
+  std::shared_ptr<const FolderLock> lock = nullptr;                 ///< Keeps other runs out of the folder.
+  std::function<bool()> stop_requested = nullptr;                   ///< Polled once a step.
+  std::function<void(const nlohmann::json& row)> report = nullptr;  ///< Every logged row.
   /// Seconds since the training began; empty: the steady clock's.
   std::function<double()> elapsed = nullptr;
 };

@@ -264,7 +264,7 @@ struct CachedInputs {
 
 /// The result for candidates [first, last).
 std::vector<float> run_cached(const CachedCase& c, const CachedInputs& in, int64_t first, int64_t last,
-                              int threads) {
+                              int threads, DType stored = DType::f32) {
   const auto device = make_cpu_device(threads, true);
   const auto part = [&](const std::vector<float>& all, const Shape& shape) {
     const int64_t row = shape.numel() / shape[0];
@@ -273,8 +273,8 @@ std::vector<float> run_cached(const CachedCase& c, const CachedInputs& in, int64
   const int64_t count = last - first;
   const Tensor prefix_keys = Tensor::from(*device, {c.heads, c.prefix, c.size}, in.prefix_keys);
   const Tensor prefix_values = Tensor::from(*device, {c.heads, c.prefix, c.size}, in.prefix_values);
-  const Tensor keys = part(in.keys, {count, c.heads, c.slots, c.size});
-  const Tensor values = part(in.values, {count, c.heads, c.slots, c.size});
+  const Tensor keys = part(in.keys, {count, c.heads, c.slots, c.size}).to(stored);
+  const Tensor values = part(in.values, {count, c.heads, c.slots, c.size}).to(stored);
   const Tensor q = part(in.q, {count, c.heads, c.size});
   CachedAttention cache;
   cache.prefix_keys = &prefix_keys;
@@ -346,6 +346,53 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("cached attention over a store in bf16 gives the bits of the same numbers in f32") {
+  for (const CachedCase& c : cached_cases) {
+    CachedInputs in(c);
+    const auto narrow = run_cached(c, in, 0, c.candidates, 2, DType::bf16);
+    if (!c.visible.empty()) CHECK(narrow != run_cached(c, in, 0, c.candidates, 2));
+    for (auto* store : {&in.keys, &in.values})
+      for (float& x : *store) x = bf16_to_f32(f32_to_bf16(x));
+    CHECK(narrow == run_cached(c, in, 0, c.candidates, 1));
+  }
+}
+
+TEST_CASE("a step of decoding stores the new key and value and attends to them") {
+  const auto device = make_cpu_device(2, true);
+  for (const DType stored : {DType::f32, DType::bf16})
+    for (const auto& [candidates, heads, size] : {std::tuple{33, 3, 20}, std::tuple{2, 2, 64}}) {
+      const int64_t slots = 4, width = heads * size;
+      const std::vector<int32_t> visible = {1, 3};
+      const auto make = [&](const Shape& shape, uint32_t seed) {
+        return Tensor::from(*device, shape, random_values(shape.numel(), seed));
+      };
+      const Tensor qkv = make({candidates, 3 * width}, 1), prefix = make({heads, 5, size}, 2);
+      const KeyRange range{1, 5};
+      const auto step = [&](auto&& attend) {
+        const Tensor keys = make({candidates, heads, slots, size}, 3).to(stored);
+        const Tensor values = make({candidates, heads, slots, size}, 4).to(stored);
+        CachedAttention cache;
+        cache.prefix_keys = cache.prefix_values = &prefix;
+        cache.prefix = {&range, 1};
+        cache.keys = &keys;
+        cache.values = &values;
+        cache.slots = visible;
+        Tensor y = Tensor::empty(*device, {candidates, heads, size});
+        attend(cache, y);
+        return std::tuple(y.to_floats(), keys.to_floats(), values.to_floats());
+      };
+      const auto own = step([&](const CachedAttention& cache, Tensor& y) {
+        device->kernels().attend_step(qkv, cache, 3, 0.3f, y);
+      });
+      CHECK(own == step([&](const CachedAttention& cache, Tensor& y) {
+              device->kernels().Kernels::attend_step(qkv, cache, 3, 0.3f, y);  // piece by piece
+            }));
+      const float expected = qkv.to_floats()[width];  // the first candidate's first key
+      CHECK(std::get<1>(own)[3 * size] ==
+            (stored == DType::f32 ? expected : bf16_to_f32(f32_to_bf16(expected))));
+    }
+}
+
 TEST_CASE("cached attention has the same bits on both instruction sets") {
   if (!cpu::supports(cpu::Isa::avx512)) {
     MESSAGE("skipped: this processor has no AVX-512");
@@ -360,7 +407,7 @@ TEST_CASE("cached attention has the same bits on both instruction sets") {
     cpu::CachedAttentionBlock block;
     block.count = static_cast<int32_t>(c.candidates);
     block.size = static_cast<int32_t>(c.size);
-    block.row_stride = c.size;
+    block.q_stride = block.y_stride = c.size;
     block.q = in.q.data();
     block.y = y.data();
     block.scale = 0.3f;

@@ -4,7 +4,9 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <random>
 
 namespace dalle1::cpu {
 
@@ -27,6 +29,31 @@ TEST_CASE(
   CHECK(out[15] == 0.0f);
   store(out, exp(zero()));
   CHECK(out[7] == 1.0f);
+}
+
+TEST_CASE("bf16 of lanes is rounded and widened as one by one") {
+  std::mt19937 engine(1);
+  for (int round = 0; round < 20000; ++round) {
+    float in[lane_count], out[lane_count];
+    Bf16 narrow[lane_count];
+    for (float& x : in) x = std::bit_cast<float>(static_cast<uint32_t>(engine()));  // all kinds, NaN too
+    in[0] = std::bit_cast<float>((round << 16) | 0x8000);                           // ties
+    in[1] = std::bit_cast<float>(0x7f800000 | (round * 7 & 0x7fffff));              // infinity and NaN
+    store(narrow, load(in));
+    store(out, load(narrow));
+    for (int i = 0; i < lane_count; ++i) {
+      REQUIRE(narrow[i].bits == f32_to_bf16(in[i]));
+      REQUIRE(std::bit_cast<uint32_t>(out[i]) == std::bit_cast<uint32_t>(bf16_to_f32(narrow[i].bits)));
+    }
+    const int count = 1 + round % (lane_count - 1);
+    Bf16 first[lane_count] = {};
+    store_first(first, load(in), count);
+    store(out, load_first(narrow, count));
+    for (int i = 0; i < lane_count; ++i) {
+      REQUIRE(first[i].bits == (i < count ? narrow[i].bits : 0));
+      if (i >= count) REQUIRE(out[i] == 0.0f);
+    }
+  }
 }
 
 TEST_CASE("loads and stores of the first lanes leave the rest alone") {

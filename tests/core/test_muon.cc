@@ -35,7 +35,10 @@ Matrix reflection(int n, uint32_t seed) {
   RandomStream draws(seed, Stream::test, 1);
   std::vector<double> v(n);
   double squares = 0;
-  for (double& value : v) squares += (value = draws.normal()) * value;
+  for (double& value : v) {
+    value = draws.normal();
+    squares += value * value;
+  }
   Matrix y = zeros(n, n);
   for (int i = 0; i < n; ++i)
     for (int j = 0; j < n; ++j) y[i][j] = (i == j) - 2 * v[i] * v[j] / squares;
@@ -57,7 +60,7 @@ Matrix matrix_of(const Tensor& x) {
 
 TEST_CASE("muon: a matrix keeps its singular vectors and gets singular values near 1") {
   auto device = make_cpu_device(1);
-  for (const auto [rows, columns] : {std::pair{8, 8}, {12, 5}, {5, 12}}) {
+  for (const auto& [rows, columns] : {std::pair{8, 8}, {12, 5}, {5, 12}}) {
     CAPTURE(rows);
     const Matrix u = reflection(rows, 1), v = reflection(columns, 2);
     Matrix s = zeros(rows, columns);

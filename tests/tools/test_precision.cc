@@ -65,6 +65,14 @@ TEST_CASE("the model advises a precision; a run goes on in its own") {
   };
   REQUIRE(draw("advised", {}).exit_code == 0);
   CHECK(run_of(scratch / "advised")["precision"] == "int8");
+  CHECK(run_of(scratch / "advised")["options"]["--kv-dtype"] == "bf16");
+  CHECK(draw("advised", {"--resume"}).exit_code == 0);
+  CHECK(draw("advised", {"--resume", "--kv-dtype", "f32"}).exit_code == 2);
+  // A run whose file says nothing of caches has them in f32, and goes on so.
+  REQUIRE(draw("narrow", {"--kv-dtype", "f32"}).exit_code == 0);
+  CHECK_FALSE(run_of(scratch / "narrow")["options"].contains("--kv-dtype"));
+  CHECK(products_of(scratch / "narrow") != products_of(scratch / "advised"));
+  CHECK(draw("narrow", {"--resume"}).exit_code == 0);
   REQUIRE(draw("wide", {"--precision", "f32"}).exit_code == 0);
   CHECK(run_of(scratch / "wide")["precision"] == "f32");
   // As runs of 0.1.0 are: without a word of precision.

@@ -63,6 +63,7 @@ TEST_CASE("a mixed cache is fp8 in layers that keep most of the grid and bf16 in
 
   EstimateOptions mixed;
   mixed.cache = CacheType::mixed;
+  mixed.device = DeviceKind::cuda;
   size_t bytes = 0;
   for (size_t layer = 0; layer < plans.size(); ++layer)
     bytes += 2 * static_cast<size_t>(plans[layer]->slots() * config.width) * (layer % 2 ? 1 : 2);
@@ -176,6 +177,32 @@ TEST_CASE("decoding reads no cache row that the pattern does not see, and stores
     CHECK(decoder.cache_use().private_rows_read == private_rows);
     CHECK(decoder.cache_use().bytes == static_cast<size_t>(slots * candidates * config.width * 2 * 4));
     CHECK(estimate(config, {}).cache * candidates == decoder.cache_use().bytes);
+  }
+}
+
+TEST_CASE("a cache in bf16 takes half of the bytes and hardly changes likelihoods; one in fp8 is for GPUs") {
+  auto device = make_cpu_device(2);
+  Context context(*device);
+  for (const TransformerConfig& config : every_config()) {
+    CAPTURE(config.schedule.kind);
+    const Transformer model = small_model(*device, config);
+    DecodeRequest request = request_for(config);
+    Decoder wide(context, model, request);
+    const auto drawn = wide.decode(context, numbers(0, 2));
+    request.prefill_forced = false;
+    request.forced.assign(drawn.tokens.begin(), drawn.tokens.begin() + config.cells());
+    request.cache = CacheType::bf16;
+    Decoder narrow(context, model, request);
+    const auto likelihood = narrow.decode(context, numbers(0, 2)).forced_log_likelihood.front();
+    CHECK(likelihood == doctest::Approx(drawn.log_likelihood.front()).epsilon(2e-3));
+    CHECK(likelihood != drawn.log_likelihood.front());
+    CHECK(2 * narrow.cache_use().bytes == wide.cache_use().bytes);
+    EstimateOptions options;
+    options.cache = CacheType::bf16;
+    CHECK(estimate(config, options).cache * 2 == narrow.cache_use().bytes);
+    CHECK(estimate(config, options).prefix == estimate(config, {}).prefix);
+    request.cache = CacheType::mixed;
+    CHECK_THROWS_WITH_AS(Decoder(context, model, request), doctest::Contains("fp8 need a GPU"), Error);
   }
 }
 

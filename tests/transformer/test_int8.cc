@@ -35,12 +35,14 @@ struct Parameters {
   }
 };
 
-Decoded decode(Device& device, const Transformer& model, std::vector<uint32_t> candidates) {
+Decoded decode(Device& device, const Transformer& model, std::vector<uint32_t> candidates,
+               CacheType cache = CacheType::automatic) {
   DecodeRequest request;
   request.text = fill_text_slots(model.config(), {3, 1, 4}, {});
   request.unconditional = empty_text_slots(model.config(), {});
   request.sampling.seed = 42;
   request.sampling.guidance = 1.7f;
+  request.cache = cache;
   Context context(device);
   return Decoder(context, model, request).decode(context, candidates);
 }
@@ -63,7 +65,8 @@ TEST_CASE("int8 takes the rows of an i8 file as they are, and those of an f32 fi
   }
 }
 
-TEST_CASE("candidates drawn in int8 are the same for any wave and any number of threads") {
+TEST_CASE(
+    "candidates drawn in int8 with caches in bf16 are the same for any wave and any number of threads") {
   for (const auto& config : {small_config("paper", 4), normalised_config("paper", 4)}) {
     std::vector<int64_t> expected;
     for (int threads : {1, 2}) {
@@ -73,14 +76,14 @@ TEST_CASE("candidates drawn in int8 are the same for any wave and any number of 
       model.prepare();
       std::vector<uint32_t> all(64);
       std::iota(all.begin(), all.end(), 0u);
-      const Decoded together = decode(*device, model, all);
+      const Decoded together = decode(*device, model, all, CacheType::bf16);
       if (expected.empty()) expected = together.tokens;
       CHECK(together.tokens == expected);
       for (uint32_t wave : {1u, 7u}) {
         for (uint32_t begin = 0; begin + wave <= 14; begin += wave) {
           std::vector<uint32_t> some(wave);
           std::iota(some.begin(), some.end(), begin);
-          const Decoded part = decode(*device, model, some);
+          const Decoded part = decode(*device, model, some, CacheType::bf16);
           CHECK(std::equal(part.tokens.begin(), part.tokens.end(),
                            together.tokens.begin() + begin * config.cells()));
         }
