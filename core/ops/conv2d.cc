@@ -23,7 +23,7 @@ void check_operands(const char* op, const Tensor& x, const Tensor& w, int64_t w_
                     (!bias.defined() || bias.shape() == Shape({out}));
   if (!fits)
     fail(ErrorKind::internal, "{}: x {} with weight {} and bias {}", op, x.shape(), w.shape(),
-         bias.defined() ? bias.shape() : Shape());
+         bias.defined() ? fmt::format("{}", bias.shape()) : "none");
   check(g.stride >= 1 && std::min({g.pad_top, g.pad_left, g.pad_bottom, g.pad_right}) >= 0,
         ErrorKind::internal, "{}: stride {} with padding {}, {}, {}, {}", op, g.stride, g.pad_top, g.pad_left,
         g.pad_bottom, g.pad_right);
