@@ -29,9 +29,4 @@ struct Command {
 /// All commands, in the order in which the help lists them.
 std::vector<Command> all_commands();
 
-/// The whole program behind main(): parses, runs one command, prints at most one `dalle1: error:` line on
-/// stderr and returns the exit code: that of the error's kind (core/error.h), or 128 + the signal's number
-/// for ErrorKind::interrupted.
-int run_program(int argc, char** argv);
-
 }  // namespace dalle1::tools

@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "tools/command.h"
+#include "core/error.h"
+#include "tools/program.h"
 #include "tools/standard_streams.h"
 
 namespace {

@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <new>
 
+#include "tools/program.h"
+
 #include "tools/command_app.h"
 #include "tools/interrupt.h"
 #include "tools/numbers.h"
