@@ -7,6 +7,8 @@
 # Options for ctest go to tools/test.sh. Needs root (mounts, chroot) and debootstrap; about 3 GB in TMPDIR or /var/tmp.
 set -euo pipefail
 
+case "${1-}" in -h | --help) sed -n '2,/^set/{/^set/d;s/^# \?//p}' "$0"; exit 0 ;; esac
+
 refuse() { echo "fresh_machine.sh: $*" >&2; exit 1; }
 [ "$(id -u)" -eq 0 ] || refuse "needs root for mounts and chroot: sudo $0"
 for tool in debootstrap git unshare; do
