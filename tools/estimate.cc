@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "clip/config.h"
+#include "core/cpu/isa.h"
 #include "core/error.h"
 #include "tools/machine_speed.h"
 #include "tools/progress.h"
@@ -38,9 +39,13 @@ int64_t side_of(const std::string& name, int64_t grid, int levels) {
   return last ? grid << (levels - 1) : grid;
 }
 
-// Of one picture. Convolutions compute whole blocks of channels.
-double decode_flops(const weights::Checkpoint& dvae, int64_t grid) {
-  constexpr double block = 16;
+// Convolutions compute whole blocks of channels: oneDNN's are as wide as the processor's vectors.
+double channels_of_a_block(const Device& device) {
+  return device.is_cpu() && cpu::best_isa() == cpu::Isa::avx2 ? 8 : 16;
+}
+
+// Of one picture.
+double decode_flops(const weights::Checkpoint& dvae, int64_t grid, double block) {
   const auto& config = dvae.config;
   const bool openai = config.value("kind", std::string()) == "openai";
   const int levels = openai ? config.value("groups", 4)
@@ -185,7 +190,9 @@ DrawingPlan plan_drawing(const Studio& studio, const DrawOptions& options, int p
   const double sampled = plan.on_gpu ? static_cast<double>(waves * plan.wave) * prompts : pictures;
   plan.sample_seconds = share * sampled * (sampling.image_flops / speed.sampling + logits / speed.logits) +
                         prompts * sampling.prefill_flops / speed.together;
-  plan.decode_seconds = pictures * decode_flops(studio.checkpoint("dvae"), config.grid) / speed.together;
+  plan.decode_seconds = pictures *
+                        decode_flops(studio.checkpoint("dvae"), config.grid, channels_of_a_block(device)) /
+                        speed.together;
   plan.score_seconds = pictures * score_flops(studio) / speed.together;
   return plan;
 }
