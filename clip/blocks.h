@@ -5,7 +5,7 @@
 
 #include "core/attention/attention_pattern.h"
 #include "core/nn/parameters.h"
-#include "core/ops/kernels.h"
+#include "core/ops/arguments.h"
 #include "core/tensor/context.h"
 
 namespace dalle1::clip {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "clip/preprocess.h"
-#include "core/ops/kernels.h"
+#include "core/ops/argmax.h"
 #include "core/ops/movement.h"
 
 namespace dalle1::clip {
@@ -16,7 +16,7 @@ Tensor in_parts(Device& device, std::span<const Item> items, int64_t at_once, co
     parts.push_back(encode(items.subspan(begin, std::min<size_t>(at_once, items.size() - begin))));
   Context context(device);
   const Tensor features = ops::concat(context, parts, 0);
-  check(device.kernels().all_finite(features), ErrorKind::model,
+  check(ops::all_finite(features), ErrorKind::model,
         "CLIP's features are not finite: its weights are broken");
   return features;
 }

@@ -32,8 +32,8 @@ class VisionTransformer final : public ImageEncoder {
     Tensor x = ops::conv2d(context, ops::cast(context, images, context.compute), conv1_, Tensor(), options);
     x = ops::cast(context, x, DType::f32);  // [B, C, g, g], f32 as all that is summed up from here on
     x = ops::permute(context, ops::reshape(context, x, {batch, width_, grid_ * grid_}), {0, 2, 1});
-    const Tensor zeros = Tensor::zeros(*context.device, {batch, 1, width_});
-    const Tensor first = ops::add(context, zeros, ops::reshape(context, class_embedding_, {1, 1, width_}));
+    const Tensor first = ops::broadcast_to(context, ops::reshape(context, class_embedding_, {1, 1, width_}),
+                                           {batch, 1, width_});
     x = ops::add(context, ops::concat(context, {first, x}, 1), positional_embedding_);
     Context whole = context;
     whole.compute = DType::f32;

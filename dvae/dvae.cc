@@ -1,6 +1,6 @@
 #include "dvae/dvae.h"
 
-#include "core/ops/kernels.h"
+#include "core/ops/argmax.h"
 #include "core/ops/movement.h"
 #include "dvae/config_fields.h"
 #include "dvae/openai_dvae.h"
@@ -12,13 +12,9 @@ Tensor Dvae::encode_indices(Context& context, const Tensor& images) {
   Context inference = context.untaped();
   const Tensor logits = encode(inference, images);
   const Tensor rows = ops::permute(inference, logits, {0, 2, 3, 1});
-  Device& device = images.device();
-  const int64_t positions = rows.numel() / codes();
-  Tensor values = Tensor::empty(device, {positions}),
-         indices = Tensor::empty(device, {positions}, DType::i64);
-  device.kernels().max_last(rows.view({positions, codes()}), values, indices);
-  check(device.kernels().all_finite(values), ErrorKind::model, "the encoder's logits are not finite");
-  return indices.view({rows.dim(0), rows.dim(1), rows.dim(2)});
+  const auto best = ops::argmax(rows.view({rows.numel() / codes(), codes()}));
+  check(ops::all_finite(best.values), ErrorKind::model, "the encoder's logits are not finite");
+  return best.indices.view({rows.dim(0), rows.dim(1), rows.dim(2)});
 }
 
 std::unique_ptr<Dvae> make_dvae(const nlohmann::json& config, Device& device, DType blocks) {

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/ops/argmax.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/embedding.h"
-#include "core/ops/kernels.h"
 #include "core/ops/layout.h"
 #include "core/ops/logit_laplace.h"
 #include "core/ops/movement.h"
@@ -129,23 +129,12 @@ Tensor OpenAiDvae::encode(Context& context, const Tensor& images) {
 }
 
 Tensor OpenAiDvae::encode_indices(Context& context, const Tensor& images) {
-  constexpr int64_t chunk = 128;  // positions whose logits stay in cache
   Context inference = context.untaped();
-  Device& device = images.device();
   const Tensor features = ops::permute(inference, encode_features(inference, images), {0, 2, 3, 1});
-  const int64_t width = features.dim(3), positions = features.numel() / width;
-  const Tensor rows = features.view({positions, width});
-  Tensor values = Tensor::empty(device, {positions}),
-         indices = Tensor::empty(device, {positions}, DType::i64);
-  for (int64_t begin = 0; begin < positions; begin += chunk) {
-    const int64_t end = std::min(positions, begin + chunk);
-    Tensor logits = Tensor::empty(device, {end - begin, codes()});
-    device.kernels().linear(rows.rows(begin, end), code_rows_, &encoder_output_.b, logits);
-    Tensor best = values.rows(begin, end), index = indices.rows(begin, end);
-    device.kernels().max_last(logits, best, index);
-  }
-  check(device.kernels().all_finite(values), ErrorKind::model, "the encoder's logits are not finite");
-  return indices.view({features.dim(0), features.dim(1), features.dim(2)});
+  const Tensor rows = features.view({features.numel() / features.dim(3), features.dim(3)});
+  const auto best = ops::linear_argmax(rows, code_rows_, encoder_output_.b);
+  check(ops::all_finite(best.values), ErrorKind::model, "the encoder's logits are not finite");
+  return best.indices.view({features.dim(0), features.dim(1), features.dim(2)});
 }
 
 Tensor OpenAiDvae::code_table(Context& context) {
@@ -172,8 +161,7 @@ Tensor OpenAiDvae::decode_stats(Context& context, const Tensor& indices) {
 
 Tensor OpenAiDvae::decode_features(Context& context, const Tensor& features) {
   // Once, before both paths of the first block read it.
-  Tensor x = ops::to_layout(context, ops::cast(context, features, block_type(context)),
-                            features.kernels().preferred_layout(config_.decoder_init));
+  Tensor x = ops::to_fastest_layout(context, ops::cast(context, features, block_type(context)));
   for (size_t g = 0; g < decoder_groups_.size(); ++g) {
     if (g > 0) x = ops::upsample(context, x);
     for (const ResidualBlock& block : decoder_groups_[g]) x = block.forward(context, x);

@@ -117,10 +117,9 @@ void DvaeTask::set_output(std::filesystem::path folder, Exporter exporter) {
 }
 
 void DvaeTask::scale_logits() {
-  for (Tensor& tensor : {std::ref(graph_.encoder_output().w), std::ref(graph_.encoder_output().b)}) {
-    tensor.kernels().affine(tensor, training_.logit_scale, 0.0f, tensor);
-    tensor.touch();
-  }
+  Context context(device_);
+  for (const Tensor& tensor : {graph_.encoder_output().w, graph_.encoder_output().b})
+    tensor.copy_from(ops::affine(context, tensor, training_.logit_scale));
 }
 
 Tensor DvaeTask::loss(Context& context, int64_t batch, nlohmann::json& log) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/ops/argmax.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/embedding.h"
 #include "core/ops/movement.h"
@@ -93,16 +94,10 @@ VectorQuantiser::VectorQuantiser(Device& device, int64_t codes, int64_t features
 
 Tensor VectorQuantiser::nearest(const Tensor& vectors) const {
   Context context(vectors.device());
-  const int64_t n = vectors.dim(0), codes = codebook_.dim(0);
   const Tensor lengths = ops::sum(context, ops::square(context, codebook_), {1});
   const Tensor doubled = ops::affine(context, codebook_, 2.0f);
-  const Tensor bias = ops::affine(context, lengths, -1.0f).view({codes});
-  Tensor scores = Tensor::empty(vectors.device(), {n, codes});
-  vectors.kernels().linear(vectors, doubled, &bias, scores);
-  Tensor values = Tensor::empty(vectors.device(), {n}),
-         indices = Tensor::empty(vectors.device(), {n}, DType::i64);
-  vectors.kernels().max_last(scores, values, indices);
-  return indices;
+  const Tensor bias = ops::affine(context, lengths, -1.0f).view({codebook_.dim(0)});
+  return ops::linear_argmax(vectors, doubled, bias).indices;
 }
 
 VectorQuantiser::Output VectorQuantiser::forward(Context& context, const Tensor& features) {

@@ -4,7 +4,7 @@
 
 #include "clip/preprocess.h"
 #include "core/error.h"
-#include "core/ops/kernels.h"
+#include "core/ops/argmax.h"
 
 namespace dalle1::rerank {
 
@@ -14,7 +14,7 @@ ClipScorer::ClipScorer(std::shared_ptr<clip::Clip> clip, Device& device, const t
   Context context(device_);
   text_ = clip_->encode_texts(context,
                               clip::tokenize(device_, clip_->config(), tokenizer, {&prompt, 1}, truncate));
-  check(device_.kernels().all_finite(text_), ErrorKind::model,
+  check(ops::all_finite(text_), ErrorKind::model,
         "CLIP's text features are not finite: its weights are broken");
 }
 

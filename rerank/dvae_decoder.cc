@@ -4,7 +4,7 @@
 #include <iterator>
 
 #include "core/error.h"
-#include "core/ops/kernels.h"
+#include "core/ops/argmax.h"
 #include "dvae/picture_batches.h"
 
 namespace dalle1::rerank {
@@ -27,7 +27,7 @@ std::vector<Image> DvaeDecoder::decode(std::span<const int32_t> tokens, int coun
       indices.push_back(indices[indices.size() - cells]);
     const auto codes = Tensor::from(device_, Shape{rows, grid_, grid_}, std::span<const int64_t>(indices));
     const auto stats = dvae_->decode_stats(context, codes);
-    check(device_.kernels().all_finite(stats), ErrorKind::model,
+    check(ops::all_finite(stats), ErrorKind::model,
           "the dVAE's output is not finite: its weights are broken");
     auto decoded = dvae::images_of_tensor(dvae_->image_of(context, stats));
     std::move(decoded.begin(), decoded.begin() + size, std::back_inserter(pictures));

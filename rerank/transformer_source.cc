@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "core/error.h"
+#include "core/ops/argmax.h"
 
 namespace dalle1::rerank {
 
@@ -62,7 +63,7 @@ std::vector<float> TransformerLikelihood::log_probabilities(std::span<const int3
   const int64_t first = config.prefix(static_cast<int32_t>(text_.size())) - 1;
   const auto rows = hidden.view({hidden.dim(1), hidden.dim(2)}).rows(first, first + cells);
   const auto logits = model_->image_logits(context_, rows);
-  check(context_.kernels().all_finite(logits), ErrorKind::model,
+  check(ops::all_finite(logits), ErrorKind::model,
         "the transformer's output is not finite: its weights are broken");
   return transformer::log_probabilities(logits, targets);
 }

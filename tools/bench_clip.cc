@@ -5,7 +5,7 @@
 
 #include "clip/clip.h"
 #include "core/cpu/peak.h"
-#include "core/ops/kernels.h"
+#include "core/ops/random.h"
 #include "tools/bench_timing.h"
 #include "tools/command.h"
 #include "tools/models.h"
@@ -41,9 +41,8 @@ double text_flops(const clip::ClipConfig& config) {
 }
 
 Tensor random_pictures(Device& device, const clip::ClipConfig& config, int64_t batch) {
-  Tensor x = Tensor::empty(device, {batch, 3, config.image_resolution, config.image_resolution});
-  x.kernels().uniform(1, Stream::test, 0, 0, x);
-  return x;
+  return ops::uniform(device, {batch, 3, config.image_resolution, config.image_resolution}, 0, 1, 1,
+                      Stream::test);
 }
 
 int bench_clip(const BenchOptions& options, const CommonOptions& common) {

@@ -7,7 +7,7 @@
 #include <numeric>
 
 #include "core/cuda/activity.h"
-#include "core/ops/kernels.h"
+#include "core/ops/random.h"
 #include "tools/bench_peak.h"
 #include "tools/bench_shape.h"
 #include "tools/command.h"
@@ -36,6 +36,12 @@ struct Measured {
   int32_t profiled_cells = 0;
 };
 
+void fill_uniform(const Tensor& parameter, float half_width, uint32_t index) {
+  const Tensor values = ops::uniform(parameter.device(), parameter.shape(), -half_width, half_width, 1,
+                                     Stream::initialisation, index);
+  parameter.copy_from(values.to(parameter.dtype()));
+}
+
 // Weights of the size that initialise() gives, made on the GPU: drawing 12B of them on the host takes longer
 // than the measurement.
 void randomise_on_device(Transformer& model) {
@@ -43,8 +49,7 @@ void randomise_on_device(Transformer& model) {
   model.visit([&](const std::string&, Tensor& parameter) {
     if (parameter.rank() < 2) return;
     const float half_width = std::sqrt(0.75f / static_cast<float>(model.config().width));
-    parameter.kernels().uniform(1, Stream::initialisation, index++, 0, parameter);
-    parameter.kernels().affine(parameter, 2 * half_width, -half_width, parameter);
+    fill_uniform(parameter, half_width, index++);
   });
 }
 
@@ -62,8 +67,7 @@ void randomise_int8(Transformer& model) {
     } else if (name.ends_with(".scale")) {
       std::fill_n(parameter.floats(), parameter.numel(), step);
     } else if (parameter.rank() >= 2) {
-      parameter.kernels().uniform(1, Stream::initialisation, 0, 0, parameter);
-      parameter.kernels().affine(parameter, 2 * 127 * step, -127 * step, parameter);
+      fill_uniform(parameter, 127 * step, 0);
     }
   });
 }

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/cpu/peak.h"
-#include "core/ops/kernels.h"
+#include "core/ops/random.h"
 #include "dvae/openai_dvae.h"
 #include "tools/bench_timing.h"
 #include "tools/command.h"
@@ -71,8 +71,8 @@ int bench_dvae(const DvaeBench& options, const CommonOptions& common) {
   const cpu::LoadMeter load;
 
   Context context(*device);
-  Tensor images = Tensor::empty(*device, {options.batch, 3, options.size, options.size});
-  images.kernels().uniform(1, Stream::test, 0, 0, images);
+  const Tensor images =
+      ops::uniform(*device, {options.batch, 3, options.size, options.size}, 0, 1, 1, Stream::test);
   const Tensor codes = model.encode_indices(context, images);
   Json rows = Json::array();
   const Timing encode = time_work(options.seconds / 2, [&] { model.encode_indices(context, images); });

@@ -4,7 +4,12 @@
 #include <nlohmann/json.hpp>
 
 #include "core/cpu/peak.h"
-#include "core/ops/kernels.h"
+#include "core/ops/attention.h"
+#include "core/ops/conv2d.h"
+#include "core/ops/layout.h"
+#include "core/ops/linear.h"
+#include "core/ops/random.h"
+#include "tools/bench_attention.h"
 #include "tools/bench_blas.h"
 #include "tools/bench_timing.h"
 #include "tools/command.h"
@@ -69,16 +74,13 @@ class Report {
 };
 
 Tensor random_tensor(Device& device, const Shape& shape) {
-  Tensor x = Tensor::empty(device, shape);
-  x.kernels().uniform(1, Stream::test, 0, 0, x);
-  x.kernels().affine(x, 2.0f, -1.0f, x);
-  return x;
+  return ops::uniform(device, shape, -1, 1, 1, Stream::test);
 }
 
 Int8Weights random_int8(Device& device, int64_t columns, int64_t depth) {
   Tensor q = Tensor::empty(device, {columns, depth}, DType::i8);
   for (int64_t i = 0; i < q.numel(); ++i) q.data<int8_t>()[i] = static_cast<int8_t>(i * 31 % 255 - 127);
-  return device.kernels().pack_int8(q, Tensor::full(device, {columns}, 1.0f));
+  return ops::pack_int8(q, Tensor::full(device, {columns}, 1.0f));
 }
 
 /// Seconds of f32 over those of int8, for products of the same shape.
@@ -87,10 +89,10 @@ double int8_gain(Device& device, double seconds, const Tensor& x, int64_t column
   std::vector<Int8Weights> weights;
   for (double bytes = 0; bytes < rotated_bytes; bytes += static_cast<double>(columns * x.dim(1)))
     weights.push_back(random_int8(device, columns, x.dim(1)));
-  Tensor y = Tensor::empty(device, {x.dim(0), columns});
+  Context context(device);
   size_t next = 0;
-  const Timing narrow = time_work(
-      seconds, [&] { device.kernels().int8_linear(x, weights[next++ % weights.size()], nullptr, y); });
+  const Timing narrow =
+      time_work(seconds, [&] { ops::linear_fused(context, x, weights[next++ % weights.size()], {}); });
   return f32_seconds / narrow.best;
 }
 
@@ -105,13 +107,13 @@ void bench_linear(Device& device, double seconds, Report& report) {
       weights.push_back(random_tensor(device, {columns, depth}));
     for (const int64_t rows : {1, 4, 16, 64, 128, 512}) {
       const Tensor x = random_tensor(device, {rows, depth});
-      Tensor y = Tensor::empty(device, {rows, columns});
+      const Tensor y = Tensor::empty(device, {rows, columns});
+      Context context(device);
       size_t next = 0;
       const auto rotate = [&]() -> const Tensor& { return weights[next++ % weights.size()]; };
-      for (const Tensor& w : weights) device.kernels().linear(x, w, nullptr, y);  // packs
-      const Timing ours = time_work(seconds, [&] { device.kernels().linear(x, rotate(), nullptr, y); });
-      const Timing onednn =
-          time_work(seconds, [&] { device.kernels().matmul(x, rotate(), false, true, false, y); });
+      for (const Tensor& w : weights) ops::linear(context, x, w);  // packs
+      const Timing ours = time_work(seconds, [&] { ops::linear(context, x, rotate()); });
+      const Timing onednn = time_work(seconds, [&] { ops::matmul(context, x, rotate(), false, true); });
       std::vector<std::pair<std::string, double>> notes = {{"times_onednn", onednn.best / ours.best}};
       notes.emplace_back("int8_times", int8_gain(device, seconds, x, columns, ours.best));
       if (blas) {
@@ -130,33 +132,27 @@ void bench_matmul(Device& device, double seconds, Report& report) {
   const int64_t m = 2560, k = 512, n = 2048;
   const Tensor x = random_tensor(device, {m, k}), w = random_tensor(device, {n, k}),
                dy = random_tensor(device, {m, n});
-  Tensor y = Tensor::empty(device, {m, n}), dx = Tensor::empty(device, {m, k}),
-         dw = Tensor::empty(device, {n, k});
   const double flops = 2.0 * static_cast<double>(m * n * k),
                bytes = 4.0 * static_cast<double>(m * n + m * k + n * k);
   const auto shape = fmt::format("[{}, {}] x [{}, {}]", m, k, k, n);
-  Kernels& kernels = device.kernels();
-  report.add("y = x w^T", shape, time_work(seconds, [&] { kernels.matmul(x, w, false, true, false, y); }),
-             flops, bytes);
-  report.add("dx = dy w", shape, time_work(seconds, [&] { kernels.matmul(dy, w, false, false, false, dx); }),
-             flops, bytes);
-  report.add("dw = dy^T x", shape, time_work(seconds, [&] { kernels.matmul(dy, x, true, false, false, dw); }),
-             flops, bytes);
+  Context context(device);
+  report.add("y = x w^T", shape, time_work(seconds, [&] { ops::matmul(context, x, w, false, true); }), flops,
+             bytes);
+  report.add("dx = dy w", shape, time_work(seconds, [&] { ops::matmul(context, dy, w); }), flops, bytes);
+  report.add("dw = dy^T x", shape, time_work(seconds, [&] { ops::matmul(context, dy, x, true); }), flops,
+             bytes);
 }
 
 void bench_conv(Device& device, double seconds, Report& report) {
   const int64_t batch = 8, channels = 256, side = 32;
-  const Layout layout = device.kernels().preferred_layout(channels);
-  const Tensor plain = random_tensor(device, {batch, channels, side, side});
-  Tensor x = Tensor::empty(device, plain.shape(), DType::f32, layout);
-  device.kernels().reorder(plain, x);
+  Context context(device);
+  const Tensor x = ops::to_fastest_layout(context, random_tensor(device, {batch, channels, side, side}));
   const Tensor w = random_tensor(device, {channels, channels, 3, 3});
-  Tensor y = Tensor::empty(device, plain.shape(), DType::f32, layout);
-  const Conv2dGeometry geometry{1, 1, 1, 1, 1};
-  const Timing timing = time_work(seconds, [&] { device.kernels().conv2d(x, w, nullptr, geometry, {}, y); });
+  const auto options = ops::Conv2dOptions::same(3);
+  const Timing timing = time_work(seconds, [&] { ops::conv2d(context, x, w, {}, options); });
   report.add("conv 3x3", fmt::format("{} x {} x {} x {}", batch, channels, side, side), timing,
              2.0 * 9 * static_cast<double>(batch * side * side * channels * channels),
-             4.0 * static_cast<double>(2 * plain.numel() + w.numel()));
+             4.0 * static_cast<double>(2 * x.numel() + w.numel()));
 }
 
 /// Forward and backward of each pattern beside causal dense; the work counted is that of the pattern's ones.
@@ -174,15 +170,9 @@ void bench_attention(Device& device, double seconds, Report& report) {
   const Tensor q = random_tensor(device, shape), k = random_tensor(device, shape),
                v = random_tensor(device, shape);
   const Tensor dy = random_tensor(device, shape);
-  Tensor y = Tensor::empty(device, shape), logsumexp = Tensor::empty(device, {batch, heads, length});
-  Kernels::AttentionGradients gradients{Tensor::empty(device, shape), Tensor::empty(device, shape),
-                                        Tensor::empty(device, shape)};
   double of_dense = 0;
   for (const AttentionPattern& pattern : patterns) {
-    const Timing timing = time_work(seconds, [&] {
-      device.kernels().attention(q, k, v, pattern, 0.125f, y, logsumexp);
-      device.kernels().attention_backward(q, k, v, y, logsumexp, dy, pattern, 0.125f, gradients);
-    });
+    const Timing timing = time_work(seconds, [&] { attention_pass(q, k, v, dy, pattern); });
     if (of_dense == 0) of_dense = timing.best;
     const double products = 7;  // two forward, five backward
     report.add("attention", name_of(pattern) + ", forward + backward", timing,
@@ -205,8 +195,7 @@ void bench_cached_attention(Device& device, double seconds, Report& report) {
     for (int i = 0; i < 12; ++i)
       layers.emplace_back(random_tensor(device, {candidates, heads, slots, size}),
                           random_tensor(device, {candidates, heads, slots, size}));
-    const Tensor q = random_tensor(device, {candidates, heads, size});
-    Tensor y = Tensor::empty(device, q.shape());
+    const Tensor qkv = random_tensor(device, {candidates, 3 * heads * size});
     size_t next = 0;
     const Timing timing = time_work(seconds, [&] {
       const auto& [keys, values] = layers[next++ % layers.size()];
@@ -217,7 +206,7 @@ void bench_cached_attention(Device& device, double seconds, Report& report) {
       cache.keys = &keys;
       cache.values = &values;
       cache.slots = visible;
-      device.kernels().cached_attention(q, cache, 0.125f, y);
+      ops::cached_attention(qkv, heads, {&cache, 1}, visible.back());
     });
     report.add("cached", fmt::format("N {}, {} + {} keys", candidates, prefix, slots), timing,
                4.0 * static_cast<double>(candidates * heads * size * (prefix + slots)),

@@ -3,8 +3,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "core/random/philox.h"
+#include "core/ops/random.h"
 #include "core/train/optimizer.h"
+#include "tools/bench_attention.h"
 #include "tools/bench_peak.h"
 #include "tools/bench_shape.h"
 #include "tools/bench_timing.h"
@@ -27,9 +28,7 @@ struct TrainBench {
 DType compute_type(const Device& device) { return device.is_cpu() ? DType::f32 : DType::bf16; }
 
 Tensor noise(Device& device, const Shape& shape) {
-  Tensor x = Tensor::empty(device, shape, compute_type(device));
-  device.kernels().uniform(1, Stream::test, 0, 0, x);
-  return x;
+  return ops::uniform(device, shape, 0, 1, 1, Stream::test).to(compute_type(device));
 }
 
 struct AttentionCost {
@@ -44,13 +43,8 @@ AttentionCost attention_cost(Device& device, const TrainBench& options, const Tr
   const Shape shape{options.batch, pattern.length(), config.heads, config.head_size()};
   const Tensor q = noise(device, shape), k = noise(device, shape), v = noise(device, shape),
                dy = noise(device, shape);
-  Tensor y = noise(device, shape);
-  Tensor logsumexp = Tensor::empty(device, {options.batch, config.heads, pattern.length()});
-  Kernels::AttentionGradients gradients{noise(device, shape), noise(device, shape), noise(device, shape)};
-  Kernels& kernels = device.kernels();
   const double seconds = time_work(options.seconds, [&] {
-                           kernels.attention(q, k, v, pattern, 0.125f, y, logsumexp);
-                           kernels.attention_backward(q, k, v, y, logsumexp, dy, pattern, 0.125f, gradients);
+                           attention_pass(q, k, v, dy, pattern);
                            device.synchronize();
                          }).best;
   return {seconds, device.memory_use().peak - before};

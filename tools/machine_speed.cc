@@ -6,7 +6,7 @@
 
 #include "core/nn/linear.h"
 #include "core/ops/conv2d.h"
-#include "core/ops/kernels.h"
+#include "core/ops/sampling.h"
 #include "transformer/shares.h"
 
 namespace dalle1::tools {
@@ -22,7 +22,7 @@ double seconds_of(Device& device, int shares, const std::function<void()>& work)
   int64_t times = 1;
   for (double seconds = 0;; times *= 2) {
     const auto begin = std::chrono::steady_clock::now();
-    device.kernels().side_by_side(shares, [&](int) {
+    device.run_parallel(shares, [&](int) {
       for (int64_t i = 0; i < times; ++i) work();
     });
     device.synchronize();
@@ -49,11 +49,15 @@ double product_speed(Device& device, int shares, int64_t rows, int64_t width, Pr
 double drawing_speed(Device& device, int shares, int64_t rows, int64_t vocabulary) {
   rows = std::min(rows, kMostRows);
   const auto logits = Tensor::full(device, {rows, vocabulary}, 0.0f);
-  const std::vector<uint32_t> candidates(static_cast<size_t>(rows));
   const double seconds = seconds_of(device, shares, [&] {
-    std::vector<int64_t> tokens(candidates.size());
-    std::vector<float> log_probs(candidates.size());
-    device.kernels().sample(logits, {}, 0, candidates, 0, tokens, log_probs);
+    CellSampling cell;
+    cell.cell = Tensor::zeros(device, {1}, DType::i64);
+    cell.candidates = Tensor::zeros(device, {rows}, DType::i32);
+    cell.forced = Tensor::from(device, {1}, std::vector<int64_t>{-1});
+    cell.tokens = Tensor::zeros(device, {1, rows}, DType::i64);
+    cell.log_probs = Tensor::zeros(device, {1, rows});
+    cell.newest = Tensor::zeros(device, {rows}, DType::i64);
+    ops::sample_cell(logits, logits, cell);
   });
   return static_cast<double>(shares * rows * vocabulary) / seconds;
 }

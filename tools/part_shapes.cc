@@ -1,9 +1,9 @@
 #include "tools/part_shapes.h"
 
 #include "clip/clip.h"
+#include "core/cpu/counting_device.h"
 #include "core/error.h"
 #include "dvae/dvae.h"
-#include "tools/counting_device.h"
 #include "transformer/model.h"
 #include "weights/load.h"
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "core/cpu/counting_device.h"
 #include "rerank/scorer.h"
-#include "tools/counting_device.h"
 #include "tools/studio.h"
 #include "tools/transformer_model.h"
 #include "transformer/estimate.h"

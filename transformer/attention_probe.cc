@@ -17,7 +17,7 @@ class ProbeSequence final : public WholeSequence {
   const std::vector<float>& kept() const { return kept_; }
 
  private:
-  void keep(int layer, const Tensor& qkv) override {
+  void keep(Context&, int layer, const Tensor& qkv) override {
     if (layer == layer_) kept_ = qkv.to_floats();
   }
 

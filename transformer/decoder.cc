@@ -6,6 +6,7 @@
 
 #include "core/ops/embedding.h"
 #include "core/ops/movement.h"
+#include "core/ops/sampling.h"
 #include "transformer/shares.h"
 
 namespace dalle1::transformer {
@@ -16,13 +17,6 @@ constexpr int32_t kCellsPerWait = 16;  // between two waits for a GPU
 
 bool all_within(std::span<const int64_t> ids, int64_t low, int64_t high) {
   return std::all_of(ids.begin(), ids.end(), [&](int64_t id) { return id >= low && id < high; });
-}
-
-// One row [1, V] as N equal rows.
-Tensor repeated(const Tensor& row, int64_t count) {
-  Tensor rows = Tensor::empty(row.device(), {count, row.dim(1)}, row.dtype());
-  row.kernels().strided_copy({{count, row.dim(1)}, {0, 1}, {row.dim(1), 1}}, row, rows);
-  return rows;
 }
 
 }  // namespace
@@ -99,7 +93,8 @@ void Decoder::check_request() const {
 Tensor Decoder::first_logits(int64_t candidates) const {
   Context plain(model_.device());
   std::vector<Tensor> groups;
-  for (const Prefix& prefix : prefixes_) groups.push_back(repeated(prefix.logits(), candidates));
+  for (const Prefix& prefix : prefixes_)
+    groups.push_back(ops::broadcast(prefix.logits(), {candidates, prefix.logits().dim(1)}));
   return groups.size() == 1 ? groups.front() : ops::concat(plain, groups, 0);
 }
 
@@ -107,7 +102,7 @@ Tensor Decoder::first_logits(int64_t candidates) const {
 struct Decoder::Lockstep {
   size_t share = 0;  // its number
   int64_t candidates = 0;
-  CellChoice choice;
+  CellSampling sampling;
   Tensor places;     // [cells, C]
   Tensor rotations;  // [cells, D], or undefined
   Tensor logits;     // of the newest cell, [groups * N, V]
@@ -121,16 +116,16 @@ Decoder::Lockstep Decoder::begin(Context& context, std::span<const uint32_t> can
   const int64_t cells = config.cells();
   Lockstep state;
   state.candidates = count;
-  CellChoice& choice = state.choice;
-  choice.rule = request_.sampling.rule;
-  choice.seed = request_.sampling.seed;
-  choice.cell = Tensor::from(device, {1}, std::vector<int64_t>{prefilled_});
-  choice.candidates = Tensor::empty(device, {count}, DType::i32);
-  device.copy_from_host(choice.candidates.raw(), candidates.data(), candidates.size_bytes());
-  choice.forced = Tensor::from(device, {cells}, request_.forced);
-  choice.tokens = Tensor::from(device, {cells, count}, std::vector<int64_t>(cells * count, kFree));
-  choice.log_probs = Tensor::zeros(device, {cells, count});
-  choice.newest = Tensor::empty(device, {groups * count}, DType::i64);
+  CellSampling& cell = state.sampling;
+  cell.rule = request_.sampling.rule;
+  cell.seed = request_.sampling.seed;
+  cell.cell = Tensor::from(device, {1}, std::vector<int64_t>{prefilled_});
+  cell.candidates = Tensor::empty(device, {count}, DType::i32);
+  device.copy_from_host(cell.candidates.raw(), candidates.data(), candidates.size_bytes());
+  cell.forced = Tensor::from(device, {cells}, request_.forced);
+  cell.tokens = Tensor::from(device, {cells, count}, std::vector<int64_t>(cells * count, kFree));
+  cell.log_probs = Tensor::zeros(device, {cells, count});
+  cell.newest = Tensor::empty(device, {groups * count}, DType::i64);
   state.places = model_.places(context, cells);
   if (config.rotary) {
     const int64_t before = config.prefix(config.text_length);
@@ -140,29 +135,29 @@ Decoder::Lockstep Decoder::begin(Context& context, std::span<const uint32_t> can
   for (const Prefix& prefix : prefixes_) prefixes.push_back(prefix.layers());
   state.sequence =
       std::make_shared<CachedSequence>(device, plans_, std::move(prefixes), count, request_.cache);
-  if (device.kernels().records()) state.sequence->follow(choice.cell, config.prefix(config.text_length));
+  if (device.captures()) state.sequence->follow(cell.cell, config.prefix(config.text_length));
   return state;
 }
 
 // The tokens of the cell that the device's counter names.
-void Decoder::choose(const Tensor& logits, const Lockstep& state) const {
+void Decoder::sample(const Tensor& logits, const Lockstep& state) const {
   const int64_t count = state.candidates;
   const Tensor own = logits.rows(0, count);
   const SamplingOptions& sampling = request_.sampling;
   const Tensor guided =
       sampling.guided() ? guide(own, logits.rows(count, 2 * count), sampling.guidance) : own;
-  logits.kernels().choose(guided, own, state.choice);
+  ops::sample_cell(guided, own, state.sampling);
 }
 
 // From one cell's tokens to those of the next.
 void Decoder::step(Context& context, Lockstep& state) const {
-  CellChoice& choice = state.choice;
-  const Tensor place = ops::embedding(context, choice.cell, state.places);
-  const Tensor x = model_.embed_at(context, choice.newest, place);
-  if (state.rotations.defined()) state.sequence->turn(ops::embedding(context, choice.cell, state.rotations));
+  CellSampling& cell = state.sampling;
+  const Tensor place = ops::embedding(context, cell.cell, state.places);
+  const Tensor x = model_.embed_at(context, cell.newest, place);
+  if (state.rotations.defined()) state.sequence->turn(ops::embedding(context, cell.cell, state.rotations));
   state.logits = model_.image_logits(context, model_.trunk(context, x, state.sequence));
-  state.logits.kernels().advance(choice.cell);
-  choose(state.logits, state);
+  ops::advance(cell.cell);
+  sample(state.logits, state);
 }
 
 // How far the shares are, and whether they are to stop.
@@ -193,15 +188,15 @@ class Decoder::Watch {
 void Decoder::run(Context context, Lockstep& state, Watch& watch, const Hooks& hooks) const {
   const int32_t cells = model_.config().cells(), before = model_.config().prefix(model_.config().text_length);
   Device& device = model_.device();
-  const auto next = device.kernels().repeated([&] { step(context, state); });
+  const auto next = device.capture([&] { step(context, state); });
   const int32_t wait = device.is_cpu() ? 1 : kCellsPerWait;
   for (int32_t done = prefilled_; done < cells && !watch.stopped();) {
     if (done == prefilled_) {
       state.logits = first_logits(state.candidates);
-      choose(state.logits, state);
+      sample(state.logits, state);
     } else {
       state.sequence->seek(before + done - 1);
-      next->run();
+      next->launch();
     }
     if (hooks.logits) hooks.logits(done, state.logits.rows(0, state.candidates));
     watch.set_done(state.share, ++done);
@@ -214,8 +209,8 @@ void Decoder::run(Context context, Lockstep& state, Watch& watch, const Hooks& h
 void Decoder::finish(const Lockstep& state, Decoded& result) const {
   const int32_t cells = model_.config().cells();
   const int64_t count = state.candidates;
-  const auto tokens = state.choice.tokens.to_ints();
-  const auto log_probs = state.choice.log_probs.to_floats();
+  const auto tokens = state.sampling.tokens.to_ints();
+  const auto log_probs = state.sampling.log_probs.to_floats();
   for (int64_t n = 0; n < count; ++n) {
     double sampled = 0, given = prefixes_.front().log_likelihood();
     result.tokens.insert(result.tokens.end(), request_.forced.begin(), request_.forced.begin() + prefilled_);
@@ -244,7 +239,7 @@ Decoded Decoder::decode(Context& context, std::span<const uint32_t> candidates, 
     states.back().share = i;
   }
   Watch watch(shares, prefilled_, hooks.progress);
-  device.kernels().side_by_side(static_cast<int>(shares), [&](int i) {
+  device.run_parallel(static_cast<int>(shares), [&](int i) {
     try {
       run(plain, states[static_cast<size_t>(i)], watch, hooks);
     } catch (...) {

@@ -91,7 +91,7 @@ class Decoder {
   void check_request() const;
   Tensor first_logits(int64_t candidates) const;
   Lockstep begin(Context& context, std::span<const uint32_t> candidates) const;
-  void choose(const Tensor& logits, const Lockstep& state) const;
+  void sample(const Tensor& logits, const Lockstep& state) const;
   void step(Context& context, Lockstep& state) const;
   void run(Context context, Lockstep& state, Watch& watch, const Hooks& hooks) const;
   void finish(const Lockstep& state, Decoded& result) const;

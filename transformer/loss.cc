@@ -2,16 +2,11 @@
 
 #include <algorithm>
 
-#include "core/grad/tape.h"
 #include "core/ops/elementwise.h"
-#include "core/ops/kernels.h"
 #include "core/ops/movement.h"
 
 namespace dalle1::transformer {
 namespace {
-
-// Rows of a piece of the head: on a CPU few, so that their logits stay in cache; a GPU wants large products.
-int64_t rows_at_once(const Device& device) { return device.is_cpu() ? 512 : 16384; }
 
 // Row p of the input predicts token p + shift of text followed by image; which rows count, by convention.
 struct TargetRows {
@@ -83,77 +78,18 @@ Part part_loss(Context& context, const Tensor& hidden, int64_t begin, int64_t en
   std::vector<float> scaled = targets.weights;
   for (float& weight : scaled) weight *= static_cast<float>(share / std::max(count, 1.0));
   Device& device = hidden.device();
-  Tensor losses;
+  const auto [loss, losses] =
+      head.cross_entropy(context, rows, Tensor::from(device, {rows.dim(0)}, targets.ids),
+                         Tensor::from(device, {rows.dim(0)}, scaled));
   Part part;
-  part.weighted = head_cross_entropy(context, rows, head, Tensor::from(device, {rows.dim(0)}, targets.ids),
-                                     Tensor::from(device, {rows.dim(0)}, scaled), losses);
+  part.weighted = loss;
   part.losses = losses.to_floats();
   for (size_t r = 0; r < part.losses.size(); ++r) part.mean += double{part.losses[r]} * targets.weights[r];
   part.mean /= std::max(count, 1.0);
   return part;
 }
 
-// Gradients of head_cross_entropy, gathered piece by piece.
-struct HeadGradients {
-  Tensor hidden, weight, bias;
-};
-
-// Adds one piece's gradients; its logits become their own gradient.
-void add_gradients(const Tensor& hidden, const nn::Linear& head, const Tensor& dlogits, int64_t begin,
-                   HeadGradients& gradients) {
-  Kernels& kernels = hidden.kernels();
-  const int64_t end = begin + hidden.dim(0);
-  Tensor dhidden = gradients.hidden.rows(begin, end);
-  kernels.matmul(dlogits, head.weight, false, false, false, dhidden);
-  kernels.matmul(dlogits, hidden, true, false, /*accumulate=*/begin > 0, gradients.weight);
-  Tensor dbias = Tensor::empty(hidden.device(), {1, head.bias.numel()});
-  kernels.sum_to(dlogits, dbias);
-  kernels.add_scaled(dbias.view(head.bias.shape()), 1.0f, gradients.bias);
-}
-
 }  // namespace
-
-Tensor head_cross_entropy(Context& context, const Tensor& hidden, const nn::Linear& head,
-                          const Tensor& targets, const Tensor& weights, Tensor& losses) {
-  const int64_t rows = hidden.dim(0), classes = head.outputs();
-  Device& device = hidden.device();
-  Kernels& kernels = hidden.kernels();
-  losses = Tensor::empty(device, {rows});
-  HeadGradients gradients;
-  if (context.tape) {
-    gradients = {Tensor::empty(device, hidden.shape()), Tensor::empty(device, head.weight.shape()),
-                 Tensor::zeros(device, head.bias.shape())};
-  }
-  const int64_t at_once = rows_at_once(device);
-  for (int64_t begin = 0; begin < rows; begin += at_once) {
-    const int64_t end = std::min(rows, begin + at_once);
-    const Tensor piece = hidden.rows(begin, end), ids = targets.rows(begin, end);
-    Tensor logits = Tensor::empty(device, {end - begin, classes});
-    if (head.packed.defined())
-      kernels.int8_linear(piece, head.packed, &head.bias, logits);
-    else
-      kernels.training_linear(piece, head.weight, &head.bias, logits);
-    Tensor row_losses = losses.rows(begin, end), logsumexp = Tensor::empty(device, {end - begin});
-    kernels.cross_entropy(logits, ids, row_losses, logsumexp);
-    if (!context.tape) continue;
-    Tensor dlogits = Tensor::empty(device, logits.shape(), hidden.dtype());
-    kernels.cross_entropy_backward(logits, ids, logsumexp, weights.rows(begin, end), dlogits);
-    add_gradients(piece, head, dlogits, begin, gradients);
-  }
-  Tensor weighted = Tensor::empty(device, {rows}), loss = Tensor::empty(device, {1});
-  kernels.binary(Binary::mul, losses, weights, weighted);
-  kernels.sum_to(weighted, loss);
-  if (context.tape) {
-    context.tape->record({hidden, head.weight, head.bias}, loss, [gradients](const Tensor& dy) {
-      std::vector<Tensor> result{gradients.hidden, gradients.weight, gradients.bias};
-      const float scale = dy.item();
-      if (scale == 1.0f) return result;
-      for (Tensor& gradient : result) gradient.kernels().affine(gradient, scale, 0.0f, gradient);
-      return result;
-    });
-  }
-  return loss;
-}
 
 Loss compute_loss(Context& context, const Transformer& model, const TokenBatch& batch,
                   const LossOptions& options) {

@@ -29,10 +29,4 @@ struct Loss {
 Loss compute_loss(Context& context, const Transformer& model, const TokenBatch& batch,
                   const LossOptions& options);
 
-/// sum_r weights[r] * cross entropy(hidden[r] W^T + b, targets[r]) as [1], and in `losses` each row's
-/// unweighted. Equal to ops::linear and ops::cross_entropy, but in pieces of rows, with the gradients taken
-/// while a piece is in cache: no [R, V] buffer exists. hidden [R, C], targets i64 [R], weights [R].
-Tensor head_cross_entropy(Context& context, const Tensor& hidden, const nn::Linear& head,
-                          const Tensor& targets, const Tensor& weights, Tensor& losses);
-
 }  // namespace dalle1::transformer

@@ -6,7 +6,7 @@
 
 #include "core/nn/linear.h"
 #include "core/nn/parameters.h"
-#include "core/ops/kernels.h"
+#include "core/ops/arguments.h"
 #include "core/tensor/context.h"
 #include "transformer/config.h"
 #include "transformer/sequence.h"

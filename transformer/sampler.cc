@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "core/ops/elementwise.h"
 #include "core/ops/softmax.h"
 
 namespace dalle1::transformer {
@@ -18,12 +19,9 @@ void validate(const SamplingOptions& options) {
 }
 
 Tensor guide(const Tensor& conditional, const Tensor& unconditional, float scale) {
-  Kernels& kernels = conditional.kernels();
-  Tensor guided = Tensor::empty(conditional.device(), conditional.shape());
-  kernels.binary(Binary::sub, conditional, unconditional, guided);
-  kernels.affine(guided, scale, 0.0f, guided);
-  kernels.binary(Binary::add, unconditional, guided, guided);
-  return guided;
+  Context context(conditional.device());
+  const Tensor difference = ops::sub(context, conditional, unconditional);
+  return ops::add(context, unconditional, ops::affine(context, difference, scale));
 }
 
 std::vector<float> log_probabilities(const Tensor& logits, std::span<const int64_t> tokens) {

@@ -1,10 +1,9 @@
 #include "transformer/sequence.h"
 
 #include <algorithm>
-#include <cmath>
 
-#include "core/grad/tape.h"
-#include "core/ops/kernels.h"
+#include "core/ops/attention.h"
+#include "core/ops/movement.h"
 #include "core/ops/rotary.h"
 
 namespace dalle1::transformer {
@@ -13,12 +12,10 @@ namespace {
 constexpr int kThirds = 3;
 
 // Third `part` of the rows of a prompt's qkv [1, T, 3C] as [H, T, D].
-Tensor by_heads(const Tensor& qkv, int part, int64_t heads) {
-  const int64_t length = qkv.dim(1), whole = qkv.dim(2), width = whole / kThirds, size = width / heads;
-  Tensor third = Tensor::empty(qkv.device(), {heads, length, size}, qkv.dtype());
-  qkv.kernels().strided_copy(
-      {{heads, length, size}, {size, whole, 1}, {length * size, size, 1}, part * width}, qkv, third);
-  return third;
+Tensor by_heads(Context& context, const Tensor& qkv, int part, int64_t heads) {
+  const int64_t length = qkv.dim(1), width = qkv.dim(2) / kThirds;
+  const Tensor third = ops::slice(context, qkv, -1, part * width, (part + 1) * width);
+  return ops::permute(context, ops::reshape(context, third, {length, heads, width / heads}), {1, 0, 2});
 }
 
 // qkv [.., 3C] with its queries and keys turned.
@@ -27,35 +24,20 @@ Tensor turned(Context& context, const Tensor& qkv, const Tensor& rotations) {
   return ops::rotary(context, qkv, rotations, 2 * qkv.dim(-1) / kThirds);
 }
 
-float scale_of(int64_t head_size) { return 1.0f / std::sqrt(static_cast<float>(head_size)); }
-
 }  // namespace
 
 Tensor WholeSequence::attend(Context& context, int layer, const Tensor& plain) {
-  const int64_t batch = plain.dim(0), length = plain.dim(1), width = plain.dim(2) / kThirds;
-  const AttentionPattern& pattern = patterns_[layer];
-  check(length <= pattern.length(), ErrorKind::internal, "{} positions under a pattern of {}", length,
-        pattern.length());
-  const float scale = scale_of(width / heads_);
-  const Tensor qkv = turned(context, plain, rotations_.defined() ? rotations_.rows(0, length) : Tensor());
-  keep(layer, qkv);
-  Tensor y = Tensor::empty(qkv.device(), {batch, length, width}, qkv.dtype());
-  Tensor logsumexp = Tensor::empty(qkv.device(), {batch, heads_, length});
-  qkv.kernels().self_attention(qkv, pattern, scale, y, logsumexp);
-  if (context.tape) {
-    context.tape->record({qkv}, y, [=](const Tensor& dy) {
-      Tensor dqkv = Tensor::empty(qkv.device(), qkv.shape(), qkv.dtype());
-      qkv.kernels().self_attention_backward(qkv, y, logsumexp, dy, pattern, scale, dqkv);
-      return std::vector<Tensor>{dqkv};
-    });
-  }
-  return y;
+  const Tensor qkv =
+      turned(context, plain, rotations_.defined() ? rotations_.rows(0, plain.dim(1)) : Tensor());
+  keep(context, layer, qkv);
+  return ops::self_attention(context, qkv, heads_, patterns_[layer]);
 }
 
-void PrefillSequence::keep(int layer, const Tensor& qkv) {
+void PrefillSequence::keep(Context& context, int layer, const Tensor& qkv) {
   check(qkv.dim(0) == 1, ErrorKind::internal, "a prefix is of one prompt, not {}", qkv.dim(0));
   if (static_cast<int>(layers_.size()) <= layer) layers_.resize(layer + 1);
-  layers_[layer] = {by_heads(qkv, 1, heads_), by_heads(qkv, 2, heads_)};
+  Context plain = context.untaped();
+  layers_[layer] = {by_heads(plain, qkv, 1, heads_), by_heads(plain, qkv, 2, heads_)};
 }
 
 SlotPlan::SlotPlan(const AttentionPattern& pattern, int32_t begin, int32_t end, bool retain_all)
@@ -230,14 +212,13 @@ Tensor CachedSequence::attend(Context& context, int layer, const Tensor& plain) 
   check(qkv.dim(0) == groups * candidates_, ErrorKind::internal, "{} rows for {} groups of {} candidates",
         qkv.dim(0), groups, candidates_);
   const SlotPlan& plan = *plans_[layer];
-  Tensor y = Tensor::empty(qkv.device(), {qkv.dim(0), heads_, head_size_}, qkv.dtype());
-  CachedAttention cache;
-  cache.prefix = plan.prefix(position_);
-  cache.slots = plan.visible(position_);
-  if (!steps_.empty()) cache.steps = steps_[layer].get();
-  for (int64_t group = 0; group < groups; ++group) {
-    const int64_t begin = group * candidates_, end = begin + candidates_;
+  std::vector<CachedAttention> caches(prefixes_.size());
+  for (size_t group = 0; group < caches.size(); ++group) {
+    CachedAttention& cache = caches[group];
     const Store& store = stores_[group * plans_.size() + layer];
+    cache.prefix = plan.prefix(position_);
+    cache.slots = plan.visible(position_);
+    if (!steps_.empty()) cache.steps = steps_[layer].get();
     cache.prefix_keys = &prefixes_[group][layer].keys;
     cache.prefix_values = &prefixes_[group][layer].values;
     cache.keys = &store.keys;
@@ -246,10 +227,8 @@ Tensor CachedSequence::attend(Context& context, int layer, const Tensor& plain) 
       cache.key_scales = &store.key_scales;
       cache.value_scales = &store.value_scales;
     }
-    Tensor rows = y.rows(begin, end);
-    qkv.kernels().attend_step(qkv.rows(begin, end), cache, plan.slot(position_), scale_of(head_size_), rows);
   }
-  return y.view({qkv.dim(0), heads_ * head_size_});
+  return ops::cached_attention(qkv, heads_, caches, plan.slot(position_));
 }
 
 size_t CachedSequence::Store::bytes() const {

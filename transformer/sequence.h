@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "core/ops/kernels.h"
+#include "core/ops/arguments.h"
 #include "core/tensor/context.h"
 
 namespace dalle1::transformer {
@@ -28,7 +28,7 @@ class WholeSequence : public Sequence {
 
  protected:
   /// Sees the qkv of a layer on its way, queries and keys turned.
-  virtual void keep(int layer, const Tensor& qkv) {}
+  virtual void keep(Context& context, int layer, const Tensor& qkv) {}
   int heads_;
 
  private:
@@ -49,7 +49,7 @@ class PrefillSequence final : public WholeSequence {
   std::vector<LayerPrefix> take() { return std::move(layers_); }
 
  protected:
-  void keep(int layer, const Tensor& qkv) override;
+  void keep(Context& context, int layer, const Tensor& qkv) override;
 
  private:
   std::vector<LayerPrefix> layers_;

@@ -7,12 +7,14 @@
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <fstream>
 #include <mutex>
 
 #include "core/cpu/block_stock.h"
 #include "core/cpu/cpu_kernels.h"
 #include "core/cpu/isa.h"
+#include "core/cpu/parallel.h"
 #include "core/tensor/device.h"
 
 namespace dalle1 {
@@ -99,6 +101,20 @@ class CpuDevice final : public Device {
     if (bytes) std::memcpy(target, source, bytes);
   }
   void fill_zero(void* pointer, size_t bytes) override { std::memset(pointer, 0, bytes); }
+
+  void run_parallel(int n, const std::function<void(int)>& body) override {
+    std::mutex mutex;
+    std::exception_ptr error;  // none may leave an OpenMP region
+    cpu::parallel_tasks(threads_, n, [&](int64_t i) {
+      try {
+        body(static_cast<int>(i));
+      } catch (...) {
+        std::lock_guard lock(mutex);
+        if (!error) error = std::current_exception();
+      }
+    });
+    if (error) std::rethrow_exception(error);
+  }
 
  private:
   void* take_kept(size_t size) {

@@ -23,7 +23,6 @@ class CpuKernels final : public Kernels {
   void max_last(const Tensor& x, Tensor& values, Tensor& indices) override;
   double sum_squares(std::span<const Tensor> tensors) override;
   bool all_finite(const Tensor& x) override;
-  void side_by_side(int n, const std::function<void(int)>& body) override;
   void reorder(const Tensor& x, Tensor& y) override;
   void linear(const Tensor& x, const Tensor& w, const Tensor* bias, Tensor& y) override;
   Int8Weights pack_int8(const Tensor& q, const Tensor& scale) override;

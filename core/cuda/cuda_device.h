@@ -40,6 +40,8 @@ class CudaDevice final : public Device {
   /// Waits for all queued work; Error(internal) when a kernel found an id outside its table since the last
   /// wait.
   void synchronize() override;
+  bool captures() const override { return true; }
+  std::unique_ptr<Graph> capture(std::function<void()> work) override;
 
   /// Makes this the calling thread's current GPU.
   cudaStream_t stream() const;

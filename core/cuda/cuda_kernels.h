@@ -84,10 +84,8 @@ class CudaKernels : public Kernels {
   void cached_attention(const Tensor& q, const CachedAttention& cache, float scale, Tensor& y) override;
   void attend_step(const Tensor& qkv, const CachedAttention& cache, int64_t slot, float scale,
                    Tensor& y) override;
-  bool records() const override { return true; }
-  std::unique_ptr<Repeated> repeated(std::function<void()> work) override;
   void advance(Tensor& cell) override;
-  void choose(const Tensor& logits, const Tensor& own, const CellChoice& choice) override;
+  void sample_cell(const Tensor& logits, const Tensor& own, const CellSampling& cell) override;
   void cache_store(const Tensor& x, int64_t slot, Tensor& store) override;
   void sample(const Tensor& logits, const SamplingRule& rule, uint64_t seed,
               std::span<const uint32_t> candidates, uint32_t position, std::span<int64_t> tokens,

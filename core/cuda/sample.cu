@@ -204,8 +204,8 @@ __global__ void __launch_bounds__(kSamplers)
   if (threadIdx.x == 0) draws[blockIdx.x] = {token, logits[token] - normaliser.value, 1};
 }
 
-/// The tensors of a CellChoice.
-struct Choice {
+/// The tensors of a CellSampling.
+struct CellTensors {
   const int64_t *cell, *forced;
   const uint32_t* candidates;
   int64_t* tokens;
@@ -215,9 +215,9 @@ struct Choice {
 };
 
 __global__ void __launch_bounds__(kSamplers)
-    choose_kernel(Numbers all, Numbers own, int size, int token_bits, SamplingRule rule, uint64_t seed,
-                  Choice choice, uint64_t* fault) {
-  const int64_t n = blockIdx.x, count = gridDim.x, cell = *choice.cell, forced = choice.forced[cell];
+    sample_cell_kernel(Numbers all, Numbers own, int size, int token_bits, SamplingRule rule, uint64_t seed,
+                       CellTensors at, uint64_t* fault) {
+  const int64_t n = blockIdx.x, count = gridDim.x, cell = *at.cell, forced = at.forced[cell];
   const Numbers logits = all.from(n * size), unguided = own.from(n * size);
   const bool guided = all.data != own.data;
   const Normaliser normaliser(logits, size);
@@ -225,19 +225,19 @@ __global__ void __launch_bounds__(kSamplers)
   int token = 0;
   if (!normaliser.finite || !of_own.finite) {
     if (threadIdx.x == 0)
-      *fault = (static_cast<uint64_t>(cell) << 32 | choice.candidates[n]) << 8 |
+      *fault = (static_cast<uint64_t>(cell) << 32 | at.candidates[n]) << 8 |
                static_cast<uint64_t>(CudaFault::logit);
   } else if (forced >= 0) {
     token = static_cast<int>(forced);
   } else {
     const uint32_t word =
-        random_block(seed, Stream::sampling, choice.candidates[n], static_cast<uint32_t>(cell), 0)[0];
+        random_block(seed, Stream::sampling, at.candidates[n], static_cast<uint32_t>(cell), 0)[0];
     token = draw(logits, size, normaliser.largest, token_bits, rule, unit_interval(word));
   }
   if (threadIdx.x != 0) return;
-  choice.tokens[cell * count + n] = token;
-  choice.log_probs[cell * count + n] = unguided[token] - of_own.value;
-  for (int64_t i = n; i < choice.newest_count; i += count) choice.newest[i] = token;
+  at.tokens[cell * count + n] = token;
+  at.log_probs[cell * count + n] = unguided[token] - of_own.value;
+  for (int64_t i = n; i < at.newest_count; i += count) at.newest[i] = token;
 }
 
 __global__ void advance_kernel(int64_t* cell) { ++*cell; }
@@ -288,17 +288,17 @@ void CudaKernels::sample(const Tensor& logits, const SamplingRule& rule, uint64_
   }
 }
 
-void CudaKernels::choose(const Tensor& logits, const Tensor& own, const CellChoice& choice) {
+void CudaKernels::sample_cell(const Tensor& logits, const Tensor& own, const CellSampling& cell) {
   const int64_t rows = own.dim(0), columns = own.dim(1);
   if (rows == 0) return;
-  const Choice places{
-      choice.cell.data<int64_t>(),   choice.forced.data<int64_t>(), choice.candidates.data<uint32_t>(),
-      choice.tokens.data<int64_t>(), choice.log_probs.floats(),     choice.newest.data<int64_t>(),
-      choice.newest.numel()};
-  choose_kernel<<<static_cast<unsigned>(rows), kSamplers, 0, device_.stream()>>>(
-      numbers(logits), numbers(own), static_cast<int>(columns), bits_of(columns), choice.rule, choice.seed,
-      places, device_.fault_word());
-  launched("choose");
+  const CellTensors at{
+      cell.cell.data<int64_t>(),   cell.forced.data<int64_t>(), cell.candidates.data<uint32_t>(),
+      cell.tokens.data<int64_t>(), cell.log_probs.floats(),     cell.newest.data<int64_t>(),
+      cell.newest.numel()};
+  sample_cell_kernel<<<static_cast<unsigned>(rows), kSamplers, 0, device_.stream()>>>(
+      numbers(logits), numbers(own), static_cast<int>(columns), bits_of(columns), cell.rule, cell.seed, at,
+      device_.fault_word());
+  launched("sample_cell");
 }
 
 void CudaKernels::advance(Tensor& cell) {

@@ -78,8 +78,8 @@ void TimedKernels::embedding(const Tensor& ids, const Tensor& table, Tensor& y) 
   time("embedding", [&] { CudaKernels::embedding(ids, table, y); });
 }
 
-void TimedKernels::choose(const Tensor& logits, const Tensor& own, const CellChoice& choice) {
-  time("sampling", [&] { CudaKernels::choose(logits, own, choice); });
+void TimedKernels::sample_cell(const Tensor& logits, const Tensor& own, const CellSampling& cell) {
+  time("sampling", [&] { CudaKernels::sample_cell(logits, own, cell); });
 }
 
 }  // namespace dalle1

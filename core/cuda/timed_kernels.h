@@ -27,7 +27,7 @@ class TimedKernels final : public CudaKernels {
   void unary(Unary op, const Tensor& x, Tensor& y) override;
   void binary(Binary op, const Tensor& a, const Tensor& b, Tensor& y) override;
   void embedding(const Tensor& ids, const Tensor& table, Tensor& y) override;
-  void choose(const Tensor& logits, const Tensor& own, const CellChoice& choice) override;
+  void sample_cell(const Tensor& logits, const Tensor& own, const CellSampling& cell) override;
 
  private:
   struct Interval {

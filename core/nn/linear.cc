@@ -19,7 +19,7 @@ void Linear::visit(const std::string& name, const ParameterVisitor& visitor) {
 
 void Linear::prepare() {
   if (!scale.defined() || packed.defined()) return;
-  packed = weight.kernels().pack_int8(weight, scale);
+  packed = ops::pack_int8(weight, scale);
   weight = {};
 }
 
@@ -34,6 +34,12 @@ Tensor Linear::forward(Context& context, const Tensor& x, const LinearEpilogue& 
                        std::optional<DType> result) const {
   if (packed.defined()) return ops::linear_fused(context, x, packed, bias, epilogue);
   return ops::linear_fused(context, x, weight, bias, epilogue, result);
+}
+
+ops::WeightedLoss Linear::cross_entropy(Context& context, const Tensor& x, const Tensor& targets,
+                                        const Tensor& weights) const {
+  if (packed.defined()) return ops::linear_cross_entropy(context, x, packed, bias, targets, weights);
+  return ops::linear_cross_entropy(context, x, weight, bias, targets, weights);
 }
 
 }  // namespace dalle1::nn

@@ -6,6 +6,7 @@
 
 #include "core/nn/parameters.h"
 #include "core/ops/linear.h"
+#include "core/ops/linear_cross_entropy.h"
 
 namespace dalle1::nn {
 
@@ -30,6 +31,9 @@ struct Linear {
   /// x [.., in] to residual + activation(x W^T + b) [.., out]; `result`: see ops::linear_fused.
   Tensor forward(Context& context, const Tensor& x, const LinearEpilogue& epilogue = {},
                  std::optional<DType> result = {}) const;
+  /// The loss of this layer's outputs as logits, see ops::linear_cross_entropy: x [R, in].
+  ops::WeightedLoss cross_entropy(Context& context, const Tensor& x, const Tensor& targets,
+                                  const Tensor& weights) const;
 };
 
 }  // namespace dalle1::nn

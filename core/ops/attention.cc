@@ -1,9 +1,16 @@
 #include "core/ops/attention.h"
 
+#include <cmath>
+
 #include "core/grad/tape.h"
 #include "core/ops/kernels.h"
 
 namespace dalle1::ops {
+namespace {
+
+float scale_of(int64_t head_size) { return 1.0f / std::sqrt(static_cast<float>(head_size)); }
+
+}  // namespace
 
 Tensor attention(Context& context, const Tensor& q, const Tensor& k, const Tensor& v,
                  const AttentionPattern& pattern, float scale) {
@@ -26,6 +33,41 @@ Tensor attention(Context& context, const Tensor& q, const Tensor& k, const Tenso
     });
   }
   return y;
+}
+
+Tensor self_attention(Context& context, const Tensor& qkv, int64_t heads, const AttentionPattern& pattern) {
+  check(qkv.rank() == 3 && qkv.dim(2) % (3 * heads) == 0, ErrorKind::internal,
+        "self_attention: {} heads of {}", heads, qkv.shape());
+  const int64_t batch = qkv.dim(0), length = qkv.dim(1), width = qkv.dim(2) / 3;
+  check(length <= pattern.length(), ErrorKind::internal, "{} positions under a pattern of {}", length,
+        pattern.length());
+  const float scale = scale_of(width / heads);
+  Tensor y = Tensor::empty(qkv.device(), {batch, length, width}, qkv.dtype());
+  Tensor logsumexp = Tensor::empty(qkv.device(), {batch, heads, length});
+  qkv.kernels().self_attention(qkv, pattern, scale, y, logsumexp);
+  if (context.tape) {
+    context.tape->record({qkv}, y, [=](const Tensor& dy) {
+      Tensor dqkv = Tensor::empty(qkv.device(), qkv.shape(), qkv.dtype());
+      qkv.kernels().self_attention_backward(qkv, y, logsumexp, dy, pattern, scale, dqkv);
+      return std::vector<Tensor>{dqkv};
+    });
+  }
+  return y;
+}
+
+Tensor cached_attention(const Tensor& qkv, int64_t heads, std::span<const CachedAttention> groups,
+                        int64_t slot) {
+  const auto count = static_cast<int64_t>(groups.size());
+  check(qkv.rank() == 2 && qkv.dim(0) % count == 0 && qkv.dim(1) % (3 * heads) == 0, ErrorKind::internal,
+        "cached_attention: {} heads and {} groups of {}", heads, count, qkv.shape());
+  const int64_t rows = qkv.dim(0), candidates = rows / count, size = qkv.dim(1) / (3 * heads);
+  Tensor y = Tensor::empty(qkv.device(), {rows, heads, size}, qkv.dtype());
+  for (int64_t group = 0; group < count; ++group) {
+    const int64_t begin = group * candidates, end = begin + candidates;
+    Tensor part = y.rows(begin, end);
+    qkv.kernels().attend_step(qkv.rows(begin, end), groups[group], slot, scale_of(size), part);
+  }
+  return y.view({rows, heads * size});
 }
 
 }  // namespace dalle1::ops

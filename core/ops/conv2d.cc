@@ -2,6 +2,7 @@
 
 #include "core/grad/tape.h"
 #include "core/ops/elementwise.h"
+#include "core/ops/kernels.h"
 #include "core/ops/layout.h"
 #include "core/ops/movement.h"
 

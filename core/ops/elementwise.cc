@@ -1,6 +1,7 @@
 #include "core/ops/elementwise.h"
 
 #include "core/grad/tape.h"
+#include "core/ops/kernels.h"
 #include "core/ops/layout.h"
 #include "core/ops/reduce.h"
 

@@ -1,17 +1,8 @@
-// What a device need not do in its own way.
+// Kernels that are compositions of others, for devices that have nothing faster.
 #include "core/ops/kernels.h"
 
 namespace dalle1 {
 namespace {
-
-class Plain final : public Repeated {
- public:
-  explicit Plain(std::function<void()> work) : work_(std::move(work)) {}
-  void run() override { work_(); }
-
- private:
-  std::function<void()> work_;
-};
 
 // Third `part` of the rows of qkv [.., 3 H D] in another shape.
 Tensor third_of(const Tensor& qkv, int64_t part, const Shape& shape) {
@@ -84,30 +75,22 @@ void Kernels::attend_step(const Tensor& qkv, const CachedAttention& cache, int64
   cached_attention(q, cache, scale, y);
 }
 
-void Kernels::side_by_side(int n, const std::function<void(int)>& body) {
-  for (int i = 0; i < n; ++i) body(i);
-}
-
-std::unique_ptr<Repeated> Kernels::repeated(std::function<void()> work) {
-  return std::make_unique<Plain>(std::move(work));
-}
-
 void Kernels::advance(Tensor& cell) {
   const int64_t next = cell.to_ints()[0] + 1;
   cell.device().copy_from_host(cell.raw(), &next, sizeof next);
 }
 
-void Kernels::choose(const Tensor& logits, const Tensor& own, const CellChoice& choice) {
+void Kernels::sample_cell(const Tensor& logits, const Tensor& own, const CellSampling& sampling) {
   Device& device = logits.device();
-  const int64_t cell = choice.cell.to_ints()[0], count = own.dim(0);
-  const int64_t forced = choice.forced.rows(cell, cell + 1).to_ints()[0];
+  const int64_t cell = sampling.cell.to_ints()[0], count = own.dim(0);
+  const int64_t forced = sampling.forced.rows(cell, cell + 1).to_ints()[0];
   std::vector<int64_t> tokens(count, forced);
   std::vector<float> log_probs(count);
   if (forced < 0) {
     std::vector<uint32_t> candidates(count);
-    device.copy_to_host(candidates.data(), choice.candidates.raw(), candidates.size() * sizeof(uint32_t));
+    device.copy_to_host(candidates.data(), sampling.candidates.raw(), candidates.size() * sizeof(uint32_t));
     const bool same = own.id() == logits.id();
-    sample(logits, choice.rule, choice.seed, candidates, static_cast<uint32_t>(cell), tokens,
+    sample(logits, sampling.rule, sampling.seed, candidates, static_cast<uint32_t>(cell), tokens,
            same ? std::span(log_probs) : std::span<float>());
   }
   if (forced >= 0 || own.id() != logits.id()) {
@@ -120,10 +103,10 @@ void Kernels::choose(const Tensor& logits, const Tensor& own, const CellChoice& 
   const auto put = [&](const Tensor& target, const auto& values) {
     device.copy_from_host(target.raw(), values.data(), target.bytes());
   };
-  put(choice.tokens.rows(cell, cell + 1), tokens);
-  put(choice.log_probs.rows(cell, cell + 1), log_probs);
-  for (int64_t begin = 0; begin < choice.newest.numel(); begin += count)
-    put(choice.newest.rows(begin, begin + count), tokens);
+  put(sampling.tokens.rows(cell, cell + 1), tokens);
+  put(sampling.log_probs.rows(cell, cell + 1), log_probs);
+  for (int64_t begin = 0; begin < sampling.newest.numel(); begin += count)
+    put(sampling.newest.rows(begin, begin + count), tokens);
 }
 
 }  // namespace dalle1

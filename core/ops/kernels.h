@@ -8,114 +8,14 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
-#include <memory>
-#include <optional>
 #include <span>
 #include <vector>
 
-#include "core/attention/attention_pattern.h"
+#include "core/ops/arguments.h"
 #include "core/ops/int8_weights.h"
 #include "core/random/philox.h"
-#include "core/tensor/tensor.h"
 
 namespace dalle1 {
-
-enum class Unary : uint8_t {
-  relu,
-  relu_squared,
-  gelu,
-  gelu_tanh,
-  quick_gelu,
-  silu,
-  sigmoid,
-  tanh,
-  exp,
-  log,
-  sqrt,
-  rsqrt,
-  square,
-  abs
-};
-enum class Binary : uint8_t { add, sub, mul, div, max };
-
-struct Conv2dGeometry {
-  int stride = 1;
-  int pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;  ///< Zero padding.
-};
-
-/// What is done to a convolution's result: y = residual + gain * conv(x), then ReLU if set.
-struct Conv2dEpilogue {
-  const Tensor* residual = nullptr;  ///< Same shape and layout as y.
-  float gain = 1.0f;
-  bool relu = false;
-};
-
-/// What is done to a product's result: y = residual + activation(x w^T + bias).
-struct LinearEpilogue {
-  std::optional<Unary> activation;
-  const Tensor* residual = nullptr;  ///< Of y's shape and type.
-};
-
-/// What each step of cached decoding sees, in device memory: work that was recorded once then serves every
-/// step. Lists that repeat are shared.
-struct DecodeSteps {
-  Tensor lists;       ///< i32: rows of the prefix and slots of the store, list after list.
-  Tensor steps;       ///< i32 [steps, 5]: begin and count of the prefix's rows in `lists`, begin and count of
-                      ///< the slots, and the slot that the new key goes to.
-  Tensor cell;        ///< i64 [1]: the grid cell of the step.
-  int64_t first = 0;  ///< The cell of step 0.
-};
-
-/// One layer's keys and values in cached decoding. All candidates are at the same position (lockstep), so
-/// which keys are visible is common to all: ranges of the shared prefix, then slots of the private store in
-/// order of position.
-struct CachedAttention {
-  const Tensor* prefix_keys = nullptr;    ///< [H, P, D], shared by all candidates.
-  const Tensor* prefix_values = nullptr;  ///< [H, P, D]
-  std::span<const KeyRange> prefix;       ///< Visible rows of the prefix.
-  const Tensor* keys = nullptr;           ///< [N, H, S, D], S slots per candidate; on the CPU f32 or bf16.
-  const Tensor* values = nullptr;         ///< [N, H, S, D]
-  std::span<const int32_t> slots;         ///< Visible slots, in order of position.
-  const Tensor* key_scales = nullptr;     ///< f32 [N, H, S] where the store is u8: e4m3 times this.
-  const Tensor* value_scales = nullptr;   ///< f32 [N, H, S]
-  const DecodeSteps* steps = nullptr;     ///< If given, a device that records reads these, not the spans.
-};
-
-/// How a token is drawn from logits (see transformer/sampler.h for the rules of ties and cuts).
-struct SamplingRule {
-  float temperature = 1.0f;  ///< 0: greedy.
-  int32_t top_k = 0;         ///< 0: off. Keeps every logit >= the k-th largest.
-  float top_p = 1.0f;        ///< Drops tokens whose predecessors' cumulative probability already exceeds p.
-};
-
-/// The tokens of one grid cell for N candidates, all of it in device memory.
-struct CellChoice {
-  SamplingRule rule;
-  uint64_t seed = 0;
-  Tensor cell;        ///< i64 [1]
-  Tensor candidates;  ///< i32 [N]: their numbers.
-  Tensor forced;      ///< i64 [cells]: a token, or -1 where one is drawn.
-  Tensor tokens;      ///< i64 [cells, N]; the row of the cell is written.
-  Tensor log_probs;   ///< f32 [cells, N]; the row of the cell is written.
-  Tensor newest;      ///< i64 [groups * N]: the tokens again, once for each group.
-};
-
-/// Work that is done many times on the same memory.
-class Repeated {
- public:
-  virtual ~Repeated() = default;
-  virtual void run() = 0;
-};
-
-struct AdamW {
-  float learning_rate = 1e-3f;
-  float beta1 = 0.9f, beta2 = 0.999f;
-  float epsilon = 1e-8f;
-  float weight_decay = 0.0f;    ///< Decoupled (Loshchilov and Hutter 2019).
-  float gradient_scale = 1.0f;  ///< Clipping and accumulation, applied to the gradient first.
-  int64_t step = 1;             ///< From 1: bias correction.
-};
 
 class Kernels {
  public:
@@ -266,23 +166,6 @@ class Kernels {
   virtual void attend_step(const Tensor& qkv, const CachedAttention& cache, int64_t slot, float scale,
                            Tensor& y);
 
-  // --- independent work ------------------------------------------------------------------------------------
-  /// body(0) ... body(n - 1), which share nothing that they write. A CPU of more than one thread gives each a
-  /// thread of its own, which then does all operations in it alone; others take them in turn. Throws the
-  /// first error once all have ended.
-  virtual void side_by_side(int n, const std::function<void(int)>& body);
-
-  // --- repeated steps --------------------------------------------------------------------------------------
-  /// Whether repeated() records what it does first and replays it. Then what changes from one run to the next
-  /// must lie in device memory.
-  virtual bool records() const { return false; }
-  virtual std::unique_ptr<Repeated> repeated(std::function<void()> work);
-  /// cell [1] += 1.
-  virtual void advance(Tensor& cell);
-  /// As sample(), for the cell and with forced tokens; log-probabilities are those of `own` [N, V], which
-  /// differ from `logits` with guidance.
-  virtual void choose(const Tensor& logits, const Tensor& own, const CellChoice& choice);
-
   // --- sampling and optimisation ---------------------------------------------------------------------------
   /// tokens[n] drawn from logits [N, V] with random_block(seed, Stream::sampling, candidates[n], position,
   /// 0); log_probs[n], unless it is empty, = log softmax(logits[n])[token] at temperature 1 and without cuts.
@@ -290,6 +173,11 @@ class Kernels {
   virtual void sample(const Tensor& logits, const SamplingRule& rule, uint64_t seed,
                       std::span<const uint32_t> candidates, uint32_t position, std::span<int64_t> tokens,
                       std::span<float> log_probs) = 0;
+  /// As sample(), for the cell and with forced tokens; log-probabilities are those of `own` [N, V], which
+  /// differ from `logits` with guidance.
+  virtual void sample_cell(const Tensor& logits, const Tensor& own, const CellSampling& cell);
+  /// cell [1] += 1.
+  virtual void advance(Tensor& cell);
   /// parameter, m, v updated in place.
   virtual void adamw(const AdamW& options, const Tensor& gradient, Tensor& parameter, Tensor& m,
                      Tensor& v) = 0;

@@ -24,4 +24,8 @@ Tensor to_layout(Context& context, const Tensor& x, Layout layout) {
   return y;
 }
 
+Tensor to_fastest_layout(Context& context, const Tensor& x) {
+  return to_layout(context, x, x.kernels().preferred_layout(x.dim(1)));
+}
+
 }  // namespace dalle1::ops

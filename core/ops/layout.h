@@ -7,7 +7,9 @@ namespace dalle1::ops {
 
 /// x [B, C, H, W] in another layout; x itself when it is already in it.
 Tensor to_layout(Context& context, const Tensor& x, Layout layout);
-/// The same, not recorded.
+/// x in the layout in which convolutions of its channels run fastest.
+Tensor to_fastest_layout(Context& context, const Tensor& x);
+/// The same as to_layout(), not recorded.
 Tensor in_layout(const Tensor& x, Layout layout);
 /// Uninitialised, with the shape, type and layout of x.
 Tensor empty_like(const Tensor& x);

@@ -2,6 +2,7 @@
 
 #include "core/grad/tape.h"
 #include "core/ops/elementwise.h"
+#include "core/ops/kernels.h"
 #include "core/ops/movement.h"
 #include "core/ops/reduce.h"
 
@@ -105,6 +106,12 @@ Tensor linear_fused(Context& context, const Tensor& input, const Int8Weights& w,
   if (epilogue.activation) kernels.unary(*epilogue.activation, y, y);
   if (epilogue.residual) kernels.binary(Binary::add, *epilogue.residual, y, y);
   return y;
+}
+
+Int8Weights pack_int8(const Tensor& q, const Tensor& scale) {
+  check(q.rank() == 2 && q.dtype() == DType::i8 && scale.numel() == q.dim(0), ErrorKind::internal,
+        "pack_int8: {} {} with {} scales", name_of(q.dtype()), q.shape(), scale.numel());
+  return q.kernels().pack_int8(q, scale);
 }
 
 Tensor matmul(Context& context, const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {

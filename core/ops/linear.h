@@ -1,7 +1,8 @@
 // Matrix products.
 #pragma once
 
-#include "core/ops/kernels.h"
+#include "core/ops/arguments.h"
+#include "core/ops/int8_weights.h"
 #include "core/tensor/context.h"
 
 namespace dalle1::ops {
@@ -18,6 +19,10 @@ Tensor linear_fused(Context& context, const Tensor& x, const Tensor& w, const Te
 /// The same with weights in eight bits; without a tape.
 Tensor linear_fused(Context& context, const Tensor& x, const Int8Weights& w, const Tensor& bias,
                     const LinearEpilogue& epilogue = {});
+
+/// Weights q i8 [N, K], |q| <= 127, times scale f32 [N], in the form that the device multiplies; Error(usage)
+/// on one that does not.
+Int8Weights pack_int8(const Tensor& q, const Tensor& scale);
 
 /// op(a) op(b) over the last two axes, batched over equal leading axes.
 Tensor matmul(Context& context, const Tensor& a, const Tensor& b, bool transpose_a = false,

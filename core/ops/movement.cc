@@ -3,6 +3,7 @@
 #include "core/grad/tape.h"
 #include "core/ops/kernels.h"
 #include "core/ops/layout.h"
+#include "core/ops/reduce.h"
 
 namespace dalle1::ops {
 namespace {
@@ -125,6 +126,29 @@ Tensor concat(Context& context, const std::vector<Tensor>& inputs, int axis) {
       }
       return gradients;
     });
+  }
+  return y;
+}
+
+Tensor broadcast(const Tensor& x, const Shape& shape) {
+  check(x.rank() == shape.rank(), ErrorKind::internal, "broadcast of {} to {}", x.shape(), shape);
+  auto strides = x.shape().strides();
+  for (int i = 0; i < x.rank(); ++i) {
+    check(x.dim(i) == shape[i] || x.dim(i) == 1, ErrorKind::internal, "broadcast of {} to {}", x.shape(),
+          shape);
+    if (x.dim(i) != shape[i]) strides[i] = 0;
+  }
+  Tensor y = Tensor::empty(x.device(), shape, x.dtype());
+  x.kernels().strided_copy({shape.extents(), strides, shape.strides()}, x, y);
+  return y;
+}
+
+Tensor broadcast_to(Context& context, const Tensor& input, const Shape& shape) {
+  const Tensor x = to_plain(context, input);
+  Tensor y = broadcast(x, shape);
+  if (context.tape) {
+    context.tape->record(
+        {x}, y, [from = x.shape()](const Tensor& dy) { return std::vector<Tensor>{reduced_to(dy, from)}; });
   }
   return y;
 }

@@ -2,6 +2,7 @@
 
 #include "core/grad/tape.h"
 #include "core/ops/elementwise.h"
+#include "core/ops/kernels.h"
 #include "core/ops/movement.h"
 
 namespace dalle1::ops {
@@ -11,13 +12,6 @@ Tensor sum_keeping(const Tensor& x, const Shape& kept) {
   Tensor y = Tensor::empty(x.device(), kept);
   x.kernels().sum_to(x, y);
   return y;
-}
-
-Tensor broadcast_to(const Tensor& x, const Shape& shape) {
-  Tensor y = Tensor::zeros(x.device(), shape);
-  Tensor out = Tensor::empty(x.device(), shape);
-  x.kernels().binary(Binary::add, y, x, out);
-  return out;
 }
 
 }  // namespace
@@ -31,9 +25,8 @@ Tensor sum(Context& context, const Tensor& input, std::vector<int> axes) {
   }
   Tensor y = sum_keeping(x, kept);
   if (context.tape) {
-    context.tape->record({x}, y, [shape = x.shape()](const Tensor& dy) {
-      return std::vector<Tensor>{broadcast_to(dy, shape)};
-    });
+    context.tape->record(
+        {x}, y, [shape = x.shape()](const Tensor& dy) { return std::vector<Tensor>{broadcast(dy, shape)}; });
   }
   return y;
 }

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -17,6 +18,13 @@ enum class DeviceKind { cpu, cuda };
 struct MemoryUse {
   size_t in_use = 0;  ///< Bytes held by live tensors.
   size_t peak = 0;    ///< Most bytes held at once since the device was made or reset_peak() was called.
+};
+
+/// Work that is done many times on the same memory; see Device::capture.
+class Graph {
+ public:
+  virtual ~Graph() = default;
+  virtual void launch() = 0;
 };
 
 class Device {
@@ -42,6 +50,15 @@ class Device {
   virtual void copy(void* destination, const void* source, size_t bytes) = 0;
   virtual void fill_zero(void* pointer, size_t bytes) = 0;
   virtual void synchronize() {}
+
+  /// body(0) ... body(n - 1), which share nothing that they write. A CPU of more than one thread gives each a
+  /// thread of its own, which then does all operations in it alone; others take them in turn. Throws the
+  /// first error once all have ended.
+  virtual void run_parallel(int n, const std::function<void(int)>& body);
+  /// Whether capture() records what the work does first and replays it. Then what changes from one launch to
+  /// the next must lie in device memory.
+  virtual bool captures() const { return false; }
+  virtual std::unique_ptr<Graph> capture(std::function<void()> work);
 
   bool is_cpu() const { return kind() == DeviceKind::cpu; }
 

@@ -139,6 +139,15 @@ Tensor Tensor::clone() const {
   return copy;
 }
 
+void Tensor::copy_from(const Tensor& values) const {
+  check(values.shape() == shape() && values.dtype() == dtype() && values.layout() == layout() &&
+            &values.device() == &device(),
+        ErrorKind::internal, "a tensor of {} {} takes the values of one of {} {}", name_of(dtype()), shape(),
+        name_of(values.dtype()), values.shape());
+  device().copy(raw(), values.raw(), bytes());
+  touch();
+}
+
 std::vector<float> Tensor::to_floats() const {
   check(layout() == Layout::plain, ErrorKind::internal, "host copy of a blocked tensor of {}", shape());
   std::vector<char> raw_bytes(bytes());

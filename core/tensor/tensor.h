@@ -76,6 +76,8 @@ class Tensor {
   std::vector<int64_t> to_ints() const;  ///< Host copy of an i64 tensor.
   float item() const;                    ///< The one value of a one-element tensor.
 
+  /// Overwrites the contents with those of a tensor of the same shape and type on this device, and touches.
+  void copy_from(const Tensor& values) const;
   /// Marks the contents as changed in place, so that derived data (packed weights) is made anew.
   void touch() const { impl_->storage->version.fetch_add(1, std::memory_order_relaxed); }
   uint64_t version() const { return impl_->storage->version.load(std::memory_order_relaxed); }

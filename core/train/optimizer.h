@@ -6,7 +6,7 @@
 
 #include "core/grad/tape.h"
 #include "core/nn/parameters.h"
-#include "core/ops/kernels.h"
+#include "core/ops/arguments.h"
 
 namespace dalle1 {
 

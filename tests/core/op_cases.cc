@@ -270,6 +270,17 @@ void add_movement_cases(std::vector<OpCase>& cases) {
                        for (int64_t i = 0; i < 6; ++i) y[a * 6 + i] = x[0][a * 10 + 2 + i];
                      return y;
                    }});
+  cases.push_back({"broadcast_to",
+                   {{3, 1, 2}},
+                   [](Context& c, const Tensors& x) {
+                     return ops::broadcast_to(c, x[0], {3, 5, 2});
+                   },
+                   [](const Inputs& x) {
+                     HostTensor y = zeros({3, 5, 2});
+                     for (int64_t a = 0; a < 3; ++a)
+                       for (int64_t i = 0; i < 10; ++i) y[a * 10 + i] = x[0][a * 2 + i % 2];
+                     return y;
+                   }});
   cases.push_back({"concat",
                    {{2, 1, 3}, {2, 4, 3}},
                    [](Context& c, const Tensors& x) {

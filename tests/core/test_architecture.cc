@@ -89,6 +89,15 @@ TEST_CASE("ops, layers and models do not ask which backend was compiled in") {
   }
 }
 
+TEST_CASE("models and commands compute with ops and layers, not with kernels") {
+  for (const std::string folder : {"weights", "dvae", "transformer", "clip", "rerank", "tools"}) {
+    for_each_line(folder, [](const std::string& file, const std::string& line) {
+      for (const char* word : {"core/ops/kernels.h", "kernels()", "->record(", "Kernels"})
+        if (line.find(word) != line.npos) FAIL(file << " reaches past core/ops: " << line);
+    });
+  }
+}
+
 TEST_CASE("whole masks are made for reference, pictures and tests alone") {
   for (const std::string folder : {"core", "weights", "dvae", "transformer", "clip", "rerank", "tools"}) {
     for_each_line(folder, [](const std::string& file, const std::string& line) {

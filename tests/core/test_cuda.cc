@@ -273,19 +273,19 @@ void check_ops_stay(Device& cuda) {
 // What is recorded must not depend on the host; a replay follows what lies in device memory.
 void check_recording(Device& cuda) {
   Tensor cell = Tensor::zeros(cuda, {1}, DType::i64), x = Tensor::zeros(cuda, {1000});
-  const auto step = cuda.kernels().repeated([&] {
+  const auto step = cuda.capture([&] {
     const Tensor doubled = Tensor::empty(cuda, {1000});
     Tensor sum = doubled;
     cuda.kernels().affine(x, 2.0f, 1.0f, sum);
     cuda.kernels().advance(cell);
     cuda.kernels().affine(doubled, 1.0f, 0.0f, x);
   });
-  for (int run = 0; run < 5; ++run) step->run();
+  for (int run = 0; run < 5; ++run) step->launch();
   CHECK(cell.to_ints() == std::vector<int64_t>{5});
   CHECK(x.to_floats() == Values(1000, 31.0f));
-  const auto wrong = cuda.kernels().repeated([&] { x.to_floats(); });
-  wrong->run();
-  CHECK_THROWS_WITH_AS(wrong->run(), "a copy to the host within work that is recorded on the GPU", Error);
+  const auto wrong = cuda.capture([&] { x.to_floats(); });
+  wrong->launch();
+  CHECK_THROWS_WITH_AS(wrong->launch(), "a copy to the host within work that is recorded on the GPU", Error);
   CHECK(x.to_floats() == Values(1000, 31.0f));
 }
 

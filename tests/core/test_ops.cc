@@ -271,11 +271,10 @@ TEST_CASE("work side by side is all done, and its first error is thrown") {
   for (const int threads : {1, 3}) {
     const auto device = make_cpu_device(threads);
     std::vector<int> done(5);
-    device->kernels().side_by_side(5, [&](int i) { ++done[static_cast<size_t>(i)]; });
+    device->run_parallel(5, [&](int i) { ++done[static_cast<size_t>(i)]; });
     CHECK(done == std::vector<int>(5, 1));
-    CHECK_THROWS_WITH_AS(
-        device->kernels().side_by_side(2, [](int i) { check(i != 1, ErrorKind::model, "second"); }), "second",
-        Error);
+    CHECK_THROWS_WITH_AS(device->run_parallel(2, [](int i) { check(i != 1, ErrorKind::model, "second"); }),
+                         "second", Error);
   }
 }
 

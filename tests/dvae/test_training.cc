@@ -5,6 +5,7 @@
 
 #include "core/grad/tape.h"
 #include "core/ops/elementwise.h"
+#include "core/ops/kernels.h"
 #include "core/ops/reduce.h"
 #include "core/random/philox.h"
 #include "dvae/picture_metrics.h"

@@ -1,9 +1,9 @@
 // The device that only counts: what runs on it needs what it needs on the device that it stands for.
 #include <doctest/doctest.h>
 
+#include "core/cpu/counting_device.h"
 #include "tests/support/fake_gpu.h"
 #include "tests/tools/tiny_model.h"
-#include "tools/counting_device.h"
 #include "tools/estimate.h"
 #include "tools/rehearsal.h"
 #include "tools/studio.h"

@@ -53,9 +53,8 @@ std::vector<float> head_work(Device& device) {
   Tape tape;
   for (const Tensor& leaf : {hidden, head.weight, head.bias}) tape.watch(leaf);
   Context context(device, &tape);
-  Tensor losses;
-  tape.backward(
-      head_cross_entropy(context, hidden, head, Tensor::from(device, {rows}, ids), weights, losses));
+  const auto [loss, losses] = head.cross_entropy(context, hidden, Tensor::from(device, {rows}, ids), weights);
+  tape.backward(loss);
   std::vector<float> all = losses.to_floats();
   for (const Tensor& leaf : {hidden, head.weight, head.bias}) {
     const auto more = tape.gradient(leaf).to_floats();

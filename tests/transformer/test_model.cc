@@ -125,11 +125,11 @@ TEST_CASE("the head's loss in pieces equals product and cross entropy, gradients
   const Tensor targets = Tensor::from(*device, {rows}, ids), weights = normal({rows});
 
   Tape tapes[2];
-  Tensor losses[2], row_losses;
+  Tensor losses[2];
   for (int fused = 0; fused < 2; ++fused) {
     for (const Tensor& leaf : {hidden, head.weight, head.bias}) tapes[fused].watch(leaf);
     Context context(*device, &tapes[fused]);
-    losses[fused] = fused ? head_cross_entropy(context, hidden, head, targets, weights, row_losses)
+    losses[fused] = fused ? head.cross_entropy(context, hidden, targets, weights).loss
                           : ops::cross_entropy(context, ops::linear(context, hidden, head.weight, head.bias),
                                                targets, weights);
     tapes[fused].backward(losses[fused], Tensor::full(*device, {1}, 0.5f));

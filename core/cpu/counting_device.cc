@@ -1,4 +1,4 @@
-#include "tools/counting_device.h"
+#include "core/cpu/counting_device.h"
 
 #include <cstring>
 #include <unordered_map>
@@ -12,7 +12,7 @@
 #include "core/cpu/thread_scratch.h"
 #include "core/ops/kernels.h"
 
-namespace dalle1::tools {
+namespace dalle1 {
 namespace {
 
 // Takes the memory that the CPU's kernels take and does nothing else.
@@ -202,4 +202,4 @@ class Counter final : public CountingDevice {
 
 std::shared_ptr<CountingDevice> make_counting_device(Device& like) { return std::make_shared<Counter>(like); }
 
-}  // namespace dalle1::tools
+}  // namespace dalle1

@@ -11,17 +11,17 @@ using cuda::require;
 
 /// The first run does the work plainly, so that everything that is made on first use is there; the second is
 /// recorded.
-class Recorded final : public Repeated {
+class CapturedGraph final : public Graph {
  public:
-  Recorded(CudaDevice& device, std::function<void()> work) : device_(device), work_(std::move(work)) {}
-  ~Recorded() override {
+  CapturedGraph(CudaDevice& device, std::function<void()> work) : device_(device), work_(std::move(work)) {}
+  ~CapturedGraph() override {
     if (!graph_) return;
     cudaStreamSynchronize(device_.stream());
     cudaGraphExecDestroy(graph_);
     device_.return_kept(kept_);
   }
 
-  void run() override {
+  void launch() override {
     if (runs_++ == 0 || device_.timed().is_on()) return work_();
     if (!graph_) record();
     require(cudaGraphLaunch(graph_, device_.stream()), "replaying recorded work");
@@ -54,8 +54,8 @@ class Recorded final : public Repeated {
 
 }  // namespace
 
-std::unique_ptr<Repeated> CudaKernels::repeated(std::function<void()> work) {
-  return std::make_unique<Recorded>(device_, std::move(work));
+std::unique_ptr<Graph> CudaDevice::capture(std::function<void()> work) {
+  return std::make_unique<CapturedGraph>(*this, std::move(work));
 }
 
 }  // namespace dalle1

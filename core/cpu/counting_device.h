@@ -5,7 +5,7 @@
 
 #include "core/tensor/device.h"
 
-namespace dalle1::tools {
+namespace dalle1 {
 
 class CountingDevice : public Device {
  public:
@@ -18,4 +18,4 @@ class CountingDevice : public Device {
 /// never read or written. Small tensors from the host read back as they were, all others as zeros.
 std::shared_ptr<CountingDevice> make_counting_device(Device& like);
 
-}  // namespace dalle1::tools
+}  // namespace dalle1

@@ -1,0 +1,102 @@
+// What ops and kernels are told besides tensors.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "core/attention/attention_pattern.h"
+#include "core/tensor/tensor.h"
+
+namespace dalle1 {
+
+enum class Unary : uint8_t {
+  relu,
+  relu_squared,
+  gelu,
+  gelu_tanh,
+  quick_gelu,
+  silu,
+  sigmoid,
+  tanh,
+  exp,
+  log,
+  sqrt,
+  rsqrt,
+  square,
+  abs
+};
+enum class Binary : uint8_t { add, sub, mul, div, max };
+
+struct Conv2dGeometry {
+  int stride = 1;
+  int pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;  ///< Zero padding.
+};
+
+/// What is done to a convolution's result: y = residual + gain * conv(x), then ReLU if set.
+struct Conv2dEpilogue {
+  const Tensor* residual = nullptr;  ///< Same shape and layout as y.
+  float gain = 1.0f;
+  bool relu = false;
+};
+
+/// What is done to a product's result: y = residual + activation(x w^T + bias).
+struct LinearEpilogue {
+  std::optional<Unary> activation;
+  const Tensor* residual = nullptr;  ///< Of y's shape and type.
+};
+
+/// What each step of cached decoding sees, in device memory: work that was recorded once then serves every
+/// step. Lists that repeat are shared.
+struct DecodeSteps {
+  Tensor lists;       ///< i32: rows of the prefix and slots of the store, list after list.
+  Tensor steps;       ///< i32 [steps, 5]: begin and count of the prefix's rows in `lists`, begin and count of
+                      ///< the slots, and the slot that the new key goes to.
+  Tensor cell;        ///< i64 [1]: the grid cell of the step.
+  int64_t first = 0;  ///< The cell of step 0.
+};
+
+/// One layer's keys and values in cached decoding. All candidates are at the same position (lockstep), so
+/// which keys are visible is common to all: ranges of the shared prefix, then slots of the private store in
+/// order of position.
+struct CachedAttention {
+  const Tensor* prefix_keys = nullptr;    ///< [H, P, D], shared by all candidates.
+  const Tensor* prefix_values = nullptr;  ///< [H, P, D]
+  std::span<const KeyRange> prefix;       ///< Visible rows of the prefix.
+  const Tensor* keys = nullptr;           ///< [N, H, S, D], S slots per candidate; on the CPU f32 or bf16.
+  const Tensor* values = nullptr;         ///< [N, H, S, D]
+  std::span<const int32_t> slots;         ///< Visible slots, in order of position.
+  const Tensor* key_scales = nullptr;     ///< f32 [N, H, S] where the store is u8: e4m3 times this.
+  const Tensor* value_scales = nullptr;   ///< f32 [N, H, S]
+  const DecodeSteps* steps = nullptr;     ///< If given, a device that records reads these, not the spans.
+};
+
+/// How a token is drawn from logits (see transformer/sampler.h for the rules of ties and cuts).
+struct SamplingRule {
+  float temperature = 1.0f;  ///< 0: greedy.
+  int32_t top_k = 0;         ///< 0: off. Keeps every logit >= the k-th largest.
+  float top_p = 1.0f;        ///< Drops tokens whose predecessors' cumulative probability already exceeds p.
+};
+
+/// The tokens of one grid cell for N candidates, all of it in device memory.
+struct CellSampling {
+  SamplingRule rule;
+  uint64_t seed = 0;
+  Tensor cell;        ///< i64 [1]
+  Tensor candidates;  ///< i32 [N]: their numbers.
+  Tensor forced;      ///< i64 [cells]: a token, or -1 where one is drawn.
+  Tensor tokens;      ///< i64 [cells, N]; the row of the cell is written.
+  Tensor log_probs;   ///< f32 [cells, N]; the row of the cell is written.
+  Tensor newest;      ///< i64 [groups * N]: the tokens again, once for each group.
+};
+
+struct AdamW {
+  float learning_rate = 1e-3f;
+  float beta1 = 0.9f, beta2 = 0.999f;
+  float epsilon = 1e-8f;
+  float weight_decay = 0.0f;    ///< Decoupled (Loshchilov and Hutter 2019).
+  float gradient_scale = 1.0f;  ///< Clipping and accumulation, applied to the gradient first.
+  int64_t step = 1;             ///< From 1: bias correction.
+};
+
+}  // namespace dalle1

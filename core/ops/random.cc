@@ -1,0 +1,15 @@
+#include "core/ops/random.h"
+
+#include "core/ops/kernels.h"
+
+namespace dalle1::ops {
+
+Tensor uniform(Device& device, const Shape& shape, float low, float high, uint64_t seed, Stream stream,
+               uint32_t index) {
+  Tensor y = Tensor::empty(device, shape);
+  y.kernels().uniform(seed, stream, index, 0, y);
+  y.kernels().affine(y, high - low, low, y);
+  return y;
+}
+
+}  // namespace dalle1::ops
