@@ -8,24 +8,18 @@
 #include "core/ops/linear.h"
 #include "core/ops/movement.h"
 #include "core/ops/norm.h"
-#include "core/random/philox.h"
 
 namespace dalle1::transformer {
 namespace {
 
-NormParameters make_norm(Device& device, int64_t width) {
-  return {Tensor::full(device, {width}, 1.0f), Tensor::zeros(device, {width})};
-}
-
-template <typename Pair>
-void visit_pair(const std::string& name, Pair& pair, const ParameterVisitor& visitor) {
-  visitor(name + ".weight", pair.weight);
-  visitor(name + ".bias", pair.bias);
-}
-
 // Radians a cell by which the last pair of an axis turns; the first turns by one. 32 cells are less than half
 // a turn of the last.
 constexpr double kSlowestTurn = 0.02;
+
+BlockConfig block_config(const TransformerConfig& config) {
+  return {config.width,         config.heads,   config.mlp_ratio, config.activation,
+          config.sandwich_norm, config.qk_norm, config.norm_eps,  config.dropout};
+}
 
 // Always in f32: bf16 has 8 bits, of which a logit's whole part takes half.
 Tensor full_logits(Context& context, const Tensor& hidden, const nn::Linear& head) {
@@ -33,62 +27,6 @@ Tensor full_logits(Context& context, const Tensor& hidden, const nn::Linear& hea
 }
 
 }  // namespace
-
-Block::Block(Device& device, const TransformerConfig& config, int index, DType matrices)
-    : index_(index),
-      sandwich_(config.sandwich_norm),
-      qk_norm_(config.qk_norm),
-      head_size_(config.head_size()),
-      epsilon_(config.norm_eps),
-      dropout_(config.dropout),
-      activation_(ops::activation_from_name(config.activation)),
-      attention_norm_(make_norm(device, config.width)),
-      mlp_norm_(make_norm(device, config.width)),
-      qkv_(nn::Linear::zeros(device, 3 * config.width, config.width, matrices)),
-      output_(nn::Linear::zeros(device, config.width, config.width, matrices)),
-      up_(nn::Linear::zeros(device, int64_t{config.mlp_ratio} * config.width, config.width, matrices)),
-      down_(nn::Linear::zeros(device, config.width, int64_t{config.mlp_ratio} * config.width, matrices)) {
-  if (!sandwich_) return;
-  attention_post_norm_ = make_norm(device, config.width);
-  mlp_post_norm_ = make_norm(device, config.width);
-}
-
-Tensor Block::norm(Context& context, const Tensor& x, const NormParameters& parameters) const {
-  return ops::layer_norm(context, x, parameters.weight, parameters.bias, epsilon_);
-}
-
-Tensor Block::forward(Context& context, const Tensor& x, Sequence& sequence) const {
-  const auto place = static_cast<uint32_t>(2 * index_);
-  Tensor a = norm(context, x, attention_norm_);
-  Tensor qkv = qkv_.forward(context, a);
-  if (qk_norm_) qkv = ops::rms_norm(context, qkv, head_size_, 2 * x.dim(-1), epsilon_);
-  a = sequence.attend(context, index_, qkv);
-  const Tensor h = add_branch(context, x, a, output_, attention_post_norm_, place);
-  Tensor m = norm(context, h, mlp_norm_);
-  m = up_.forward(context, m, {activation_});
-  return add_branch(context, h, m, down_, mlp_post_norm_, place + 1);
-}
-
-// x + the end of a residual branch.
-Tensor Block::add_branch(Context& context, const Tensor& x, const Tensor& branch, const nn::Linear& last,
-                         const NormParameters& post_norm, uint32_t place) const {
-  if (!sandwich_ && (!context.training || dropout_ == 0.0f))
-    return last.forward(context, branch, {std::nullopt, &x});
-  Tensor y = last.forward(context, branch);
-  if (sandwich_) y = norm(context, y, post_norm);
-  return ops::add(context, x, ops::dropout(context, y, dropout_, place));
-}
-
-void Block::visit(const std::string& prefix, const ParameterVisitor& visitor) {
-  visit_pair(prefix + "attention_norm", attention_norm_, visitor);
-  qkv_.visit(prefix + "attention.qkv", visitor);
-  output_.visit(prefix + "attention.output", visitor);
-  if (sandwich_) visit_pair(prefix + "attention_post_norm", attention_post_norm_, visitor);
-  visit_pair(prefix + "mlp_norm", mlp_norm_, visitor);
-  up_.visit(prefix + "mlp.up", visitor);
-  down_.visit(prefix + "mlp.down", visitor);
-  if (sandwich_) visit_pair(prefix + "mlp_post_norm", mlp_post_norm_, visitor);
-}
 
 Transformer::Transformer(Device& device, const TransformerConfig& config, DType matrices) : config_(config) {
   validate(config);
@@ -100,28 +38,15 @@ Transformer::Transformer(Device& device, const TransformerConfig& config, DType 
   image_row_ = Tensor::zeros(device, {config.grid, width}, tables);
   image_column_ = Tensor::zeros(device, {config.grid, width}, tables);
   for (int layer = 0; layer < config.layers; ++layer) {
-    blocks_.emplace_back(device, config, layer, matrices);
+    blocks_.emplace_back(device, block_config(config), layer, matrices);
   }
-  final_norm_ = make_norm(device, width);
-  if (config.head_norm) head_norm_ = make_norm(device, width);
+  final_norm_ = NormParameters::identity(device, width);
+  if (config.head_norm) head_norm_ = NormParameters::identity(device, width);
   head_ = nn::Linear::zeros(device, config.classes(), width, matrices);
 }
 
 void Transformer::initialise(uint64_t seed, bool zero_ends) {
-  const float deviation = 0.5f / std::sqrt(static_cast<float>(config_.width));
-  const float residual = deviation / std::sqrt(2.0f * static_cast<float>(config_.layers));
-  uint32_t index = 0;
-  visit([&](const std::string& name, Tensor& parameter) {
-    RandomStream draws(seed, Stream::initialisation, index++);
-    if (parameter.rank() < 2) return;  // norms and biases
-    const bool branch_end = name.ends_with("attention.output.weight") || name.ends_with("mlp.down.weight");
-    if (zero_ends && (branch_end || name == "head.weight")) return;
-    check(parameter.dtype() == DType::f32, ErrorKind::internal, "{}: initialise() wants f32", name);
-    std::vector<float> values(parameter.numel());
-    for (float& value : values) value = (branch_end ? residual : deviation) * draws.normal();
-    parameter.device().copy_from_host(parameter.raw(), values.data(), parameter.bytes());
-    parameter.touch();
-  });
+  initialise_parameters(*this, {config_.width, config_.layers, zero_ends}, seed);
 }
 
 void Transformer::visit(const ParameterVisitor& visitor) {
@@ -133,8 +58,8 @@ void Transformer::visit(const ParameterVisitor& visitor) {
   for (size_t layer = 0; layer < blocks_.size(); ++layer) {
     blocks_[layer].visit(fmt::format("layers.{}.", layer), visitor);
   }
-  visit_pair("final_norm", final_norm_, visitor);
-  if (config_.head_norm) visit_pair("head_norm", head_norm_, visitor);
+  final_norm_.visit("final_norm", visitor);
+  if (config_.head_norm) head_norm_.visit("head_norm", visitor);
   head_.visit("head", visitor);
 }
 
@@ -240,10 +165,6 @@ nn::Linear Transformer::head_rows(Context& context, int64_t begin, int64_t end, 
     head_seen_ = head_.weight.id();
   }
   return kept;
-}
-
-void Block::prepare() {
-  for (nn::Linear* layer : {&qkv_, &output_, &up_, &down_}) layer->prepare();
 }
 
 void Transformer::prepare() {

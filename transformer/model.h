@@ -4,42 +4,10 @@
 #include <memory>
 #include <vector>
 
-#include "core/nn/linear.h"
-#include "core/nn/parameters.h"
-#include "core/ops/arguments.h"
-#include "core/tensor/context.h"
+#include "transformer/block.h"
 #include "transformer/config.h"
-#include "transformer/sequence.h"
 
 namespace dalle1::transformer {
-
-struct NormParameters {
-  Tensor weight;  ///< [C]
-  Tensor bias;    ///< [C]
-};
-
-/// Pre-norm residual block (DALL-E paper, appendix B; sandwich norms as in Ding et al. 2021).
-class Block {
- public:
-  Block(Device& device, const TransformerConfig& config, int index, DType matrices);
-  /// x [.., C] to [.., C].
-  Tensor forward(Context& context, const Tensor& x, Sequence& sequence) const;
-  void visit(const std::string& prefix, const ParameterVisitor& visitor);
-  void prepare();
-
- private:
-  Tensor norm(Context& context, const Tensor& x, const NormParameters& parameters) const;
-  Tensor add_branch(Context& context, const Tensor& x, const Tensor& branch, const nn::Linear& last,
-                    const NormParameters& post_norm, uint32_t place) const;
-
-  int index_;
-  bool sandwich_, qk_norm_;
-  int head_size_;
-  float epsilon_, dropout_;
-  Unary activation_;
-  NormParameters attention_norm_, attention_post_norm_, mlp_norm_, mlp_post_norm_;
-  nn::Linear qkv_, output_, up_, down_;
-};
 
 class Transformer final : public Module {
  public:

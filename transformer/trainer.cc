@@ -144,10 +144,7 @@ Tensor TransformerTask::loss(Context& context, int64_t batch, nlohmann::json& lo
   return loss.total;
 }
 
-int TransformerTask::hidden_matrices(const std::string& name) const {
-  if (!name.starts_with("layers.")) return 0;
-  return name.ends_with("attention.qkv.weight") ? 3 : 1;
-}
+int TransformerTask::hidden_matrices(const std::string& name) const { return hidden_matrices_of(name); }
 
 void TransformerTask::visit_held_out(const HeldOut& visit) const {
   Context context(model_.device());
