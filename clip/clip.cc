@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/nn/initialise.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/embedding.h"
 #include "core/ops/linear.h"
 #include "core/ops/movement.h"
 #include "core/ops/reduce.h"
-#include "core/random/philox.h"
 
 namespace dalle1::clip {
 
@@ -19,7 +19,7 @@ Clip::Clip(const ClipConfig& config, Device& device, DType matrices)
                                   : make_vision_transformer(config_, device, matrices)),
       token_embedding_(Tensor::zeros(device, {config_.vocab_size, config_.transformer_width})),
       positional_embedding_(Tensor::zeros(device, {config_.context_length, config_.transformer_width})),
-      ln_final_(device, config_.transformer_width),
+      ln_final_(nn::LayerNorm::identity(device, config_.transformer_width)),
       text_projection_(Tensor::zeros(device, {config_.transformer_width, config_.embed_dim}, matrices)),
       logit_scale_(Tensor::full(device, {}, std::log(1.0f / 0.07f))) {
   const BlockShape shape{config_.transformer_width, config_.transformer_heads, config_.transformer_mlp_width,
@@ -48,7 +48,7 @@ Tensor Clip::encode_texts(Context& outer, const Tensor& ids) const {
   Tensor x = ops::add(context, ops::embedding(context, ids, token_embedding_), positions);
   const auto pattern = AttentionPattern::causal(static_cast<int32_t>(length));
   for (const auto& block : blocks_) x = block.forward(context, x, pattern);
-  x = ln_final_(context, x);
+  x = ln_final_.forward(context, x);
   // The feature of a text is that of its end token.
   const std::vector<int64_t> values = ids.to_ints();
   std::vector<int64_t> ends;
@@ -106,11 +106,7 @@ void Clip::initialise(uint64_t seed) {
     const bool ends_branch = name.ends_with("bn3.weight") && name != "visual.bn3.weight";
     const float deviation = ends_branch ? 0.0f : initial_deviation(name, tensor, config_);
     if (deviation == 0.0f && !ends_branch) return;
-    RandomStream random(seed, Stream::initialisation, index);
-    std::vector<float> values(static_cast<size_t>(tensor.numel()));
-    for (float& value : values) value = deviation * random.normal();
-    tensor.device().copy_from_host(tensor.raw(), values.data(), tensor.bytes());
-    tensor.touch();
+    nn::fill_normal(tensor, deviation, seed, index);
   });
 }
 

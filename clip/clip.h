@@ -45,7 +45,7 @@ class Clip final : public Module {
   std::vector<ResidualAttentionBlock> blocks_;
   Tensor token_embedding_;       // [vocab_size, C]
   Tensor positional_embedding_;  // [context_length, C]
-  LayerNorm ln_final_;
+  nn::LayerNorm ln_final_;
   Tensor text_projection_;  // [C, embed_dim], applied from the right
   Tensor logit_scale_;      // []
 };

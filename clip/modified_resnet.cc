@@ -1,11 +1,12 @@
 #include <array>
+#include <cmath>
 #include <optional>
 
 #include "clip/blocks.h"
 #include "clip/vision.h"
+#include "core/ops/attention.h"
 #include "core/ops/conv2d.h"
 #include "core/ops/elementwise.h"
-#include "core/ops/linear.h"
 #include "core/ops/movement.h"
 #include "core/ops/pool.h"
 #include "core/ops/reduce.h"
@@ -96,10 +97,10 @@ class AttentionPool {
   AttentionPool(Device& device, int64_t side, int64_t width, int64_t heads, int64_t out, DType matrices)
       : heads_(heads),
         positional_embedding_(Tensor::zeros(device, {side * side + 1, width})),
-        q_(device, width, width, matrices),
-        k_(device, width, width, matrices),
-        v_(device, width, width, matrices),
-        c_(device, width, out, matrices) {}
+        q_(nn::Linear::zeros(device, width, width, matrices)),
+        k_(nn::Linear::zeros(device, width, width, matrices)),
+        v_(nn::Linear::zeros(device, width, width, matrices)),
+        c_(nn::Linear::zeros(device, out, width, matrices)) {}
 
   Tensor forward(Context& context, const Tensor& x) const {
     const int64_t batch = x.dim(0), width = x.dim(1), places = x.dim(2) * x.dim(3);
@@ -110,9 +111,14 @@ class AttentionPool {
     tokens = ops::cast(context, tokens, context.compute);
     const Tensor query = ops::slice(context, tokens, 1, 0, 1);
     const auto pattern = AttentionPattern::full(static_cast<int32_t>(places + 1));
+    const auto split = [&](const Tensor& projected) {
+      return ops::reshape(context, projected, {batch, projected.dim(1), heads_, width / heads_});
+    };
+    const float scale = 1.0f / std::sqrt(static_cast<float>(width / heads_));
     const Tensor pooled =
-        attend(context, q_(context, query), k_(context, tokens), v_(context, tokens), heads_, pattern);
-    const Tensor feature = ops::linear_fused(context, pooled, c_.weight, c_.bias, {}, DType::f32);
+        ops::attention(context, split(q_.forward(context, query)), split(k_.forward(context, tokens)),
+                       split(v_.forward(context, tokens)), pattern, scale);
+    const Tensor feature = c_.forward(context, ops::reshape(context, pooled, query.shape()), {}, DType::f32);
     return ops::reshape(context, feature, {batch, -1});
   }
 
@@ -127,7 +133,7 @@ class AttentionPool {
  private:
   int64_t heads_;
   Tensor positional_embedding_;  // [side * side + 1, C]
-  LinearLayer q_, k_, v_, c_;
+  nn::Linear q_, k_, v_, c_;
 };
 
 class ModifiedResNet final : public ImageEncoder {

@@ -18,8 +18,8 @@ class VisionTransformer final : public ImageEncoder {
         class_embedding_(Tensor::zeros(device, {width_})),
         positional_embedding_(Tensor::zeros(device, {grid_ * grid_ + 1, width_})),
         proj_(Tensor::zeros(device, {width_, config.embed_dim}, matrices)),
-        ln_pre_(device, width_),
-        ln_post_(device, width_) {
+        ln_pre_(nn::LayerNorm::identity(device, width_)),
+        ln_post_(nn::LayerNorm::identity(device, width_)) {
     const BlockShape shape{width_, config.vision_heads, config.vision_mlp_width,
                            ops::activation_from_name(config.activation)};
     for (int64_t i = 0; i < config.vision_layers[0]; ++i) blocks_.emplace_back(device, shape, matrices);
@@ -37,12 +37,12 @@ class VisionTransformer final : public ImageEncoder {
     x = ops::add(context, ops::concat(context, {first, x}, 1), positional_embedding_);
     Context whole = context;
     whole.compute = DType::f32;
-    x = ln_pre_(whole, x);
+    x = ln_pre_.forward(whole, x);
     const auto pattern = AttentionPattern::full(static_cast<int32_t>(tokens));
     for (const auto& block : blocks_) x = block.forward(context, x, pattern);
     const Tensor feature = ops::reshape(context, ops::slice(context, x, 1, 0, 1), {batch, width_});
-    return ops::linear_fused(context, ln_post_(context, feature), ops::permute(context, proj_, {1, 0}), {},
-                             {}, DType::f32);
+    return ops::linear_fused(context, ln_post_.forward(context, feature),
+                             ops::permute(context, proj_, {1, 0}), {}, {}, DType::f32);
   }
 
   void visit(const ParameterVisitor& visitor) override {
@@ -63,7 +63,7 @@ class VisionTransformer final : public ImageEncoder {
   Tensor class_embedding_;       // [C]
   Tensor positional_embedding_;  // [g * g + 1, C]
   Tensor proj_;                  // [C, embed_dim], applied from the right
-  LayerNorm ln_pre_, ln_post_;
+  nn::LayerNorm ln_pre_, ln_post_;
   std::vector<ResidualAttentionBlock> blocks_;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/nn/initialise.h"
 #include "core/ops/argmax.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/embedding.h"
@@ -11,7 +12,6 @@
 #include "core/ops/movement.h"
 #include "core/ops/pool.h"
 #include "core/ops/upsample.h"
-#include "core/random/philox.h"
 #include "dvae/config_fields.h"
 
 namespace dalle1::dvae {
@@ -54,21 +54,21 @@ nlohmann::json OpenAiConfig::to_json() const {
 ResidualBlock::ResidualBlock(Device& device, int64_t in, int64_t out, const std::vector<int>& kernels,
                              float post_gain, DType dtype)
     : post_gain_(post_gain) {
-  if (in != out) shortcut_.emplace(device, in, out, 1, dtype);
+  if (in != out) shortcut_ = nn::Conv2d::zeros(device, out, in, 1, dtype);
   const int64_t narrow = out / 4;
   for (size_t i = 0; i < kernels.size(); ++i) {
-    path_.emplace_back(device, i == 0 ? in : narrow, i + 1 == kernels.size() ? out : narrow, kernels[i],
-                       dtype);
+    path_.push_back(nn::Conv2d::zeros(device, i + 1 == kernels.size() ? out : narrow, i == 0 ? in : narrow,
+                                      kernels[i], dtype));
   }
 }
 
 Tensor ResidualBlock::forward(Context& context, const Tensor& x) const {
   Tensor y = ops::relu(context, x);
-  for (size_t i = 0; i + 1 < path_.size(); ++i) y = path_[i].with_relu(context, y);
+  for (size_t i = 0; i + 1 < path_.size(); ++i) y = path_[i].forward_relu(context, y);
   ops::Conv2dOptions last = path_.back().same();
-  last.residual = shortcut_ ? (*shortcut_)(context, x) : x;
+  last.residual = shortcut_ ? shortcut_->forward(context, x) : x;
   last.gain = post_gain_;
-  return path_.back()(context, y, last);
+  return path_.back().forward(context, y, last);
 }
 
 void ResidualBlock::visit(const std::string& prefix, const ParameterVisitor& visitor) {
@@ -81,11 +81,11 @@ void ResidualBlock::visit(const std::string& prefix, const ParameterVisitor& vis
 
 OpenAiDvae::OpenAiDvae(Device& device, const OpenAiConfig& c, DType blocks)
     : config_(c),
-      encoder_input_(device, c.channels, c.hidden, 7, blocks),
-      encoder_output_(device, c.hidden << (c.groups - 1), c.codes, 1),
-      decoder_input_(device, c.codes, c.decoder_init, 1),
-      decoder_output_(device, c.hidden, c.output_channels, 1) {
-  code_rows_ = encoder_output_.w.view({c.codes, encoder_output_.w.dim(1)});
+      encoder_input_(nn::Conv2d::zeros(device, c.hidden, c.channels, 7, blocks)),
+      encoder_output_(nn::Conv2d::zeros(device, c.codes, c.hidden << (c.groups - 1), 1)),
+      decoder_input_(nn::Conv2d::zeros(device, c.decoder_init, c.codes, 1)),
+      decoder_output_(nn::Conv2d::zeros(device, c.output_channels, c.hidden, 1)) {
+  code_rows_ = encoder_output_.weight.view({c.codes, encoder_output_.weight.dim(1)});
   const auto add_group = [&](std::vector<Group>& groups, int64_t in, int64_t out,
                              const std::vector<int>& kernels) {
     Group& group = groups.emplace_back();
@@ -111,8 +111,8 @@ Tensor OpenAiDvae::encode_features(Context& context, const Tensor& images) {
   check(images.dim(2) >= downsampling() && images.dim(3) >= downsampling(), ErrorKind::input,
         "a picture of {}x{} is smaller than one code of {}x{}", images.dim(3), images.dim(2), downsampling(),
         downsampling());
-  Tensor x =
-      encoder_input_(context, ops::cast(context, ops::map_pixels(context, images), block_type(context)));
+  Tensor x = encoder_input_.forward(
+      context, ops::cast(context, ops::map_pixels(context, images), block_type(context)));
   for (size_t g = 0; g < encoder_groups_.size(); ++g) {
     if (g > 0) x = ops::max_pool(context, x);
     for (const ResidualBlock& block : encoder_groups_[g]) x = block.forward(context, x);
@@ -121,7 +121,7 @@ Tensor OpenAiDvae::encode_features(Context& context, const Tensor& images) {
 }
 
 Tensor OpenAiDvae::logits_of(Context& context, const Tensor& features) {
-  return ops::to_plain(context, encoder_output_(context, features));
+  return ops::to_plain(context, encoder_output_.forward(context, features));
 }
 
 Tensor OpenAiDvae::encode(Context& context, const Tensor& images) {
@@ -132,18 +132,18 @@ Tensor OpenAiDvae::encode_indices(Context& context, const Tensor& images) {
   Context inference = context.untaped();
   const Tensor features = ops::permute(inference, encode_features(inference, images), {0, 2, 3, 1});
   const Tensor rows = features.view({features.numel() / features.dim(3), features.dim(3)});
-  const auto best = ops::linear_argmax(rows, code_rows_, encoder_output_.b);
+  const auto best = ops::linear_argmax(rows, code_rows_, encoder_output_.bias);
   check(ops::all_finite(best.values), ErrorKind::model, "the encoder's logits are not finite");
   return best.indices.view({features.dim(0), features.dim(1), features.dim(2)});
 }
 
 Tensor OpenAiDvae::code_table(Context& context) {
   const auto make = [&] {
-    const Tensor w = ops::reshape(context, decoder_input_.w, {config_.decoder_init, config_.codes});
-    return ops::add(context, ops::permute(context, w, {1, 0}), decoder_input_.b);
+    const Tensor w = ops::reshape(context, decoder_input_.weight, {config_.decoder_init, config_.codes});
+    return ops::add(context, ops::permute(context, w, {1, 0}), decoder_input_.bias);
   };
   if (context.tape) return make();
-  const uint64_t version = decoder_input_.w.version() + decoder_input_.b.version() + 1;
+  const uint64_t version = decoder_input_.weight.version() + decoder_input_.bias.version() + 1;
   if (table_version_ != version || &table_.device() != context.device) {
     table_ = make();
     table_version_ = version;
@@ -167,7 +167,7 @@ Tensor OpenAiDvae::decode_features(Context& context, const Tensor& features) {
     for (const ResidualBlock& block : decoder_groups_[g]) x = block.forward(context, x);
   }
   const Tensor last = ops::cast(context, ops::relu(context, x), DType::f32);
-  return ops::to_plain(context, decoder_output_(context, last));
+  return ops::to_plain(context, decoder_output_.forward(context, last));
 }
 
 Tensor OpenAiDvae::image_of(Context& context, const Tensor& stats) {
@@ -200,11 +200,7 @@ void initialise(OpenAiDvae& model, uint64_t seed) {
     // One code at a time goes through the look-up: its fan-in is 1.
     const int64_t fan_in = name == "decoder.blocks.input.w" ? 1 : parameter.numel() / parameter.dim(0);
     const float scale = std::sqrt((linear ? 1.0f : 2.0f) / static_cast<float>(fan_in));
-    RandomStream random(seed, Stream::initialisation, index);
-    std::vector<float> values(parameter.numel());
-    for (float& value : values) value = scale * random.normal();
-    parameter.device().copy_from_host(parameter.raw(), values.data(), values.size() * sizeof(float));
-    parameter.touch();
+    nn::fill_normal(parameter, scale, seed, index);
   });
 }
 

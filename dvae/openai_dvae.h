@@ -4,7 +4,7 @@
 #include <optional>
 #include <vector>
 
-#include "dvae/conv_layer.h"
+#include "core/nn/conv2d.h"
 #include "dvae/dvae.h"
 
 namespace dalle1::dvae {
@@ -34,8 +34,8 @@ class ResidualBlock {
   void visit(const std::string& prefix, const ParameterVisitor& visitor);
 
  private:
-  std::optional<ConvLayer> shortcut_;  // 1x1, where the width changes
-  std::vector<ConvLayer> path_;
+  std::optional<nn::Conv2d> shortcut_;  // 1x1, where the width changes
+  std::vector<nn::Conv2d> path_;
   float post_gain_;
 };
 
@@ -69,8 +69,8 @@ class OpenAiDvae : public Dvae {
   /// The decoder's table with its bias: [codes, decoder_init].
   Tensor code_table(Context& context);
 
-  ConvLayer& encoder_output() { return encoder_output_; }
-  ConvLayer& decoder_input() { return decoder_input_; }
+  nn::Conv2d& encoder_output() { return encoder_output_; }
+  nn::Conv2d& decoder_input() { return decoder_input_; }
 
  private:
   using Group = std::vector<ResidualBlock>;
@@ -78,17 +78,17 @@ class OpenAiDvae : public Dvae {
   /// What the blocks compute in: the type of their weights, or bf16 with f32 weights when the context says
   /// so.
   DType block_type(const Context& context) const {
-    return context.compute == DType::bf16 ? DType::bf16 : encoder_input_.w.dtype();
+    return context.compute == DType::bf16 ? DType::bf16 : encoder_input_.weight.dtype();
   }
 
   OpenAiConfig config_;
-  ConvLayer encoder_input_;  // 7x7
+  nn::Conv2d encoder_input_;  // 7x7
   std::vector<Group> encoder_groups_;
-  ConvLayer encoder_output_;  // 1x1, to codes
-  Tensor code_rows_;          // its weights as [codes, features], the same memory
-  ConvLayer decoder_input_;   // 1x1, from codes
+  nn::Conv2d encoder_output_;  // 1x1, to codes
+  Tensor code_rows_;           // its weights as [codes, features], the same memory
+  nn::Conv2d decoder_input_;   // 1x1, from codes
   std::vector<Group> decoder_groups_;
-  ConvLayer decoder_output_;  // 1x1
+  nn::Conv2d decoder_output_;  // 1x1
 
   Tensor table_;  // of inference: code_table() as of these versions of the parameters
   uint64_t table_version_ = 0;

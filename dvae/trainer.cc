@@ -118,7 +118,7 @@ void DvaeTask::set_output(std::filesystem::path folder, Exporter exporter) {
 
 void DvaeTask::scale_logits() {
   Context context(device_);
-  for (const Tensor& tensor : {graph_.encoder_output().w, graph_.encoder_output().b})
+  for (const Tensor& tensor : {graph_.encoder_output().weight, graph_.encoder_output().bias})
     tensor.copy_from(ops::affine(context, tensor, training_.logit_scale));
 }
 

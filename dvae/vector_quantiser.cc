@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/nn/initialise.h"
 #include "core/ops/argmax.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/embedding.h"
@@ -17,13 +18,6 @@ namespace {
 constexpr float kDeadShareOfOneUse = 0.15f;
 constexpr int64_t kVectorsPerCode = 4;  // that k-means starts from
 constexpr int kLloydRounds = 4;
-
-void fill_normal(Tensor& tensor, float scale, uint64_t seed, uint32_t index) {
-  RandomStream random(seed, Stream::initialisation, index);
-  std::vector<float> values(tensor.numel());
-  for (float& value : values) value = scale * random.normal();
-  tensor.device().copy_from_host(tensor.raw(), values.data(), values.size() * sizeof(float));
-}
 
 void assign(Tensor& tensor, const std::vector<float>& values) {
   tensor.device().copy_from_host(tensor.raw(), values.data(), values.size() * sizeof(float));
@@ -82,14 +76,15 @@ std::vector<float> spread_centres(const std::vector<float>& vectors, int64_t cou
 VectorQuantiser::VectorQuantiser(Device& device, int64_t codes, int64_t features, int64_t decoder_init,
                                  const VqOptions& options, uint64_t seed)
     : options_(options),
-      input_(device, features, options.dimensions, 1),
-      output_(device, options.dimensions, decoder_init, 1),
+      input_(nn::Conv2d::zeros(device, options.dimensions, features, 1)),
+      output_(nn::Conv2d::zeros(device, decoder_init, options.dimensions, 1)),
       codebook_(Tensor::zeros(device, {codes, options.dimensions})),
       counts_(Tensor::zeros(device, {codes})),
       sums_(Tensor::zeros(device, {codes, options.dimensions})),
       collected_(Tensor::zeros(device, {codes * kVectorsPerCode, options.dimensions})) {
-  fill_normal(input_.w, 1.0f / std::sqrt(static_cast<float>(features)), seed, 1 << 20);
-  fill_normal(output_.w, 1.0f / std::sqrt(static_cast<float>(options.dimensions)), seed, (1 << 20) + 1);
+  nn::fill_normal(input_.weight, 1.0f / std::sqrt(static_cast<float>(features)), seed, 1 << 20);
+  nn::fill_normal(output_.weight, 1.0f / std::sqrt(static_cast<float>(options.dimensions)), seed,
+                  (1 << 20) + 1);
 }
 
 Tensor VectorQuantiser::nearest(const Tensor& vectors) const {
@@ -101,7 +96,7 @@ Tensor VectorQuantiser::nearest(const Tensor& vectors) const {
 }
 
 VectorQuantiser::Output VectorQuantiser::forward(Context& context, const Tensor& features) {
-  const Tensor z = ops::permute(context, input_(context, features), {0, 2, 3, 1});  // [B, h, w, D]
+  const Tensor z = ops::permute(context, input_.forward(context, features), {0, 2, 3, 1});  // [B, h, w, D]
   vectors_ = z.detach().view({z.numel() / options_.dimensions, options_.dimensions});
   Tensor quantised = z;
   Tensor commitment = Tensor::zeros(*context.device, {1});
@@ -114,7 +109,7 @@ VectorQuantiser::Output VectorQuantiser::forward(Context& context, const Tensor&
     commitment = ops::affine(context, distance, options_.commitment);
     quantised = ops::straight_through(context, codes, z);
   }
-  return {output_(context, ops::permute(context, quantised, {0, 3, 1, 2})), commitment};
+  return {output_.forward(context, ops::permute(context, quantised, {0, 3, 1, 2})), commitment};
 }
 
 void VectorQuantiser::update(int64_t step, uint64_t seed) {
@@ -238,11 +233,11 @@ void VectorQuantiser::visit_state(const ParameterVisitor& visitor) {
   visitor("vq.collected", collected_);
 }
 
-void VectorQuantiser::export_to(ConvLayer& encoder_output, ConvLayer& decoder_input) const {
+void VectorQuantiser::export_to(nn::Conv2d& encoder_output, nn::Conv2d& decoder_input) const {
   const int64_t codes = codebook_.dim(0), d = options_.dimensions;
-  const int64_t features = input_.w.dim(1), init = output_.w.dim(0);
-  const std::vector<float> e = codebook_.to_floats(), in_w = input_.w.to_floats(),
-                           in_b = input_.b.to_floats(), out_w = output_.w.to_floats();
+  const int64_t features = input_.weight.dim(1), init = output_.weight.dim(0);
+  const std::vector<float> e = codebook_.to_floats(), in_w = input_.weight.to_floats(),
+                           in_b = input_.bias.to_floats(), out_w = output_.weight.to_floats();
   std::vector<float> logits_w(codes * features), logits_b(codes), table(init * codes);
   for (int64_t k = 0; k < codes; ++k) {
     const float* code = e.data() + k * d;
@@ -259,10 +254,10 @@ void VectorQuantiser::export_to(ConvLayer& encoder_output, ConvLayer& decoder_in
       table[o * codes + k] = static_cast<float>(sum);
     }
   }
-  assign(encoder_output.w, logits_w);
-  assign(encoder_output.b, logits_b);
-  assign(decoder_input.w, table);
-  assign(decoder_input.b, output_.b.to_floats());
+  assign(encoder_output.weight, logits_w);
+  assign(encoder_output.bias, logits_b);
+  assign(decoder_input.weight, table);
+  assign(decoder_input.bias, output_.bias.to_floats());
 }
 
 }  // namespace dalle1::dvae

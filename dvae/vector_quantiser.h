@@ -1,7 +1,7 @@
 // Vector quantisation with a codebook that follows the encoder (van den Oord et al. 2017, appendix A.1).
 #pragma once
 
-#include "dvae/conv_layer.h"
+#include "core/nn/conv2d.h"
 
 namespace dalle1::dvae {
 
@@ -43,7 +43,7 @@ class VectorQuantiser : public Module {
 
   /// The same function as convolutions around one-hot codes: logits = 2 e_k . z - |e_k|^2, which is the
   /// negative squared distance up to a term that all codes share, and a table of projected codes.
-  void export_to(ConvLayer& encoder_output, ConvLayer& decoder_input) const;
+  void export_to(nn::Conv2d& encoder_output, nn::Conv2d& decoder_input) const;
 
  private:
   Tensor nearest(const Tensor& vectors) const;  // [N, D] to i64 [N]
@@ -55,11 +55,11 @@ class VectorQuantiser : public Module {
   void rewrite_codebook(const std::vector<float>& counts, const std::vector<float>& sums);
 
   VqOptions options_;
-  ConvLayer input_;   // 1x1, to `dimensions`
-  ConvLayer output_;  // 1x1, from `dimensions`
-  Tensor codebook_;   // [K, D]
-  Tensor counts_;     // [K] running uses per step
-  Tensor sums_;       // [K, D] running sums of the vectors that chose the code
+  nn::Conv2d input_;   // 1x1, to `dimensions`
+  nn::Conv2d output_;  // 1x1, from `dimensions`
+  Tensor codebook_;    // [K, D]
+  Tensor counts_;      // [K] running uses per step
+  Tensor sums_;        // [K, D] running sums of the vectors that chose the code
   bool ready_ = false;
   double last_error_ = 0;
   Tensor collected_;          // [R, D] vectors of the last continuous steps, for k-means

@@ -32,7 +32,7 @@ std::vector<int64_t> list_field(const nlohmann::json& json, const std::string& n
 struct Level {
   std::vector<ResnetBlock> blocks;
   std::vector<AttentionBlock> attention;  // as many as blocks, or none
-  std::optional<ConvLayer> resample;
+  std::optional<nn::Conv2d> resample;
 
   Tensor forward(Context& context, Tensor x) const {
     for (size_t i = 0; i < blocks.size(); ++i) {
@@ -108,26 +108,27 @@ nlohmann::json VqganConfig::to_json() const {
 
 class Vqgan::Encoder {
  public:
-  Encoder(Device& device, const VqganConfig& c, DType dtype) : input_(device, c.in_channels, c.ch, 3, dtype) {
+  Encoder(Device& device, const VqganConfig& c, DType dtype)
+      : input_(nn::Conv2d::zeros(device, c.ch, c.in_channels, 3, dtype)) {
     int64_t width = c.ch;
     for (size_t i = 0; i < c.ch_mult.size(); ++i) {
       Level& level = levels_.emplace_back(
           make_level(device, width, c.ch * c.ch_mult[i], c.res_blocks, attends(c, i), dtype));
       width = c.ch * c.ch_mult[i];
-      if (i + 1 < c.ch_mult.size()) level.resample.emplace(device, width, width, 3, dtype);
+      if (i + 1 < c.ch_mult.size()) level.resample = nn::Conv2d::zeros(device, width, width, 3, dtype);
     }
     middle_.emplace(device, width, dtype);
-    norm_ = GroupNormLayer(device, width);
-    output_ = ConvLayer(device, width, c.z_channels, 3, dtype);
+    norm_ = nn::GroupNorm::identity(device, width);
+    output_ = nn::Conv2d::zeros(device, c.z_channels, width, 3, dtype);
   }
 
   Tensor forward(Context& context, const Tensor& images) const {
-    Tensor x = input_(context, images.to(input_.w.dtype()));
+    Tensor x = input_.forward(context, images.to(input_.weight.dtype()));
     for (const Level& level : levels_) {
       x = level.forward(context, x);
       if (level.resample) x = downsample(context, *level.resample, x);
     }
-    return output_(context, norm_.with_swish(context, middle_->forward(context, x))).to(DType::f32);
+    return output_.forward(context, norm_swish(context, norm_, middle_->forward(context, x))).to(DType::f32);
   }
 
   void visit(const ParameterVisitor& visitor) {
@@ -141,37 +142,37 @@ class Vqgan::Encoder {
   }
 
  private:
-  ConvLayer input_;
+  nn::Conv2d input_;
   std::vector<Level> levels_;
   std::optional<MiddleLayers> middle_;
-  GroupNormLayer norm_;
-  ConvLayer output_;
+  nn::GroupNorm norm_;
+  nn::Conv2d output_;
 };
 
 class Vqgan::Decoder {
  public:
   Decoder(Device& device, const VqganConfig& c, DType dtype) {
     int64_t width = c.ch * c.ch_mult.back();
-    input_ = ConvLayer(device, c.z_channels, width, 3, dtype);
+    input_ = nn::Conv2d::zeros(device, width, c.z_channels, 3, dtype);
     middle_.emplace(device, width, dtype);
     levels_.resize(c.ch_mult.size());
     for (size_t i = c.ch_mult.size(); i-- > 0;) {
       levels_[i] = make_level(device, width, c.ch * c.ch_mult[i], c.res_blocks + 1, attends(c, i), dtype);
       width = c.ch * c.ch_mult[i];
-      if (i > 0) levels_[i].resample.emplace(device, width, width, 3, dtype);
+      if (i > 0) levels_[i].resample = nn::Conv2d::zeros(device, width, width, 3, dtype);
     }
-    norm_ = GroupNormLayer(device, width);
+    norm_ = nn::GroupNorm::identity(device, width);
     // With wavelets: one low band and three detail bands per channel.
-    output_ = ConvLayer(device, width, c.out_channels * (c.dwt ? 4 : 1), 3);
+    output_ = nn::Conv2d::zeros(device, c.out_channels * (c.dwt ? 4 : 1), width, 3);
   }
 
   Tensor forward(Context& context, const Tensor& z) const {
-    Tensor x = middle_->forward(context, input_(context, z.to(input_.w.dtype())));
+    Tensor x = middle_->forward(context, input_.forward(context, z.to(input_.weight.dtype())));
     for (size_t i = levels_.size(); i-- > 0;) {
       x = levels_[i].forward(context, x);
-      if (levels_[i].resample) x = (*levels_[i].resample)(context, ops::upsample(context, x));
+      if (levels_[i].resample) x = levels_[i].resample->forward(context, ops::upsample(context, x));
     }
-    return ops::to_plain(context, output_(context, norm_.with_swish(context, x).to(DType::f32)));
+    return ops::to_plain(context, output_.forward(context, norm_swish(context, norm_, x).to(DType::f32)));
   }
 
   void visit(const ParameterVisitor& visitor) {
@@ -184,21 +185,21 @@ class Vqgan::Decoder {
   }
 
  private:
-  ConvLayer input_;
+  nn::Conv2d input_;
   std::optional<MiddleLayers> middle_;
   std::vector<Level> levels_;  // by resolution, the finest first
-  GroupNormLayer norm_;
-  ConvLayer output_;
+  nn::GroupNorm norm_;
+  nn::Conv2d output_;
 };
 
 Vqgan::Vqgan(Device& device, const VqganConfig& c, DType blocks)
     : config_(c),
       encoder_(std::make_unique<Encoder>(device, c, blocks)),
       decoder_(std::make_unique<Decoder>(device, c, blocks)),
-      projection_(device, c.embed_dim, c.codes, 1),
+      projection_(nn::Conv2d::zeros(device, c.codes, c.embed_dim, 1)),
       codebook_(Tensor::zeros(device, {c.codes, c.embed_dim})),
-      quant_(device, c.z_channels, c.embed_dim, 1),
-      post_quant_(device, c.embed_dim, c.z_channels, 1) {}
+      quant_(nn::Conv2d::zeros(device, c.embed_dim, c.z_channels, 1)),
+      post_quant_(nn::Conv2d::zeros(device, c.z_channels, c.embed_dim, 1)) {}
 
 Vqgan::~Vqgan() = default;
 
@@ -209,7 +210,7 @@ Tensor Vqgan::encode(Context& context, const Tensor& images) {
         "a picture of {}x{} is smaller than one code of {}x{}", images.dim(3), images.dim(2), downsampling(),
         downsampling());
   const Tensor z = encoder_->forward(context, ops::affine(context, images, 2.0f, -1.0f));
-  return ops::to_plain(context, projection_(context, quant_(context, z)));
+  return ops::to_plain(context, projection_.forward(context, quant_.forward(context, z)));
 }
 
 Tensor Vqgan::decode_stats(Context& context, const Tensor& indices) {
@@ -217,7 +218,7 @@ Tensor Vqgan::decode_stats(Context& context, const Tensor& indices) {
         name_of(indices.dtype()), indices.shape());
   const Tensor rows = ops::embedding(context, indices, codebook_);
   const Tensor z = ops::permute(context, rows, {0, 3, 1, 2});
-  const Tensor bands = decoder_->forward(context, post_quant_(context, z));
+  const Tensor bands = decoder_->forward(context, post_quant_.forward(context, z));
   if (!config_.dwt) return bands;
   const int64_t channels = config_.out_channels;
   const Tensor low = ops::slice(context, bands, 1, 0, channels);

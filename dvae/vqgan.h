@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "dvae/conv_layer.h"
+#include "core/nn/conv2d.h"
 #include "dvae/dvae.h"
 
 namespace dalle1::dvae {
@@ -45,9 +45,9 @@ class Vqgan : public Dvae {
   VqganConfig config_;
   std::unique_ptr<Encoder> encoder_;
   std::unique_ptr<Decoder> decoder_;
-  ConvLayer projection_;  // quantize.proj, to codes
-  Tensor codebook_;       // quantize.embed.weight [codes, embed_dim]
-  ConvLayer quant_, post_quant_;
+  nn::Conv2d projection_;  // quantize.proj, to codes
+  Tensor codebook_;        // quantize.embed.weight [codes, embed_dim]
+  nn::Conv2d quant_, post_quant_;
 };
 
 }  // namespace dalle1::dvae

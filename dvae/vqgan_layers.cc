@@ -4,46 +4,27 @@
 
 #include "core/ops/attention.h"
 #include "core/ops/elementwise.h"
-#include "core/ops/group_norm.h"
 #include "core/ops/movement.h"
 
 namespace dalle1::dvae {
 
-constexpr int kGroups = 32;
-constexpr float kEpsilon = 1e-6f;
-
-GroupNormLayer::GroupNormLayer(Device& device, int64_t channels)
-    : weight(Tensor::full(device, {channels}, 1.0f)), bias(Tensor::zeros(device, {channels})) {
-  check(channels % kGroups == 0, ErrorKind::model, "VQGAN: a width of {} is not a multiple of {}", channels,
-        kGroups);
-}
-
-Tensor GroupNormLayer::operator()(Context& context, const Tensor& x) const {
-  return ops::group_norm(context, x, weight, bias, kGroups, kEpsilon);
-}
-
-Tensor GroupNormLayer::with_swish(Context& context, const Tensor& x) const {
-  return ops::unary(context, Unary::silu, (*this)(context, x));
-}
-
-void GroupNormLayer::visit(const std::string& prefix, const ParameterVisitor& visitor) {
-  visitor(prefix + ".weight", weight);
-  visitor(prefix + ".bias", bias);
+Tensor norm_swish(Context& context, const nn::GroupNorm& norm, const Tensor& x) {
+  return ops::unary(context, Unary::silu, norm.forward(context, x));
 }
 
 ResnetBlock::ResnetBlock(Device& device, int64_t in, int64_t out, DType dtype)
-    : norm1_(device, in),
-      norm2_(device, out),
-      conv1_(device, in, out, 3, dtype),
-      conv2_(device, out, out, 3, dtype) {
-  if (in != out) shortcut_.emplace(device, in, out, 1, dtype);
+    : norm1_(nn::GroupNorm::identity(device, in)),
+      norm2_(nn::GroupNorm::identity(device, out)),
+      conv1_(nn::Conv2d::zeros(device, out, in, 3, dtype)),
+      conv2_(nn::Conv2d::zeros(device, out, out, 3, dtype)) {
+  if (in != out) shortcut_ = nn::Conv2d::zeros(device, out, in, 1, dtype);
 }
 
 Tensor ResnetBlock::forward(Context& context, const Tensor& x) const {
-  const Tensor hidden = conv1_(context, norm1_.with_swish(context, x));
+  const Tensor hidden = conv1_.forward(context, norm_swish(context, norm1_, x));
   ops::Conv2dOptions options = conv2_.same();
-  options.residual = shortcut_ ? (*shortcut_)(context, x) : x;
-  return conv2_(context, norm2_.with_swish(context, hidden), options);
+  options.residual = shortcut_ ? shortcut_->forward(context, x) : x;
+  return conv2_.forward(context, norm_swish(context, norm2_, hidden), options);
 }
 
 void ResnetBlock::visit(const std::string& prefix, const ParameterVisitor& visitor) {
@@ -55,17 +36,17 @@ void ResnetBlock::visit(const std::string& prefix, const ParameterVisitor& visit
 }
 
 AttentionBlock::AttentionBlock(Device& device, int64_t channels, DType dtype)
-    : norm_(device, channels),
-      q_(device, channels, channels, 1, dtype),
-      k_(device, channels, channels, 1, dtype),
-      v_(device, channels, channels, 1, dtype),
-      output_(device, channels, channels, 1, dtype) {}
+    : norm_(nn::GroupNorm::identity(device, channels)),
+      q_(nn::Conv2d::zeros(device, channels, channels, 1, dtype)),
+      k_(nn::Conv2d::zeros(device, channels, channels, 1, dtype)),
+      v_(nn::Conv2d::zeros(device, channels, channels, 1, dtype)),
+      output_(nn::Conv2d::zeros(device, channels, channels, 1, dtype)) {}
 
 Tensor AttentionBlock::forward(Context& context, const Tensor& x) const {
   const int64_t batch = x.dim(0), channels = x.dim(1), pixels = x.dim(2) * x.dim(3);
-  const Tensor normalised = norm_(context, x);
-  const auto rows = [&](const ConvLayer& projection) {  // [B, pixels, 1, C]
-    const Tensor y = ops::permute(context, projection(context, normalised), {0, 2, 3, 1});
+  const Tensor normalised = norm_.forward(context, x);
+  const auto rows = [&](const nn::Conv2d& projection) {  // [B, pixels, 1, C]
+    const Tensor y = ops::permute(context, projection.forward(context, normalised), {0, 2, 3, 1});
     return ops::reshape(context, y, {batch, pixels, 1, channels});
   };
   const Tensor mixed = ops::attention(context, rows(q_), rows(k_), rows(v_),
@@ -75,7 +56,7 @@ Tensor AttentionBlock::forward(Context& context, const Tensor& x) const {
       context, ops::reshape(context, mixed, {batch, x.dim(2), x.dim(3), channels}), {0, 3, 1, 2});
   ops::Conv2dOptions options = output_.same();
   options.residual = x;
-  return output_(context, picture, options);
+  return output_.forward(context, picture, options);
 }
 
 void AttentionBlock::visit(const std::string& prefix, const ParameterVisitor& visitor) {
@@ -86,10 +67,10 @@ void AttentionBlock::visit(const std::string& prefix, const ParameterVisitor& vi
   output_.visit(prefix + ".proj_out.weight", prefix + ".proj_out.bias", visitor);
 }
 
-Tensor downsample(Context& context, const ConvLayer& conv, const Tensor& x) {
+Tensor downsample(Context& context, const nn::Conv2d& conv, const Tensor& x) {
   ops::Conv2dOptions options;
   options.geometry = {2, 0, 0, 1, 1};
-  return conv(context, x, options);
+  return conv.forward(context, x, options);
 }
 
 }  // namespace dalle1::dvae

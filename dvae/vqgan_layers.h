@@ -4,20 +4,13 @@
 #include <optional>
 #include <string>
 
-#include "dvae/conv_layer.h"
+#include "core/nn/conv2d.h"
+#include "core/nn/norm.h"
 
 namespace dalle1::dvae {
 
-/// Group norm of 32 groups, epsilon 1e-6.
-struct GroupNormLayer {
-  Tensor weight, bias;  // [C]
-  GroupNormLayer() = default;
-  GroupNormLayer(Device& device, int64_t channels);
-  Tensor operator()(Context& context, const Tensor& x) const;
-  /// Followed by swish: x * sigmoid(x).
-  Tensor with_swish(Context& context, const Tensor& x) const;
-  void visit(const std::string& prefix, const ParameterVisitor& visitor);
-};
+/// The norm followed by swish, x * sigmoid(x).
+Tensor norm_swish(Context& context, const nn::GroupNorm& norm, const Tensor& x);
 
 /// norm, swish, conv 3x3, norm, swish, conv 3x3, plus x (through a 1x1 convolution where the width changes).
 class ResnetBlock {
@@ -27,9 +20,9 @@ class ResnetBlock {
   void visit(const std::string& prefix, const ParameterVisitor& visitor);
 
  private:
-  GroupNormLayer norm1_, norm2_;
-  ConvLayer conv1_, conv2_;
-  std::optional<ConvLayer> shortcut_;
+  nn::GroupNorm norm1_, norm2_;
+  nn::Conv2d conv1_, conv2_;
+  std::optional<nn::Conv2d> shortcut_;
 };
 
 /// Single-head self-attention over all pixels, scaled by 1 / sqrt(C), plus x.
@@ -40,12 +33,12 @@ class AttentionBlock {
   void visit(const std::string& prefix, const ParameterVisitor& visitor);
 
  private:
-  GroupNormLayer norm_;
-  ConvLayer q_, k_, v_, output_;
+  nn::GroupNorm norm_;
+  nn::Conv2d q_, k_, v_, output_;
 };
 
 /// Zero padding of one pixel to the right and below, then a 3x3 convolution of stride 2.
-Tensor downsample(Context& context, const ConvLayer& conv, const Tensor& x);
+Tensor downsample(Context& context, const nn::Conv2d& conv, const Tensor& x);
 
 /// block, attention, block.
 struct MiddleLayers {

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "core/nn/linear.h"
+#include "core/nn/norm.h"
 #include "core/nn/parameters.h"
 #include "core/ops/arguments.h"
 #include "core/tensor/context.h"
@@ -23,15 +24,6 @@ struct BlockConfig {
   float dropout = 0.0f;
 };
 
-struct NormParameters {
-  Tensor weight;  ///< [C]
-  Tensor bias;    ///< [C]
-
-  /// Ones and zeros.
-  static NormParameters identity(Device& device, int64_t width);
-  void visit(const std::string& name, const ParameterVisitor& visitor);
-};
-
 /// Pre-norm residual block (DALL-E paper, appendix B; sandwich norms as in Ding et al. 2021).
 class Block {
  public:
@@ -43,16 +35,15 @@ class Block {
   void prepare();
 
  private:
-  Tensor norm(Context& context, const Tensor& x, const NormParameters& parameters) const;
   Tensor add_branch(Context& context, const Tensor& x, const Tensor& branch, const nn::Linear& last,
-                    const NormParameters& post_norm, uint32_t place) const;
+                    const nn::LayerNorm& post_norm, uint32_t place) const;
 
   int index_;
   bool sandwich_, qk_norm_;
   int head_size_;
   float epsilon_, dropout_;
   Unary activation_;
-  NormParameters attention_norm_, attention_post_norm_, mlp_norm_, mlp_post_norm_;
+  nn::LayerNorm attention_norm_, attention_post_norm_, mlp_norm_, mlp_post_norm_;
   nn::Linear qkv_, output_, up_, down_;
 };
 

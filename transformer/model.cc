@@ -40,8 +40,8 @@ Transformer::Transformer(Device& device, const TransformerConfig& config, DType 
   for (int layer = 0; layer < config.layers; ++layer) {
     blocks_.emplace_back(device, block_config(config), layer, matrices);
   }
-  final_norm_ = NormParameters::identity(device, width);
-  if (config.head_norm) head_norm_ = NormParameters::identity(device, width);
+  final_norm_ = nn::LayerNorm::identity(device, width, config.norm_eps);
+  if (config.head_norm) head_norm_ = nn::LayerNorm::identity(device, width, config.norm_eps);
   head_ = nn::Linear::zeros(device, config.classes(), width, matrices);
 }
 
@@ -129,9 +129,8 @@ Tensor Transformer::trunk(Context& context, Tensor x, const std::shared_ptr<Sequ
     };
     x = checkpoint_blocks ? checkpoint(context, x, forward) : forward(context, x);
   }
-  x = ops::layer_norm(context, x, final_norm_.weight, final_norm_.bias, config_.norm_eps);
-  if (!config_.head_norm) return x;
-  return ops::layer_norm(context, x, head_norm_.weight, head_norm_.bias, config_.norm_eps);
+  x = final_norm_.forward(context, x);
+  return config_.head_norm ? head_norm_.forward(context, x) : x;
 }
 
 Tensor Transformer::logits(Context& context, const Tensor& hidden) const {

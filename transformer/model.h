@@ -65,7 +65,7 @@ class Transformer final : public Module {
   Tensor image_row_;        // [G, C]
   Tensor image_column_;     // [G, C]
   std::vector<Block> blocks_;
-  NormParameters final_norm_, head_norm_;
+  nn::LayerNorm final_norm_, head_norm_;
   nn::Linear head_;  // [text classes + image classes, C]
   // Views of the head (or its parts, packed), kept so that what a backend packs for them is packed once.
   mutable nn::Linear text_head_, image_head_;

@@ -1,10 +1,8 @@
 #include "core/ops/norm.h"
 
 #include "core/grad/tape.h"
-#include "core/ops/elementwise.h"
 #include "core/ops/kernels.h"
 #include "core/ops/layout.h"
-#include "core/ops/movement.h"
 
 namespace dalle1::ops {
 
@@ -40,17 +38,6 @@ Tensor rms_norm(Context& context, const Tensor& x, int64_t group, int64_t column
     });
   }
   return y;
-}
-
-Tensor batch_norm(Context& context, const Tensor& x, const BatchNormParameters& p) {
-  check(x.rank() == 4 && p.weight.shape() == Shape({x.dim(1)}), ErrorKind::internal,
-        "batch_norm: x {} with weight {}", x.shape(), p.weight.shape());
-  const Shape per_channel{1, x.dim(1), 1, 1};
-  Tensor scale =
-      mul(context, p.weight, unary(context, Unary::rsqrt, affine(context, p.variance, 1.0f, p.epsilon)));
-  Tensor shift = sub(context, p.bias, mul(context, p.mean, scale));
-  Tensor scaled = mul(context, to_plain(context, x), reshape(context, scale, per_channel));
-  return add(context, scaled, reshape(context, shift, per_channel));
 }
 
 }  // namespace dalle1::ops

@@ -12,12 +12,4 @@ Tensor layer_norm(Context& context, const Tensor& x, const Tensor& w, const Tens
 /// Sennrich 2019, without a gain): x / sqrt(mean(x^2) + epsilon); what follows `columns` passes as it is.
 Tensor rms_norm(Context& context, const Tensor& x, int64_t group, int64_t columns, float epsilon = 1e-5f);
 
-/// Per channel of [B, C, H, W] with given statistics (inference):
-/// (x - mean) / sqrt(variance + epsilon) * w + b.
-struct BatchNormParameters {
-  Tensor weight, bias, mean, variance;  ///< [C] each
-  float epsilon = 1e-5f;
-};
-Tensor batch_norm(Context& context, const Tensor& x, const BatchNormParameters& parameters);
-
 }  // namespace dalle1::ops
