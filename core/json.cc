@@ -30,4 +30,19 @@ nlohmann::json parse_json(std::string_view text, const std::string& name, ErrorK
   }
 }
 
+std::string Range::text() const {
+  const bool bounded = std::isfinite(low), limited = std::isfinite(high);
+  if (!bounded && !limited) return "";
+  if (!limited) return fmt::format("{} {}", above ? " above" : " of at least", low);
+  if (!bounded) return fmt::format("{} {}", below ? " below" : " of at most", high);
+  if (above) return fmt::format(" above {} and {} {}", low, below ? "below" : "at most", high);
+  return fmt::format(" from {} to {}{}", low, below ? "below " : "", high);
+}
+
+std::string text_of_value(const nlohmann::ordered_json& json) {
+  constexpr size_t most = 200;
+  const auto text = json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  return text.size() <= most ? text : text.substr(0, most) + "...";
+}
+
 }  // namespace dalle1
