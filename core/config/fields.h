@@ -61,6 +61,10 @@ concept Visited = requires(T& value, NameVisitor& names) {
   T::visit(value, names);
 };
 template <typename T>
+concept Vector = requires(T value) {
+  value.push_back(value.front());
+};
+template <typename T>
 concept NumberList = std::is_arithmetic_v<typename T::value_type>;
 template <typename T>
 concept ReadsItself = requires(const nlohmann::json& json, T& value, const Place& place) {
@@ -209,10 +213,7 @@ class Writer {
       return rule.choices[static_cast<size_t>(value)];
     else if constexpr (std::same_as<T, float>)
       return floats_ == Floats::exact ? Json(value) : Json::parse(fmt::format("{}", value));
-    else if constexpr (requires {
-                         value.front();
-                         value.push_back(value.front());
-                       })
+    else if constexpr (Vector<T>)
       return rule.one_or_list && value.size() == 1 ? Json(value.front()) : Json(value);
     else
       return value;

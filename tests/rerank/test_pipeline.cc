@@ -30,7 +30,7 @@ PipelineOptions options_for(const fs::path& folder, int candidates = 40, int wav
   options.wave = wave;
   options.info.prompt = "ein \xF0\x9F\x90\xB1 test";
   options.info.seed = 5;
-  options.options = {{"--seed", 5}, {"--candidates", candidates}};
+  options.options = {{"seed", 5}, {"candidates", candidates}};
   return options;
 }
 
@@ -161,7 +161,7 @@ TEST_CASE("results.jsonl has one row per candidate, best first, and the kept fil
   CHECK(result.sheet == scratch / "out" / "grid.png");
   const auto record = Json::parse(content(scratch / "out" / "run.json"));
   CHECK(record["status"] == "done");
-  CHECK(record["options"]["--seed"] == 5);
+  CHECK(record["options"]["seed"] == 5);
   CHECK(record["seconds"]["total"].get<double>() > 0);
   CHECK(record["peak_memory_bytes"].get<uint64_t>() > 1'000'000);
 }
@@ -289,14 +289,14 @@ TEST_CASE("an output folder with files is refused, resumed or overwritten as ask
   run(options);
   auto error = error_of(options);
   CHECK(error.kind() == ErrorKind::usage);
-  CHECK(std::string(error.what()).find("--overwrite") != std::string::npos);
+  CHECK(std::string(error.what()).find("overwrite to start again") != std::string::npos);
 
   options.existing = Existing::resume;
-  options.options["--seed"] = 6;
+  options.options["seed"] = 6;
   error = error_of(options);
   CHECK(error.kind() == ErrorKind::usage);
-  CHECK(std::string(error.what()).find("--seed was 5 in") == std::string::npos);
-  CHECK(std::string(error.what()).find("--seed was 5 and is 6 now") != std::string::npos);
+  CHECK(std::string(error.what()).find("seed was 5 in") == std::string::npos);
+  CHECK(std::string(error.what()).find("seed was 5 and is 6 now") != std::string::npos);
 
   write_file_atomically(scratch / "out" / "mine.txt", "keep me");
   options.existing = Existing::overwrite;

@@ -2,11 +2,11 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/text/suggest.h"
 #include "tests/support/golden.h"
 #include "tests/tools/program.h"
 #include "tests/tools/tiny_model.h"
 #include "tools/command.h"
-#include "tools/suggest.h"
 
 using namespace dalle1;
 using test::run_program;

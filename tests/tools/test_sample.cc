@@ -236,9 +236,9 @@ TEST_CASE("the model's advice holds where the user does not say") {
   CHECK(products_of(scratch / "said") == products_of(scratch / "advised"));
   REQUIRE(run("own", {"--guidance", "1", "--top-k", "0"}).exit_code == 0);
   const auto options = nlohmann::json::parse(content_of(scratch / "own" / "run.json"))["options"];
-  CHECK(options["--guidance"] == 1.0);
-  CHECK(options["--top-k"] == 0);
-  CHECK(options["--temperature"] == 0.75);
+  CHECK(options["guidance"] == 1.0);
+  CHECK(options["top_k"] == 0);
+  CHECK(options["temperature"] == 0.75);
 
   const auto copy = scratch / "copy";
   REQUIRE(run_program({"convert", model.string(), "--out", copy.string()}).exit_code == 0);
