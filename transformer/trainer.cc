@@ -25,12 +25,12 @@ uint64_t training_size(uint64_t size, int64_t validation) {
 }  // namespace
 
 TransformerTraining transformer_training_from_json(const nlohmann::json& train,
-                                                   const TransformerConfig& model) {
+                                                   const TransformerConfig& config) {
   TransformerTraining training;
   config::read_known(train, training, {ErrorKind::input, "train"});
-  if (training.text_slots == 0) training.text_slots = model.text_length;
-  check(training.text_slots > 1 && training.text_slots <= model.text_length, ErrorKind::input,
-        "'train.text_slots' is {}; it must be 2 to text_length, {}", training.text_slots, model.text_length);
+  if (training.text_slots == 0) training.text_slots = config.text_length;
+  check(training.text_slots > 1 && training.text_slots <= config.text_length, ErrorKind::input,
+        "'train.text_slots' is {}; it must be 2 to text_length, {}", training.text_slots, config.text_length);
   return training;
 }
 

@@ -20,11 +20,11 @@ struct Rule {
 
 inline Rule within(double least, double most) { return {.range = {least, most}}; }
 inline Rule at_least(double least) { return {.range = {.low = least}}; }
-inline Rule between(double low, double high) {
-  return {.range = {low, high, true, true}};
-}  ///< Not the ends.
+/// Without the ends.
+inline Rule between(double low, double high) { return {.range = {low, high, true, true}}; }
 inline Rule above(double low, double most) { return {.range = {low, most, true, false}}; }
-inline Rule below_one() { return {.range = {0, 1, false, true}}; }  ///< From 0.
+/// From 0.
+inline Rule below_one() { return {.range = {0, 1, false, true}}; }
 inline Rule one_of(std::vector<std::string_view> choices) { return {.choices = std::move(choices)}; }
 inline Rule required() { return {.required = true}; }
 

@@ -283,6 +283,30 @@ TEST_CASE("resuming samples nothing twice, scores what was not scored, and clear
   CHECK(content(scratch / "cut" / "run.json") == before);
 }
 
+TEST_CASE("a run of version 0.1, which named its options as flags, goes on under the names of fields") {
+  ScratchDir scratch;
+  auto options = options_for(scratch / "out");
+  options.options["top_k"] = 5;
+  options.options["kv_dtype"] = "bf16";
+  int calls = 0;
+  CHECK(run(options, [&](const PipelineProgress&) { return ++calls < 3; }).partial);
+  auto record = Json::parse(content(scratch / "out" / "run.json"));
+  const auto names = record["options"];
+  record["options"] = {{"--seed", 5}, {"--candidates", 40}, {"--top-k", 5}, {"--kv-dtype", "bf16"}};
+  write_file_atomically(scratch / "out" / "run.json", record.dump());
+  CHECK(options_of_run(scratch / "out") == names);
+
+  options.existing = Existing::resume;
+  options.options["top_k"] = 6;
+  CHECK(std::string(error_of(options).what()).find("top_k was 5 and is 6 now") != std::string::npos);
+  options.options["top_k"] = 5;
+  CHECK_FALSE(run(options).partial);
+  CHECK(Json::parse(content(scratch / "out" / "run.json"))["options"] == names);
+  auto whole = options_for(scratch / "whole");
+  run(whole);
+  CHECK(products(scratch / "out") == products(scratch / "whole"));
+}
+
 TEST_CASE("an output folder with files is refused, resumed or overwritten as asked") {
   ScratchDir scratch;
   auto options = options_for(scratch / "out");
