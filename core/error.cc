@@ -1,17 +1,25 @@
 #include "core/error.h"
 
 namespace dalle1 {
+namespace {
 
-std::string Error::spelled(const Spelling& spelling, std::string_view marked) {
+std::string with_options(std::string_view marked, Error::Spelling spelling) {
   std::string text;
-  for (size_t at = 0; at < marked.size();) {
-    const size_t begin = marked.find(kOptionBegins, at);
-    const size_t end = begin == marked.npos ? marked.npos : marked.find(kOptionEnds, begin);
-    if (end == marked.npos) return text.append(marked.substr(at));
-    text.append(marked.substr(at, begin - at)).append(spelling(marked.substr(begin + 1, end - begin - 1)));
-    at = end + 1;
+  while (true) {
+    const size_t begin = marked.find(kOptionBegins), end = marked.find(kOptionEnds, begin);
+    if (begin == marked.npos || end == marked.npos) return text.append(marked);
+    text.append(marked.substr(0, begin)).append(spelling(marked.substr(begin + 1, end - begin - 1)));
+    marked.remove_prefix(end + 1);
   }
-  return text;
 }
+
+}  // namespace
+
+Error::Error(ErrorKind kind, const std::string& message)
+    : std::runtime_error(with_options(message, [](std::string_view name) { return std::string(name); })),
+      kind_(kind),
+      marked_(message) {}
+
+std::string Error::spelled(Spelling spelling) const { return with_options(marked_, spelling); }
 
 }  // namespace dalle1

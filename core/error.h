@@ -6,7 +6,6 @@
 
 #include <fmt/format.h>
 
-#include <functional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -37,23 +36,18 @@ constexpr char kOptionBegins = '\x0e', kOptionEnds = '\x0f';
 
 class Error : public std::runtime_error {
  public:
-  using Spelling = std::function<std::string(std::string_view option)>;
+  using Spelling = std::string (*)(std::string_view option);
 
   /// `message` may contain formatted option names, and another error with its own.
-  Error(ErrorKind kind, const std::string& message)
-      : std::runtime_error(spelled([](std::string_view name) { return std::string(name); }, message)),
-        kind_(kind),
-        marked_(message) {}
+  Error(ErrorKind kind, const std::string& message);
   ErrorKind kind() const { return kind_; }
   int exit_code() const { return static_cast<int>(kind_); }
   /// what() with the option names spelled otherwise.
-  std::string spelled(const Spelling& spelling) const { return spelled(spelling, marked_); }
+  std::string spelled(Spelling spelling) const;
   /// The message with its option names marked, for an error about this error.
   const std::string& marked() const { return marked_; }
 
  private:
-  static std::string spelled(const Spelling& spelling, std::string_view marked);
-
   ErrorKind kind_;
   std::string marked_;
 };

@@ -31,12 +31,9 @@ nlohmann::json parse_json(std::string_view text, const std::string& name, ErrorK
 }
 
 std::string Range::text() const {
-  const bool bounded = std::isfinite(low), limited = std::isfinite(high);
-  if (!bounded && !limited) return "";
-  if (!limited) return fmt::format("{} {}", above ? " above" : " of at least", low);
-  if (!bounded) return fmt::format("{} {}", below ? " below" : " of at most", high);
-  if (above) return fmt::format(" above {} and {} {}", low, below ? "below" : "at most", high);
-  return fmt::format(" from {} to {}{}", low, below ? "below " : "", high);
+  const auto from = std::isfinite(low) ? fmt::format(" {} {}", above ? "above" : "of at least", low) : "";
+  if (!std::isfinite(high)) return from;
+  return fmt::format("{}{} {} {}", from, from.empty() ? "" : " and", below ? "below" : "at most", high);
 }
 
 std::string text_of_value(const nlohmann::ordered_json& json) {

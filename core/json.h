@@ -26,7 +26,7 @@ struct Range {
   bool has(double value) const {
     return (above ? value > low : value >= low) && (below ? value < high : value <= high);
   }
-  /// "", " from 1 to 8", " above 0 and below 1", ...
+  /// "", " of at least 1 and at most 8", " above 0 and below 1", ...
   std::string text() const;
 };
 

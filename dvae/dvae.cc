@@ -18,10 +18,8 @@ Tensor Dvae::encode_indices(Context& context, const Tensor& images) {
 }
 
 std::unique_ptr<Dvae> make_dvae(const nlohmann::json& config, Device& device, DType blocks) {
-  const auto kind = config::named("dVAE configuration", [&] {
-    config::check_object(config, {ErrorKind::model});
-    return value_or(config, "kind", std::string(), ErrorKind::model);
-  });
+  const auto kind = config::named("dVAE configuration",
+                                  [&] { return value_or(config, "kind", std::string(), ErrorKind::model); });
   if (kind == "openai") return std::make_unique<OpenAiDvae>(device, OpenAiConfig::from_json(config), blocks);
   if (kind == "vqgan") return std::make_unique<Vqgan>(device, VqganConfig::from_json(config), blocks);
   fail(ErrorKind::model, "unknown kind of dVAE '{}' in its configuration; known are openai and vqgan", kind);

@@ -104,7 +104,7 @@ TEST_CASE("configuration: mistyped fields and values that break a rule are named
   refused(R"({"layers": 3.5})", "'layers' must be a whole number from 1 to 64, not 3.5");
   refused(R"({"layers": 65})", "'layers' must be a whole number from 1 to 64, not 65");
   refused(R"({"width": 0})", "'width' must be a whole number from 1 to 9223372036854775807, not 0");
-  refused(R"({"share": 1})", "'share' must be a number from 0 to below 1, not 1");
+  refused(R"({"share": 1})", "'share' must be a number of at least 0 and below 1, not 1");
   refused(R"({"shaded": 1})", "'shaded' must be true or false, not 1");
   refused(R"({"animal": "dog"})", "'animal' is 'dog'; it must be cat or fox");
   refused(R"({"animal": 1})", "'animal' must be a text, not 1");
@@ -142,7 +142,7 @@ TEST_CASE("configuration: values from code are checked by the same rules") {
     CHECK_THROWS_WITH_AS(config::check_values(changed, {ErrorKind::model}), message, Error);
   };
   wrong([](Sketch& s) { s.layers = 0; }, "'layers' must be a whole number from 1 to 64, not 0");
-  wrong([](Sketch& s) { s.share = 1; }, "'share' must be a number from 0 to below 1, not 1.0");
+  wrong([](Sketch& s) { s.share = 1; }, "'share' must be a number of at least 0 and below 1, not 1.0");
   wrong([](Sketch& s) { s.stages = {1, 0}; }, "'stages[1]' must be a whole number from 1 to 9, not 0");
   wrong([](Sketch& s) { s.hat.colour = "x"; }, "'hat.colour' is 'x'; it must be red, green or blue");
 }
