@@ -33,6 +33,7 @@ struct ClipConfig {
   std::array<float, 3> mean{0.48145466f, 0.4578275f, 0.40821073f};
   std::array<float, 3> deviation{0.26862954f, 0.26130258f, 0.27577711f};
 
+  static void visit(auto& self, auto& field);
   bool is_resnet() const { return vision_layers.size() == 4; }
   /// Channels that the vision heads share: the ResNet's last stage has 32 times its width.
   int64_t vision_channels() const { return is_resnet() ? vision_width * 32 : vision_width; }

@@ -6,7 +6,6 @@
 
 #include "clip/contrastive_loss.h"
 #include "clip/preprocess.h"
-#include "core/json.h"
 #include "core/ops/embedding.h"
 #include "core/ops/movement.h"
 
@@ -16,36 +15,14 @@ namespace {
 constexpr float kLargestScale = 100.0f;
 constexpr int64_t kTextsTogether = 64;
 
-template <typename T>
-void read_field(const nlohmann::json& train, const char* name, T& value) {
-  value = value_or(train, name, value, ErrorKind::input, "train.");
-}
-
 }  // namespace
-
-std::vector<std::string> ClipTraining::field_names() {
-  return {"batch",         "near_misses",    "drawn",           "kind_share",
-          "least_crop",    "soften_share",   "cache_megabytes", "word_classes",
-          "ignored_words", "evaluate_pairs", "evaluate_group"};
-}
 
 ClipTraining ClipTraining::from_json(const nlohmann::json& train, uint64_t seed) {
   ClipTraining t;
-  read_field(train, "batch", t.batches.batch);
-  read_field(train, "near_misses", t.batches.near_misses);
-  read_field(train, "drawn", t.batches.drawn);
-  read_field(train, "kind_share", t.batches.kind_share);
-  read_field(train, "least_crop", t.batches.least_crop);
-  read_field(train, "soften_share", t.batches.soften_share);
-  read_field(train, "cache_megabytes", t.batches.cache_megabytes);
-  read_field(train, "ignored_words", t.ignored_words);
-  read_field(train, "evaluate_pairs", t.evaluate_pairs);
-  read_field(train, "evaluate_group", t.evaluate_group);
-  if (train.contains("word_classes")) t.word_classes = WordClasses(train.at("word_classes"));
+  config::read_known(train, t, {ErrorKind::input, "train"});
   t.batches.seed = seed;
-  check(t.evaluate_group >= 2 && t.evaluate_pairs >= t.evaluate_group, ErrorKind::input,
-        "'train': evaluate_pairs {} must be at least evaluate_group {}, which must be 2 or more",
-        t.evaluate_pairs, t.evaluate_group);
+  check(t.evaluate_pairs >= t.evaluate_group, ErrorKind::input,
+        "'train': evaluate_pairs {} must be at least evaluate_group {}", t.evaluate_pairs, t.evaluate_group);
   return t;
 }
 

@@ -14,14 +14,27 @@ namespace dalle1::clip {
 /// The fields of `train` that only CLIP reads.
 struct ClipTraining {
   BatchOptions batches;
-  WordClasses word_classes;                ///< "word_classes": see WordClasses
-  std::vector<std::string> ignored_words;  ///< "ignored_words": they make no difference between captions
+  WordClasses word_classes;
+  std::vector<std::string> ignored_words;  ///< They make no difference between captions
   int64_t evaluate_pairs = 128;
   int64_t evaluate_group = 64;  ///< Pairs among which the right one is looked for.
 
+  static void visit(auto& self, auto& field) {
+    auto& batches = self.batches;
+    field("batch", batches.batch);
+    field("near_misses", batches.near_misses);
+    field("drawn", batches.drawn);
+    field("kind_share", batches.kind_share);
+    field("least_crop", batches.least_crop);
+    field("soften_share", batches.soften_share);
+    field("cache_megabytes", batches.cache_megabytes);
+    field("word_classes", self.word_classes);
+    field("ignored_words", self.ignored_words);
+    field("evaluate_pairs", self.evaluate_pairs);
+    field("evaluate_group", self.evaluate_group, config::at_least(2));
+  }
   /// Error(input) names a wrong field.
   static ClipTraining from_json(const nlohmann::json& train, uint64_t seed);
-  static std::vector<std::string> field_names();
 };
 
 class ClipTask : public TrainTask {

@@ -13,6 +13,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/config/fields.h"
 #include "core/random/philox.h"
 
 namespace dalle1::clip {
@@ -69,6 +70,10 @@ class WordClasses {
   std::unordered_map<std::string, Member> phrases_;  // lower case, words joined by one space
   size_t longest_ = 0;                               // words of the longest phrase
 };
+
+inline void read_field(const nlohmann::json& json, WordClasses& classes, const config::Place&) {
+  classes = WordClasses(json);
+}
 
 /// The different words of a caption, without the ignored ones ("a", "picture", ...), as sorted hashes.
 class ContentWords {

@@ -8,6 +8,7 @@
 
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace dalle1 {
@@ -25,14 +26,30 @@ enum class ErrorKind : int {
   interrupted = 130  ///< SIGINT.
 };
 
+/// The name of an option in the message of an error, as a library knows it: "top_k". A program that has other
+/// spellings for its users (--top-k) puts them in with Error::spelled().
+struct OptionName {
+  std::string_view name;
+};
+// They enclose the name in the formatted message; what() is without them.
+constexpr char kOptionBegins = '\x0e', kOptionEnds = '\x0f';
+
 class Error : public std::runtime_error {
  public:
-  Error(ErrorKind kind, const std::string& message) : std::runtime_error(message), kind_(kind) {}
+  using Spelling = std::string (*)(std::string_view option);
+
+  /// `message` may contain formatted option names, and another error with its own.
+  Error(ErrorKind kind, const std::string& message);
   ErrorKind kind() const { return kind_; }
   int exit_code() const { return static_cast<int>(kind_); }
+  /// what() with the option names spelled otherwise.
+  std::string spelled(Spelling spelling) const;
+  /// The message with its option names marked, for an error about this error.
+  const std::string& marked() const { return marked_; }
 
  private:
   ErrorKind kind_;
+  std::string marked_;
 };
 
 /// Throws Error(kind, fmt::format(message, args...)).
@@ -49,3 +66,17 @@ void check(bool condition, ErrorKind kind, fmt::format_string<Args...> message, 
 }
 
 }  // namespace dalle1
+
+template <>
+struct fmt::formatter<dalle1::OptionName> : fmt::formatter<std::string_view> {
+  auto format(const dalle1::OptionName& option, fmt::format_context& context) const {
+    return fmt::format_to(context.out(), "{}{}{}", dalle1::kOptionBegins, option.name, dalle1::kOptionEnds);
+  }
+};
+
+template <>
+struct fmt::formatter<dalle1::Error> : fmt::formatter<std::string_view> {
+  auto format(const dalle1::Error& error, fmt::format_context& context) const {
+    return fmt::formatter<std::string_view>::format(error.marked(), context);
+  }
+};

@@ -30,4 +30,16 @@ nlohmann::json parse_json(std::string_view text, const std::string& name, ErrorK
   }
 }
 
+std::string Range::text() const {
+  const auto from = std::isfinite(low) ? fmt::format(" {} {}", above ? "above" : "of at least", low) : "";
+  if (!std::isfinite(high)) return from;
+  return fmt::format("{}{} {} {}", from, from.empty() ? "" : " and", below ? "below" : "at most", high);
+}
+
+std::string text_of_value(const nlohmann::ordered_json& json) {
+  constexpr size_t most = 200;
+  const auto text = json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  return text.size() <= most ? text : text.substr(0, most) + "...";
+}
+
 }  // namespace dalle1

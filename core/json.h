@@ -18,6 +18,21 @@ namespace dalle1 {
 nlohmann::json parse_json(std::string_view text, const std::string& name, ErrorKind kind = ErrorKind::input,
                           int64_t line = 1);
 
+/// Numbers from `low` to `high`.
+struct Range {
+  double low = -std::numeric_limits<double>::infinity(), high = std::numeric_limits<double>::infinity();
+  bool above = false, below = false;  ///< Without `low` itself, without `high` itself.
+
+  bool has(double value) const {
+    return (above ? value > low : value >= low) && (below ? value < high : value <= high);
+  }
+  /// "", " of at least 1 and at most 8", " above 0 and below 1", ...
+  std::string text() const;
+};
+
+/// The start of a value as an error shows it.
+std::string text_of_value(const nlohmann::ordered_json& json);
+
 namespace detail {
 
 template <typename T>
@@ -40,38 +55,40 @@ bool holds_number(const auto& json) {
 }  // namespace detail
 
 /// The JSON value as a T (bool, an integer, float, double, text, a list or array of these); Error(kind)
-/// "'NAME' must be
-/// ..., not ..." unless it is one. Nothing is rounded, wrapped or taken for another kind: 1.5, -1 for an
-/// unsigned T, 1e99, true and "1" are no integers.
+/// "'NAME' must be ..., not ..." unless it is one, with its numbers in `range`. Nothing is rounded, wrapped
+/// or taken for another kind: 1.5, -1 for an unsigned T, 1e99, true and "1" are no integers.
 template <typename T>
-T value_of(const auto& json, const std::string& name, ErrorKind kind = ErrorKind::input) {
+T value_of(const auto& json, const std::string& name, ErrorKind kind = ErrorKind::input,
+           const Range& range = {}) {
   const auto expect = [&](bool holds, std::string_view what) {
-    if (holds) return;
-    constexpr size_t most = 200;  // of a value in an error
-    const auto text = json.dump(-1, ' ', false, std::decay_t<decltype(json)>::error_handler_t::replace);
-    fail(kind, "'{}' must be {}, not {}", name, what,
-         text.size() <= most ? text : text.substr(0, most) + "...");
+    check(holds, kind, "'{}' must be {}, not {}", name, what, text_of_value(json));
+  };
+  const auto list_of = [&](auto list, const auto& put) {
+    for (size_t i = 0; i < json.size(); ++i)
+      put(list, i,
+          value_of<typename decltype(list)::value_type>(json[i], fmt::format("{}[{}]", name, i), kind,
+                                                        range));
+    return list;
   };
   if constexpr (std::same_as<T, bool>) {
     expect(json.is_boolean(), "true or false");
   } else if constexpr (std::integral<T>) {
-    using Limits = std::numeric_limits<T>;
-    if (!detail::holds_integer<T>(json))
-      expect(false, fmt::format("a whole number from {} to {}", Limits::min(), Limits::max()));
+    constexpr auto least = std::numeric_limits<T>::min(), most = std::numeric_limits<T>::max();
+    if (!detail::holds_integer<T>(json) || !range.has(json.template get<double>()))
+      expect(false, fmt::format("a whole number from {} to {}",
+                                std::isfinite(range.low) ? static_cast<T>(range.low) : least,
+                                std::isfinite(range.high) ? static_cast<T>(range.high) : most));
   } else if constexpr (std::floating_point<T>) {
-    expect(detail::holds_number<T>(json), "a number");
+    if (!detail::holds_number<T>(json) || !range.has(json.template get<T>()))
+      expect(false, "a number" + range.text());
   } else if constexpr (std::same_as<T, std::string>) {
     expect(json.is_string(), "a text");
   } else if constexpr (requires(T list) { list.emplace_back(); }) {
     expect(json.is_array(), "a list");
-    T list;
-    for (const auto& entry : json) list.push_back(value_of<typename T::value_type>(entry, name, kind));
-    return list;
+    return list_of(T(), [](T& list, size_t, auto value) { list.push_back(std::move(value)); });
   } else {
-    T list;
-    expect(json.is_array() && json.size() == list.size(), fmt::format("a list of {}", list.size()));
-    for (size_t i = 0; i < list.size(); ++i) list[i] = value_of<typename T::value_type>(json[i], name, kind);
-    return list;
+    expect(json.is_array() && json.size() == T().size(), fmt::format("a list of {}", T().size()));
+    return list_of(T(), [](T& list, size_t i, const auto& value) { list[i] = value; });
   }
   return json.template get<T>();
 }

@@ -1,8 +1,8 @@
 #include "dvae/dvae.h"
 
+#include "core/config/fields.h"
 #include "core/ops/argmax.h"
 #include "core/ops/movement.h"
-#include "dvae/config_fields.h"
 #include "dvae/openai_dvae.h"
 #include "dvae/vqgan.h"
 
@@ -18,7 +18,8 @@ Tensor Dvae::encode_indices(Context& context, const Tensor& images) {
 }
 
 std::unique_ptr<Dvae> make_dvae(const nlohmann::json& config, Device& device, DType blocks) {
-  const auto kind = field_or(config, "kind", std::string());
+  const auto kind = config::named("dVAE configuration",
+                                  [&] { return value_or(config, "kind", std::string(), ErrorKind::model); });
   if (kind == "openai") return std::make_unique<OpenAiDvae>(device, OpenAiConfig::from_json(config), blocks);
   if (kind == "vqgan") return std::make_unique<Vqgan>(device, VqganConfig::from_json(config), blocks);
   fail(ErrorKind::model, "unknown kind of dVAE '{}' in its configuration; known are openai and vqgan", kind);

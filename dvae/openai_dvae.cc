@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/config/fields.h"
 #include "core/nn/initialise.h"
 #include "core/ops/argmax.h"
 #include "core/ops/elementwise.h"
@@ -12,44 +13,37 @@
 #include "core/ops/movement.h"
 #include "core/ops/pool.h"
 #include "core/ops/upsample.h"
-#include "dvae/config_fields.h"
 
 namespace dalle1::dvae {
 
-OpenAiConfig OpenAiConfig::from_json(const nlohmann::json& json) {
+void OpenAiConfig::visit(auto& self, auto& field) {
   constexpr int64_t widest = 1 << 16;
-  OpenAiConfig c;
-  c.hidden = integer_field(json, "hidden", c.hidden, 4, widest);
-  c.decoder_init = integer_field(json, "decoder_init", c.decoder_init, 1, widest);
-  c.groups = static_cast<int>(integer_field(json, "groups", c.groups, 1, 8));
-  c.blocks_per_group = static_cast<int>(integer_field(json, "blocks_per_group", c.blocks_per_group, 1, 64));
-  c.codes = integer_field(json, "codes", c.codes, 1, 1 << 20);
-  c.channels = integer_field(json, "channels", c.channels, 1, 16);
-  c.output_channels = integer_field(json, "output_channels", 2 * c.channels, c.channels, 64);
-  c.quantiser = field_or(json, "quantiser", c.quantiser);
-  check(c.hidden % 4 == 0, ErrorKind::model, "dVAE configuration: 'hidden' is {}, not a multiple of 4",
-        c.hidden);
-  const int layers = c.groups * c.blocks_per_group;
-  c.post_gain = 1.0f / static_cast<float>(layers * layers);
-  if (json.contains("post_gain") && !json.at("post_gain").is_null()) {
-    c.post_gain = field_or(json, "post_gain", c.post_gain);
-  }
-  return c;
+  field("kind", config::Constant{"openai"});
+  field("hidden", self.hidden, config::within(4, widest));
+  field("decoder_init", self.decoder_init, config::within(1, widest));
+  field("groups", self.groups, config::within(1, 8));
+  field("blocks_per_group", self.blocks_per_group, config::within(1, 64));
+  field("codes", self.codes, config::within(1, 1 << 20));
+  field("channels", self.channels, config::within(1, 16));
+  const auto channels = static_cast<double>(self.channels);
+  field("output_channels", self.output_channels, config::within(channels, 64), 2 * self.channels);
+  const int layers = self.groups * self.blocks_per_group;
+  field("post_gain", self.post_gain, {.null_when = false}, 1.0f / static_cast<float>(layers * layers));
+  field("quantiser", self.quantiser);
+  field("pixel_map", config::Constant{"logit_laplace"});
+  field("half", config::Constant{});  // of a checkpoint that is the encoder or decoder alone
 }
 
-nlohmann::json OpenAiConfig::to_json() const {
-  return {{"kind", "openai"},
-          {"hidden", hidden},
-          {"decoder_init", decoder_init},
-          {"groups", groups},
-          {"blocks_per_group", blocks_per_group},
-          {"codes", codes},
-          {"channels", channels},
-          {"output_channels", output_channels},
-          {"post_gain", post_gain},
-          {"quantiser", quantiser},
-          {"pixel_map", "logit_laplace"}};
+OpenAiConfig OpenAiConfig::from_json(const nlohmann::json& json) {
+  return config::named("dVAE configuration", [&] {
+    OpenAiConfig c;
+    config::read(json, c, {ErrorKind::model});
+    check(c.hidden % 4 == 0, ErrorKind::model, "'hidden' is {}, not a multiple of 4", c.hidden);
+    return c;
+  });
 }
+
+nlohmann::json OpenAiConfig::to_json() const { return config::write<nlohmann::json>(*this); }
 
 ResidualBlock::ResidualBlock(Device& device, int64_t in, int64_t out, const std::vector<int>& kernels,
                              float post_gain, DType dtype)

@@ -20,6 +20,8 @@ struct OpenAiConfig {
   float post_gain = 1.0f / 64;  ///< Of every residual path; 1 / (groups * blocks_per_group)^2 by default.
   std::string quantiser = "gumbel";
 
+  static void visit(auto& self, auto& field);
+  /// Error(model) names an unknown, mistyped or impossible field.
   static OpenAiConfig from_json(const nlohmann::json& json);
   nlohmann::json to_json() const;
 };

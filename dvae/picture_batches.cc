@@ -77,7 +77,7 @@ int64_t detail(const Image& rgb) {
 }  // namespace
 
 std::shared_ptr<PairSource> join_sources(std::vector<std::unique_ptr<PairSource>> sources) {
-  check(!sources.empty(), ErrorKind::usage, "no training data; give --data");
+  check(!sources.empty(), ErrorKind::usage, "no training data; give {}", OptionName{"data"});
   return std::make_shared<JoinedSource>(std::move(sources));
 }
 

@@ -10,13 +10,6 @@
 
 namespace dalle1::dvae {
 
-Reconstruction reconstruction_from_name(std::string_view name) {
-  if (name == "logit_laplace") return Reconstruction::logit_laplace;
-  if (name == "mse") return Reconstruction::mse;
-  if (name == "l1_l2") return Reconstruction::l1_l2;
-  fail(ErrorKind::input, "'train.reconstruction' is '{}'; use logit_laplace, mse or l1_l2", name);
-}
-
 Tensor reconstruction_loss(Context& context, Reconstruction kind, const Tensor& stats, const Tensor& images,
                            float ln_b_floor) {
   const int64_t channels = images.dim(1);

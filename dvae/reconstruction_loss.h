@@ -1,8 +1,6 @@
 // What a decoder's raw output is compared with pictures by.
 #pragma once
 
-#include <string_view>
-
 #include "core/tensor/context.h"
 
 namespace dalle1::dvae {
@@ -12,7 +10,6 @@ enum class Reconstruction : uint8_t {
   mse,            ///< Squared error of pixels in [0, 1].
   l1_l2           ///< |error| + 5 error^2.
 };
-Reconstruction reconstruction_from_name(std::string_view name);  ///< Error(input) for an unknown one.
 
 /// Mean over pixels and channels, as [1]. stats [B, 6, H, W] (three means, three ln b; only logit_laplace
 /// reads ln b), images [B, 3, H, W] in [0, 1].

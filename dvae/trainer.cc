@@ -9,7 +9,6 @@
 #include "core/ops/linear.h"
 #include "core/ops/movement.h"
 #include "core/ops/softmax.h"
-#include "dvae/config_fields.h"
 #include "dvae/picture_metrics.h"
 
 namespace dalle1::dvae {
@@ -17,7 +16,6 @@ namespace {
 
 constexpr uint32_t kGumbelPlace = 0;
 constexpr float kLeastShareOfCodes = 0.1f;
-constexpr int64_t kMostCount = 1 << 16;
 
 bool is_graph_end(const std::string& name) {
   return name.starts_with("encoder.blocks.output.") || name.starts_with("decoder.blocks.input.");
@@ -25,52 +23,12 @@ bool is_graph_end(const std::string& name) {
 
 }  // namespace
 
-std::vector<std::string> DvaeTraining::field_names() {
-  return {"batch",       "crop",      "resolution",     "crops_per_picture", "crop_candidates",
-          "mirror",      "dither",    "reconstruction", "ln_b_floor",        "vq",
-          "temperature", "kl_weight", "logit_scale",    "evaluate_pictures", "sheet_pictures"};
-}
-
 DvaeTraining DvaeTraining::from_json(const nlohmann::json& train, const TrainOptions& options) {
-  const auto count = [](const nlohmann::json& from, const char* name, int64_t fallback, int64_t least,
-                        int64_t most = kMostCount) {
-    return integer_field(from, name, fallback, least, most, ErrorKind::input);
-  };
-  const auto number = [](const nlohmann::json& from, const char* name, float fallback) {
-    return field_or(from, name, fallback, ErrorKind::input);
-  };
   DvaeTraining t;
   t.accumulate = options.accumulate;
-  BatchOptions& b = t.batches;
-  b.batch = count(train, "batch", b.batch, 1);
-  b.crop = static_cast<int>(count(train, "crop", b.crop, 1));
-  b.resolution = static_cast<int>(count(train, "resolution", b.resolution, 1));
-  b.crops_per_picture = static_cast<int>(count(train, "crops_per_picture", b.crops_per_picture, 1));
-  b.crop_candidates = static_cast<int>(count(train, "crop_candidates", b.crop_candidates, 1, 64));
-  b.mirror = field_or(train, "mirror", b.mirror, ErrorKind::input);
-  b.dither = number(train, "dither", b.dither);
-  b.seed = options.seed;
-  t.reconstruction =
-      reconstruction_from_name(field_or(train, "reconstruction", std::string("l1_l2"), ErrorKind::input));
-  t.ln_b_floor = number(train, "ln_b_floor", t.ln_b_floor);
-  t.logit_scale = number(train, "logit_scale", t.logit_scale);
-  t.evaluate_pictures = count(train, "evaluate_pictures", t.evaluate_pictures, 1);
-  t.sheet_pictures = count(train, "sheet_pictures", t.sheet_pictures, 0);
-  if (train.contains("temperature")) {
-    t.temperature = schedule_from_json(train.at("temperature"), "train.temperature");
-  }
-  if (train.contains("kl_weight")) {
-    t.kl_weight = schedule_from_json(train.at("kl_weight"), "train.kl_weight");
-  }
-  const nlohmann::json vq = train.value("vq", nlohmann::json::object());
-  check(vq.is_object(), ErrorKind::input, "'train.vq' must be an object, not {}", vq.dump());
-  t.vq.dimensions = count(vq, "dimensions", t.vq.dimensions, 1);
-  t.vq.continuous_steps = count(vq, "continuous_steps", t.vq.continuous_steps, 1, 1 << 30);
-  t.vq.revive_until = count(vq, "revive_until", options.steps * 4 / 5, 0, 1 << 30);
-  t.vq.decay = number(vq, "decay", t.vq.decay);
-  t.vq.commitment = number(vq, "commitment", t.vq.commitment);
-  check(t.vq.decay > 0 && t.vq.decay < 1, ErrorKind::input, "'train.vq.decay' is {}, not between 0 and 1",
-        t.vq.decay);
+  t.batches.seed = options.seed;
+  t.vq.revive_until = options.steps * 4 / 5;
+  config::read_known(train, t, {ErrorKind::input, "train"});
   return t;
 }
 

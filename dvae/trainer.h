@@ -29,9 +29,28 @@ struct DvaeTraining {
   int64_t evaluate_pictures = 48;
   int64_t sheet_pictures = 8;
 
-  /// `options` has the steps of the whole run: unused codes are revived during its first four fifths.
+  static void visit(auto& self, auto& field) {
+    constexpr int64_t most = 1 << 16;
+    auto& batches = self.batches;
+    field("batch", batches.batch, config::within(1, most));
+    field("crop", batches.crop, config::within(1, most));
+    field("resolution", batches.resolution, config::within(1, most));
+    field("crops_per_picture", batches.crops_per_picture, config::within(1, most));
+    field("crop_candidates", batches.crop_candidates, config::within(1, 64));
+    field("mirror", batches.mirror);
+    field("dither", batches.dither);
+    field("reconstruction", self.reconstruction, config::one_of({"logit_laplace", "mse", "l1_l2"}));
+    field("ln_b_floor", self.ln_b_floor);
+    field("vq", self.vq);
+    field("temperature", self.temperature);
+    field("kl_weight", self.kl_weight);
+    field("logit_scale", self.logit_scale);
+    field("evaluate_pictures", self.evaluate_pictures, config::within(1, most));
+    field("sheet_pictures", self.sheet_pictures, config::within(0, most));
+  }
+  /// `options` has the steps of the whole run: unused codes are revived during its first four fifths, unless
+  /// `train` says otherwise. Error(input) names a wrong field.
   static DvaeTraining from_json(const nlohmann::json& train, const TrainOptions& options);
-  static std::vector<std::string> field_names();
 };
 
 /// The first `count` good pictures of an unshuffled reader: centre squares of resolution x resolution.

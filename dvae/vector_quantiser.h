@@ -1,6 +1,7 @@
 // Vector quantisation with a codebook that follows the encoder (van den Oord et al. 2017, appendix A.1).
 #pragma once
 
+#include "core/config/fields.h"
 #include "core/nn/conv2d.h"
 
 namespace dalle1::dvae {
@@ -12,6 +13,15 @@ struct VqOptions {
   /// Steps without quantisation at the start; then k-means makes the codebook.
   int64_t continuous_steps = 100;
   int64_t revive_until = 0;  ///< Step from which unused codes are left alone; 0: never revived.
+
+  static void visit(auto& self, auto& field) {
+    constexpr int64_t most_steps = 1 << 30;
+    field("dimensions", self.dimensions, config::within(1, 1 << 16));
+    field("decay", self.decay, config::between(0, 1));
+    field("commitment", self.commitment);
+    field("continuous_steps", self.continuous_steps, config::within(1, most_steps));
+    field("revive_until", self.revive_until, config::within(0, most_steps));
+  }
 };
 
 /// The codebook and the two projections between it and the model's features.

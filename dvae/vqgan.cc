@@ -2,30 +2,16 @@
 
 #include <algorithm>
 
+#include "core/config/fields.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/embedding.h"
 #include "core/ops/haar.h"
 #include "core/ops/movement.h"
 #include "core/ops/upsample.h"
-#include "dvae/config_fields.h"
 #include "dvae/vqgan_layers.h"
 
 namespace dalle1::dvae {
 namespace {
-
-// With a bound, so that sizes made of several such numbers do not overflow.
-std::vector<int64_t> list_field(const nlohmann::json& json, const std::string& name,
-                                std::vector<int64_t> fallback, int64_t largest) {
-  if (!json.contains(name)) return fallback;
-  const auto& field = json.at(name);
-  const auto fits = [&](const nlohmann::json& value) {
-    return value.is_number_integer() && value.get<int64_t>() >= 1 && value.get<int64_t>() <= largest;
-  };
-  check(field.is_array() && std::all_of(field.begin(), field.end(), fits), ErrorKind::model,
-        "dVAE configuration: '{}' must be a list of integers from 1 to {}, not {}", name, largest,
-        field.dump());
-  return field.get<std::vector<int64_t>>();
-}
 
 /// One resolution: its blocks, with attention after each where the configuration asks for it, and the
 /// convolution that changes the resolution.
@@ -69,42 +55,37 @@ bool attends(const VqganConfig& c, size_t level) {
 
 }  // namespace
 
-VqganConfig VqganConfig::from_json(const nlohmann::json& json) {
+// With bounds, so that sizes made of several such numbers do not overflow.
+void VqganConfig::visit(auto& self, auto& field) {
   constexpr int64_t widest = 1 << 16;
-  VqganConfig c;
-  c.z_channels = integer_field(json, "z_channels", c.z_channels, 1, widest);
-  c.resolution = integer_field(json, "resolution", c.resolution, 1, widest);
-  c.in_channels = integer_field(json, "in_channels", c.in_channels, 1, 16);
-  c.out_channels = integer_field(json, "out_ch", c.out_channels, 1, 16);
-  c.ch = integer_field(json, "ch", c.ch, 1, widest);
-  c.ch_mult = list_field(json, "ch_mult", c.ch_mult, 1 << 10);
-  c.res_blocks = static_cast<int>(integer_field(json, "num_res_blocks", c.res_blocks, 1, 64));
-  c.attention_resolutions = list_field(json, "attn_resolutions", c.attention_resolutions, widest);
-  c.embed_dim = integer_field(json, "embed_dim", c.embed_dim, 1, widest);
-  c.codes = integer_field(json, "n_embed", c.codes, 1, 1 << 20);
-  c.dwt = field_or(json, "dwt", false);
-  check(c.ch_mult.size() <= 8 && !c.ch_mult.empty(), ErrorKind::model,
-        "dVAE configuration: {} levels in 'ch_mult'", c.ch_mult.size());
-  // The published code applies a projection of z_channels inputs to embed_dim channels.
-  check(c.z_channels == c.embed_dim, ErrorKind::model,
-        "dVAE configuration: 'z_channels' {} and 'embed_dim' {} must be equal", c.z_channels, c.embed_dim);
-  return c;
+  field("kind", config::Constant{"vqgan"});
+  field("z_channels", self.z_channels, config::within(1, widest));
+  field("resolution", self.resolution, config::within(1, widest));
+  field("in_channels", self.in_channels, config::within(1, 16));
+  field("out_ch", self.out_channels, config::within(1, 16));
+  field("ch", self.ch, config::within(1, widest));
+  field("ch_mult", self.ch_mult, config::within(1, 1 << 10));
+  field("num_res_blocks", self.res_blocks, config::within(1, 64));
+  field("attn_resolutions", self.attention_resolutions, config::within(1, widest));
+  field("embed_dim", self.embed_dim, config::within(1, widest));
+  field("n_embed", self.codes, config::within(1, 1 << 20));
+  field("dwt", self.dwt);
 }
 
-nlohmann::json VqganConfig::to_json() const {
-  return {{"kind", "vqgan"},
-          {"z_channels", z_channels},
-          {"resolution", resolution},
-          {"in_channels", in_channels},
-          {"out_ch", out_channels},
-          {"ch", ch},
-          {"ch_mult", ch_mult},
-          {"num_res_blocks", res_blocks},
-          {"attn_resolutions", attention_resolutions},
-          {"embed_dim", embed_dim},
-          {"n_embed", codes},
-          {"dwt", dwt}};
+VqganConfig VqganConfig::from_json(const nlohmann::json& json) {
+  return config::named("dVAE configuration", [&] {
+    VqganConfig c;
+    config::read(json, c, {ErrorKind::model});
+    check(c.ch_mult.size() <= 8 && !c.ch_mult.empty(), ErrorKind::model, "{} levels in 'ch_mult'",
+          c.ch_mult.size());
+    // The published code applies a projection of z_channels inputs to embed_dim channels.
+    check(c.z_channels == c.embed_dim, ErrorKind::model, "'z_channels' {} and 'embed_dim' {} must be equal",
+          c.z_channels, c.embed_dim);
+    return c;
+  });
 }
+
+nlohmann::json VqganConfig::to_json() const { return config::write<nlohmann::json>(*this); }
 
 class Vqgan::Encoder {
  public:

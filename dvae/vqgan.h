@@ -18,6 +18,8 @@ struct VqganConfig {
   int64_t embed_dim = 256, codes = 8192;
   bool dwt = false;  ///< The decoder makes wavelet bands of a picture of twice the side.
 
+  static void visit(auto& self, auto& field);
+  /// Error(model) names an unknown, mistyped or impossible field.
   static VqganConfig from_json(const nlohmann::json& json);
   nlohmann::json to_json() const;
 };

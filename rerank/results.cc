@@ -85,7 +85,7 @@ ResultRow parse_row(std::string_view line, const std::string& where) {
   } catch (const nlohmann::json::exception& error) {
     fail(ErrorKind::input, "{}: not a row of results: {}", where, error.what());
   } catch (const Error& error) {
-    fail(ErrorKind::input, "{}: not a row of results: {}", where, error.what());
+    fail(ErrorKind::input, "{}: not a row of results: {}", where, error);
   }
   // A name that leaves the folder would let a file from elsewhere point anywhere.
   check(row.file.find('/') == std::string::npos, ErrorKind::input,

@@ -47,9 +47,10 @@ bool has_not_begun(const fs::path& folder) {
 }
 
 Json read_run(const fs::path& path) {
-  const auto json = Json::parse(read_text(path), nullptr, false);
+  auto json = Json::parse(read_text(path), nullptr, false);
   check(json.is_object() && json.contains("options") && json.contains("status"), ErrorKind::input,
         "{}: not the record of a run", path.string());
+  json["options"] = by_field_names(json["options"]);
   return json;
 }
 
@@ -63,15 +64,15 @@ void check_same_options(const Json& before, const Json& now, const fs::path& fol
     const auto earlier = before.contains(name) ? before[name] : Json();
     check(earlier == value, ErrorKind::usage,
           "{}: {} was {} and is {} now, which would change the result; resume with the same value or use "
-          "--overwrite",
-          folder.string(), name, json_text(earlier), json_text(value));
+          "{}",
+          folder.string(), OptionName{name}, json_text(earlier), json_text(value), OptionName{"overwrite"});
   }
   // A command with options of its own began it: its candidates are not those of this one.
   for (const auto& [name, value] : before.items())
     check(now.contains(name), ErrorKind::usage,
           "{}: the run has {} {}, which this command does not give; resume with the command that began it or "
-          "use --overwrite",
-          folder.string(), name, json_text(value));
+          "use {}",
+          folder.string(), OptionName{name}, json_text(value), OptionName{"overwrite"});
 }
 
 }  // namespace
@@ -82,9 +83,8 @@ void check_folder(const fs::path& folder, Existing existing) {
     check(fs::is_directory(folder), ErrorKind::output, "{} is there and is not a folder", folder.string());
     if (existing == Existing::refuse)
       check(fs::is_empty(folder), ErrorKind::usage,
-            "the output folder {} is not empty: use --resume to go on, --overwrite to start again, or "
-            "another --out",
-            folder.string());
+            "the output folder {} is not empty: use {} to go on, {} to start again, or another {}",
+            folder.string(), OptionName{"resume"}, OptionName{"overwrite"}, OptionName{"out"});
   } catch (const fs::filesystem_error& error) {
     fail(ErrorKind::output, "{}: {}", folder.string(), error.code().message());
   }
@@ -102,6 +102,17 @@ void prepare_folder(const fs::path& folder, Existing existing) {
   } catch (const fs::filesystem_error& error) {
     fail(ErrorKind::output, "{}: {}", folder.string(), error.code().message());
   }
+}
+
+Json by_field_names(const Json& options) {
+  Json named = Json::object();
+  for (const auto& [name, value] : options.items()) {
+    const bool flag = starts_with(name, "--");
+    std::string field = name.substr(flag ? 2 : 0);
+    if (flag) std::replace(field.begin(), field.end(), '-', '_');
+    named[field] = value;
+  }
+  return named;
 }
 
 Json options_of_run(const fs::path& folder) {

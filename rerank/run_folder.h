@@ -26,13 +26,17 @@ void check_folder(const std::filesystem::path& folder, Existing existing);
 /// or written.
 void prepare_folder(const std::filesystem::path& folder, Existing existing);
 
-/// The options of the run in the folder, as run.json has them; {} where there is none. Error(input) when
-/// run.json is not the record of a run.
+/// The options by the names of their fields, {"top_k": 0, ...}: version 0.1 wrote them as on its command line,
+/// with hyphens and two in front.
+Json by_field_names(const Json& options);
+
+/// The options of the run in the folder, by_field_names; {} where there is none. Error(input) when run.json
+/// is not the record of a run.
 Json options_of_run(const std::filesystem::path& folder);
 
 class RunFolder {
  public:
-  /// `options` is everything that would change the result, as a flat object {"--temperature": 0.9, ...}; on
+  /// `options` is everything that would change the result, as a flat object {"temperature": 0.9, ...}; on
   /// resume each must equal what run.json has: Error(usage) that names the option and both values.
   RunFolder(std::filesystem::path folder, Existing existing, const Json& options);
 

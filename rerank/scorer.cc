@@ -69,7 +69,8 @@ std::vector<ScorerTerm> parse_scorer(const std::string& text) {
           "clip=1,likelihood=0.05",
           parsed.name);
     for (const auto& other : terms)
-      check(other.name != parsed.name, ErrorKind::usage, "--scorer names '{}' twice", parsed.name);
+      check(other.name != parsed.name, ErrorKind::usage, "{} names '{}' twice", OptionName{"scorer"},
+            parsed.name);
     if (equals != std::string::npos) {
       const auto number = term.substr(equals + 1);
       const auto weight = text::parse_number<double>(number);

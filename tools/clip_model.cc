@@ -33,8 +33,8 @@ GivenPictures::GivenPictures(const std::vector<std::string>& given) {
       paths.push_back(path);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::input) throw;
-      if (failed++ == 0) first = error.what();
-      if (given.size() > 1) write_stderr(fmt::format("left out: {}\n", error.what()));
+      if (failed++ == 0) first = message_of(error);
+      if (given.size() > 1) write_stderr(fmt::format("left out: {}\n", message_of(error)));
     }
   }
   check(!images.empty(), ErrorKind::input, "{}", first);

@@ -30,12 +30,12 @@ GivenPicture given_picture(const CompleteOptions& options, const Studio& studio)
   if (options.rest) rerank::redraw_rest(redraw);
   given.redraws = {std::move(redraw)};
   given.paste = options.paste;
-  given.options = {{"--image", sha256_of_input(options.image)},
-                   {"--keep-rows", options.keep_rows},
-                   {"--region", options.region},
-                   {"--mask", options.mask.empty() ? "" : sha256_of_input(options.mask)},
-                   {"--redraw-rest", options.rest},
-                   {"--paste", options.paste}};
+  given.options = {{"image", sha256_of_input(options.image)},
+                   {"keep_rows", options.keep_rows},
+                   {"region", options.region},
+                   {"mask", options.mask.empty() ? "" : sha256_of_input(options.mask)},
+                   {"redraw_rest", options.rest},
+                   {"paste", options.paste}};
   return given;
 }
 

@@ -74,8 +74,8 @@ class Drawing {
         studio_->text_slots(prompts_[i], options_.truncate);
       } catch (const Error& error) {
         if (error.kind() != ErrorKind::input || prompts_.size() == 1) throw;
-        failed_[i] = error.what();
-        note(fmt::format("prompt {} is skipped: {}", i, error.what()));
+        failed_[i] = message_of(error);
+        note(fmt::format("prompt {} is skipped: {}", i, failed_[i]));
       }
     }
     check(failed_.size() < prompts_.size(), ErrorKind::input, "no prompt can be drawn; the first: {}",
@@ -96,7 +96,7 @@ class Drawing {
     size_t first = 0;
     while (failed_.count(first)) ++first;
     const auto begun = rerank::options_of_run(folder_of(first));
-    const bool on_gpu = begun.contains("--batch");
+    const bool on_gpu = begun.contains("batch");
     check(begun.empty() || on_gpu != studio_->device().is_cpu(), ErrorKind::usage,
           "{}: the run began on a {}, whose candidates are not quite the same: resume it there or use "
           "--overwrite",
@@ -104,9 +104,9 @@ class Drawing {
     if (begun.empty()) return options;
     if (common_.precision == "auto")
       studio_->set_precision(
-          precision_from_name(begun.value("--precision", name_of(usual_precision(studio_->device())))));
-    if (on_gpu && options.batch == 0) options.batch = begun["--batch"];
-    if (options.kv_dtype == "auto") options.kv_dtype = begun.value("--kv-dtype", "f32");
+          precision_from_name(begun.value("precision", name_of(usual_precision(studio_->device())))));
+    if (on_gpu && options.batch == 0) options.batch = begun["batch"];
+    if (options.kv_dtype == "auto") options.kv_dtype = begun.value("kv_dtype", "f32");
     return options;
   }
 
@@ -151,7 +151,7 @@ class Drawing {
   // Candidates and scores of different models are not to be mixed by --resume.
   Json model_options(const std::string& prompt) const {
     Json options = studio_->identity();
-    options["--tokenizer (ids of the prompt)"] = digest_of_ids(prompt);
+    options["tokenizer (ids of the prompt)"] = digest_of_ids(prompt);
     return options;
   }
 
@@ -178,15 +178,16 @@ class Drawing {
                      studio_->transformer_sha256(),
                      studio_->device().is_cpu() ? "cpu" : "cuda",
                      Json::object()};
-    pipeline.options = {{"--prompt", prompt}};
+    pipeline.options = {{"prompt", prompt}};
     pipeline.options.update(options_.result_options());
     pipeline.options.update(model_options(prompt));
-    if (plan_.on_gpu) pipeline.options["--batch"] = plan_.wave;
-    if (plan_.on_gpu || plan_.kv_dtype != "f32") pipeline.options["--kv-dtype"] = plan_.kv_dtype;
+    if (plan_.on_gpu) pipeline.options["batch"] = plan_.wave;
+    if (plan_.on_gpu || plan_.kv_dtype != "f32") pipeline.options["kv_dtype"] = plan_.kv_dtype;
     if (given_) {
       pipeline.options.update(given_->options);
       for (const auto& [name, value] : given_->options.items())
-        if (!is_unset(value)) pipeline.info.extra[name.substr(2)] = value;
+        // As version 0.1 names them in pictures.
+        if (!is_unset(value)) pipeline.info.extra[flag_of(name).substr(2)] = value;
       pipeline.given = fitted_.picture;
       if (given_->paste)
         pipeline.finish_picture = [this](const Image& generated, uint32_t candidate) {

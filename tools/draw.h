@@ -15,7 +15,7 @@ struct GivenPicture {
   Image picture;                        ///< As read.
   std::vector<rerank::Redraw> redraws;  ///< What to draw anew; candidate i takes redraws[i % size].
   bool paste = false;                   ///< Kept pixels come from the given picture.
-  rerank::Json options;                 ///< What of it would change the result, by option name.
+  rerank::Json options;                 ///< What of it would change the result, by field name.
 };
 
 /// Makes the given picture once the model is known but not loaded yet; reports bad pictures early.

@@ -121,18 +121,18 @@ std::vector<uint32_t> DrawOptions::candidate_indices() const {
 }
 
 rerank::Json DrawOptions::result_options() const {
-  rerank::Json json = {{"--candidates", candidates},
-                       {"--keep", keep},
-                       {"--seed", seed},
-                       {"--temperature", temperature},
-                       {"--top-k", top_k},
-                       {"--top-p", top_p},
-                       {"--guidance", guidance},
-                       {"--negative", negative},
-                       {"--scorer", scorer.empty() ? "clip" : scorer},
-                       {"--only", only},
-                       {"--truncate", truncate},
-                       {"--no-metadata", no_metadata}};
+  rerank::Json json = {{"candidates", candidates},
+                       {"keep", keep},
+                       {"seed", seed},
+                       {"temperature", temperature},
+                       {"top_k", top_k},
+                       {"top_p", top_p},
+                       {"guidance", guidance},
+                       {"negative", negative},
+                       {"scorer", scorer.empty() ? "clip" : scorer},
+                       {"only", only},
+                       {"truncate", truncate},
+                       {"no_metadata", no_metadata}};
   return json;
 }
 

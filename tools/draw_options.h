@@ -37,7 +37,7 @@ struct DrawOptions {
   rerank::Existing existing() const;
   /// 0, 1, ..., candidates - 1, or those of --only, ascending.
   std::vector<uint32_t> candidate_indices() const;
-  /// Every option that changes the result, under the name it has on the command line.
+  /// Every option that changes the result, by the name of its field.
   rerank::Json result_options() const;
 };
 

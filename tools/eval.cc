@@ -89,12 +89,12 @@ class Evaluation {
 
   Json settings() const {
     auto json = options_.draw.result_options();
-    json["--prompts"] = sha256_of_input(options_.draw.prompts);
-    json["--kinds"] = options_.kinds;
-    json["--limit"] = options_.limit;
+    json["prompts"] = sha256_of_input(options_.draw.prompts);
+    json["kinds"] = options_.kinds;
+    json["limit"] = options_.limit;
     json.update(studio_->identity());
     const auto kv_dtype = kv_dtype_of(options_.draw.kv_dtype, studio_->precision(), studio_->device());
-    if (kv_dtype != "f32") json["--kv-dtype"] = kv_dtype;
+    if (kv_dtype != "f32") json["kv_dtype"] = kv_dtype;
     return json;
   }
 
@@ -107,7 +107,8 @@ class Evaluation {
     TextLines lines(path);
     std::string line;
     lines.next(line);
-    check(line + "\n" == verdicts_text_, ErrorKind::usage,
+    const auto before = Json::parse(line, nullptr, false);
+    check(before.is_object() && rerank::by_field_names(before) == settings(), ErrorKind::usage,
           "{} was made with other options, prompts or another model: resume with the same or use --overwrite",
           path.string());
     while (lines.next(line) && lines.ended()) {

@@ -115,9 +115,9 @@ std::string to_markdown(const Json& document) {
   const auto& options = document["options"];
   std::string text = fmt::format(
       "{} of {} prompts, {} candidates each, seed {}, temperature {:g}, guidance {:g}; {}.\n\n",
-      document["drawn"].get<int>(), document["prompts"].get<int>(), options["--candidates"].get<int>(),
-      options["--seed"].get<uint64_t>(), options["--temperature"].get<double>(),
-      options["--guidance"].get<double>(), document["device"].get<std::string>());
+      document["drawn"].get<int>(), document["prompts"].get<int>(), options["candidates"].get<int>(),
+      options["seed"].get<uint64_t>(), options["temperature"].get<double>(),
+      options["guidance"].get<double>(), document["device"].get<std::string>());
   text += shares(document) + curve(document);
   if (document.contains("dvae")) text += models(document);
   if (document.contains("clip")) text += clip(document["clip"]);

@@ -19,7 +19,7 @@ EvalPrompt prompt_of(const nlohmann::json& json, const std::string& where) {
             value_or(json, "control", std::string()), value_or(json, "held_out", false),
             value_or(json, "seed", uint64_t{0})};
   } catch (const Error& error) {
-    fail(ErrorKind::input, "{}: {}", where, error.what());
+    fail(ErrorKind::input, "{}: {}", where, error);
   }
 }
 

@@ -32,7 +32,7 @@ AttentionPattern make_pattern(const MaskOptions& options) {
     validate(pattern);
     return pattern;
   } catch (const Error& error) {  // what is wrong with a name is wrong with the option
-    fail(error.kind() == ErrorKind::model ? ErrorKind::usage : error.kind(), "--pattern: {}", error.what());
+    fail(error.kind() == ErrorKind::model ? ErrorKind::usage : error.kind(), "--pattern: {}", error);
   }
 }
 

@@ -135,6 +135,14 @@ std::shared_ptr<Device> open_device(const CommonOptions& common) {
   return device;
 }
 
+std::string flag_of(std::string_view field) {
+  std::string flag = fmt::format("--{}", field);
+  std::replace(flag.begin(), flag.end(), '_', '-');
+  return flag;
+}
+
+std::string message_of(const Error& error) { return error.spelled(flag_of); }
+
 std::string json_text(const nlohmann::ordered_json& document, int indent) {
   return document.dump(indent, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }

@@ -8,8 +8,10 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "core/error.h"
 #include "core/tensor/device.h"
 
 namespace dalle1::tools {
@@ -64,6 +66,11 @@ int usable_processors();
 
 /// The device of --device with --threads applied; says which on stderr, once, unless --quiet.
 std::shared_ptr<Device> open_device(const CommonOptions& common);
+
+/// How a field is given on the command line: "--top-k" for "top_k".
+std::string flag_of(std::string_view field);
+/// The error's message with the options that it names as flags.
+std::string message_of(const Error& error);
 
 /// A document as text. Bytes of it that are not UTF-8, which a path may have, become U+FFFD: a library's
 /// error about them would end the run. `indent` -1: one line.

@@ -9,11 +9,11 @@
 
 #include "tools/program.h"
 
+#include "core/text/suggest.h"
 #include "tools/command_app.h"
 #include "tools/interrupt.h"
 #include "tools/numbers.h"
 #include "tools/standard_streams.h"
-#include "tools/suggest.h"
 
 namespace dalle1::tools {
 namespace {
@@ -47,7 +47,7 @@ std::vector<const Command*> group_members(const std::vector<Command>& commands, 
   for (const auto& command : commands)
     if (!command.hidden) names.push_back(command.name);
   fail(ErrorKind::usage, "there is no command '{}'{}; 'dalle1 --help' lists all", typed,
-       did_you_mean(typed, names));
+       text::did_you_mean(typed, names));
 }
 
 // The command that the first one or two words name, and how many words that took; null after help was
@@ -87,7 +87,7 @@ std::string describe_extras(const CLI::App& app) {
   for (const auto& typed : app.remaining()) {
     if (typed.size() > 1 && typed[0] == '-') {
       const auto name = typed.substr(0, typed.find('='));
-      return fmt::format("{} has no option '{}'{}", app.get_name(), name, did_you_mean(name, options));
+      return fmt::format("{} has no option '{}'{}", app.get_name(), name, text::did_you_mean(name, options));
     }
   }
   return fmt::format("{} does not take the argument '{}'", app.get_name(), app.remaining().front());
@@ -196,7 +196,7 @@ int run_program(int argc, char** argv) {
     return fflush(stdout) == 0 && !ferror(stdout) ? exit_code : report_lost_results();
   } catch (const Error& error) {
     const bool interrupted = error.kind() == ErrorKind::interrupted && GracefulStop::requested();
-    return report(interrupted ? 128 + GracefulStop::signal_number() : error.exit_code(), error.what());
+    return report(interrupted ? 128 + GracefulStop::signal_number() : error.exit_code(), message_of(error));
   } catch (const std::filesystem::filesystem_error& error) {
     // Readers of inputs have errors of their own: what is left is a folder or file that cannot be made, moved
     // or removed.

@@ -206,9 +206,8 @@ rerank::Json Studio::describe() const {
 rerank::Json Studio::identity() const {
   rerank::Json options = rerank::Json::object();
   for (const std::string part : {"transformer", "dvae", "clip"})
-    if (const auto sum = part + "_sha256"; parts_.contains(sum))
-      options["--" + part + " (sha256)"] = parts_[sum];
-  if (precision_ != usual_precision(*device_)) options["--precision"] = name_of(precision_);
+    if (const auto sum = part + "_sha256"; parts_.contains(sum)) options[part + " (sha256)"] = parts_[sum];
+  if (precision_ != usual_precision(*device_)) options["precision"] = name_of(precision_);
   return options;
 }
 

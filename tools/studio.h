@@ -66,7 +66,7 @@ class Studio {
   /// What records say of the model, once it is loaded: its name, and of each part where it is and the sha256
   /// of its file, or of each of its files.
   rerank::Json describe() const;
-  /// What --resume compares, as options: {"--transformer (sha256)": ..., ...}, and "--precision" where it is
+  /// What --resume compares, as options: {"transformer (sha256)": ..., ...}, and "precision" where it is
   /// not the device's usual one.
   rerank::Json identity() const;
   std::string name() const { return name_; }

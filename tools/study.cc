@@ -14,16 +14,34 @@ namespace {
 
 using nlohmann::json;
 
-void check_fields(const json& object, const std::string& where, const std::set<std::string>& known) {
-  check(object.is_object(), ErrorKind::input, "'{}' must be an object", where);
-  for (const auto& [key, value] : object.items())
-    check(known.count(key) == 1, ErrorKind::input, "'{}' is not a known field of {}", key, where);
-}
+// The file as it is written.
+struct Document {
+  json base, train, variants;
+  std::string base_variant;
+  std::vector<uint64_t> seeds;
+  std::vector<double> learning_rates;
+  StudySamples samples;
 
-const json& field(const json& object, const std::string& where, const char* name) {
-  check(object.contains(name), ErrorKind::input, "{} has no '{}'", where, name);
-  return object.at(name);
-}
+  static void visit(auto& self, auto& field) {
+    field("base", self.base, config::required());
+    field("train", self.train, config::required());
+    field("variants", self.variants, config::required());
+    field("base_variant", self.base_variant, config::required());
+    field("seeds", self.seeds, config::required());
+    field("learning_rates", self.learning_rates, {.range = {.low = 0, .above = true}, .required = true});
+    field("samples", self.samples);
+  }
+};
+
+struct VariantEntry {
+  std::string name;
+  json schedule;
+
+  static void visit(auto& self, auto& field) {
+    field("name", self.name, config::required());
+    field("schedule", self.schedule, config::required());
+  }
+};
 
 std::string with_folder(const std::string& entry, const fs::path& folder) {
   const std::string prefix = "table:";
@@ -51,23 +69,19 @@ json full_schedule(const json& schedule, int64_t layers, const fs::path& folder)
   return full;
 }
 
-StudyVariant read_variant(const json& entry, const json& base, const fs::path& folder) {
-  check_fields(entry, "a variant", {"name", "schedule"});
-  StudyVariant variant;
-  variant.name = value_of<std::string>(field(entry, "a variant", "name"), "name");
-  const bool printable = std::all_of(variant.name.begin(), variant.name.end(),
-                                     [](unsigned char c) { return c >= 32 && c != 127; });
-  check(!variant.name.empty() && variant.name.size() <= 60 && printable, ErrorKind::input,
+StudyVariant read_variant(const VariantEntry& entry, const json& base, const fs::path& folder) {
+  const bool printable =
+      std::all_of(entry.name.begin(), entry.name.end(), [](unsigned char c) { return c >= 32 && c != 127; });
+  check(!entry.name.empty() && entry.name.size() <= 60 && printable, ErrorKind::input,
         "the name of a variant must be 1 to 60 printable characters");
   try {
     json architecture = base;
     const int64_t layers = transformer::config_from_json(base).layers;
-    architecture["schedule"] = full_schedule(field(entry, "it", "schedule"), layers, folder);
-    variant.config = transformer::config_from_json(architecture);
+    architecture["schedule"] = full_schedule(entry.schedule, layers, folder);
+    return {entry.name, transformer::config_from_json(architecture)};
   } catch (const Error& error) {
-    fail(ErrorKind::input, "variant '{}': {}", variant.name, error.what());
+    fail(ErrorKind::input, "variant '{}': {}", entry.name, error);
   }
-  return variant;
 }
 
 // A folder's name: what is not a letter, digit, dot or line becomes a line.
@@ -77,32 +91,32 @@ std::string file_name(std::string name) {
   return name;
 }
 
-void read_variants(const json& document, const fs::path& folder, Study& study) {
-  const json& variants = field(document, "the study", "variants");
+void read_variants(const Document& document, const fs::path& folder, Study& study) {
+  const json& variants = document.variants;
   check(variants.is_array() && !variants.empty() && variants.size() <= 64, ErrorKind::input,
         "'variants' must be a list of 1 to 64");
   std::set<std::string> names;
-  for (const json& entry : variants) {
-    study.variants.push_back(read_variant(entry, field(document, "the study", "base"), folder));
-    const std::string& name = study.variants.back().name;
-    check(names.insert(file_name(name)).second, ErrorKind::input, "two variants are named '{}'", name);
+  for (size_t i = 0; i < variants.size(); ++i) {
+    VariantEntry entry;
+    config::read(variants[i], entry, {ErrorKind::input, fmt::format("variants[{}]", i)});
+    study.variants.push_back(read_variant(entry, document.base, folder));
+    check(names.insert(file_name(entry.name)).second, ErrorKind::input, "two variants are named '{}'",
+          entry.name);
   }
-  const auto wanted = value_of<std::string>(field(document, "the study", "base_variant"), "base_variant");
-  const auto found = std::find_if(study.variants.begin(), study.variants.end(),
-                                  [&](const StudyVariant& variant) { return variant.name == wanted; });
-  check(found != study.variants.end(), ErrorKind::input, "base_variant '{}' is no variant", wanted);
+  const auto found =
+      std::find_if(study.variants.begin(), study.variants.end(),
+                   [&](const StudyVariant& variant) { return variant.name == document.base_variant; });
+  check(found != study.variants.end(), ErrorKind::input, "base_variant '{}' is no variant",
+        document.base_variant);
   study.base_variant = static_cast<size_t>(found - study.variants.begin());
 }
 
 template <typename Value>
-std::vector<Value> read_list(const json& document, const char* name) {
-  const json& list = field(document, "the study", name);
-  check(list.is_array() && !list.empty() && list.size() <= 1000, ErrorKind::input,
-        "'{}' must be a list of at least one", name);
-  const auto values = value_of<std::vector<Value>>(list, name);
+void check_list(const std::vector<Value>& values, const char* name) {
+  check(!values.empty() && values.size() <= 1000, ErrorKind::input, "'{}' must be a list of at least one",
+        name);
   check(std::set<Value>(values.begin(), values.end()).size() == values.size(), ErrorKind::input,
         "'{}' has a value twice", name);
-  return values;
 }
 
 // Text slots and grid cells of all samples of this many steps; the text grows after full_text_from.
@@ -147,8 +161,6 @@ void check_train(const Study& study) {
   check(!plain, ErrorKind::input,
         "'train.learning_rate' gives the shape alone (an object without 'first'); the values stand in "
         "'learning_rates'");
-  for (double rate : study.learning_rates)
-    check(std::isfinite(rate) && rate > 0, ErrorKind::input, "learning rate {} is not positive", rate);
   for (const StudyRun& run : study.runs()) {
     const TrainOptions options = train_options_of(study, run);
     training_of(study, run);
@@ -160,27 +172,15 @@ void check_train(const Study& study) {
         "'train.validation' must be positive: variants are compared on held-out samples");
 }
 
-StudySamples read_samples(const json& document) {
-  StudySamples samples;
-  if (!document.contains("samples")) return samples;
-  const json& object = document.at("samples");
-  check_fields(object, "samples", {"prompts", "candidates", "seed", "temperature", "top_p"});
-  const auto read = [&](const char* name, auto& value) {
-    value = value_or(object, name, value, ErrorKind::input, "samples.");
-  };
-  read("prompts", samples.prompts);
-  read("candidates", samples.candidates);
-  read("seed", samples.seed);
-  read("temperature", samples.temperature);
-  read("top_p", samples.top_p);
-  check(samples.candidates >= 1 && samples.candidates <= 64, ErrorKind::input,
-        "'samples.candidates' is {}; it must be 1 to 64", samples.candidates);
-  check(samples.temperature >= 0 && samples.top_p > 0 && samples.top_p <= 1, ErrorKind::input,
-        "'samples': temperature must not be negative and top_p above 0 and at most 1");
-  return samples;
-}
-
 }  // namespace
+
+void StudySamples::visit(auto& self, auto& field) {
+  field("prompts", self.prompts);
+  field("candidates", self.candidates, config::within(1, 64));
+  field("seed", self.seed);
+  field("temperature", self.temperature, config::at_least(0));
+  field("top_p", self.top_p, config::above(0, 1));
+}
 
 std::vector<StudyRun> Study::runs() const {
   std::vector<StudyRun> all;
@@ -207,32 +207,33 @@ std::string Study::folder_of(const StudyRun& run) const {
 int64_t Study::tokens_of_run() const { return tokens_of(*this, train["steps"].get<int64_t>()); }
 
 Study read_study(const fs::path& path) {
-  const json document = parse_json(read_text(path), path.string());
+  const json text = parse_json(read_text(path), path.string());
   try {
-    check(document.is_object(), ErrorKind::input, "it is not a JSON object");
-    check_fields(document, "the study",
-                 {"base", "train", "variants", "base_variant", "seeds", "learning_rates", "samples"});
-    check(!field(document, "the study", "base").contains("schedule"), ErrorKind::input,
+    Document document;
+    config::read(text, document);
+    check(!document.base.contains("schedule"), ErrorKind::input,
           "'base.schedule': schedules belong to the variants");
-    Study study;
-    study.name = path.filename().string();
-    study.train = field(document, "the study", "train");
-    study.seeds = read_list<uint64_t>(document, "seeds");
-    study.learning_rates = read_list<double>(document, "learning_rates");
+    check_list(document.seeds, "seeds");
+    check_list(document.learning_rates, "learning_rates");
+    Study study{.name = path.filename().string(),
+                .train = document.train,
+                .seeds = document.seeds,
+                .learning_rates = document.learning_rates,
+                .samples = document.samples};
     read_variants(document, path.parent_path(), study);
     resolve_budget(study);
     check_train(study);
-    study.samples = read_samples(document);
     return study;
   } catch (const Error& error) {
-    fail(ErrorKind::input, "{}: {}", path.string(), error.what());
+    fail(ErrorKind::input, "{}: {}", path.string(), error);
   } catch (const json::exception& error) {
     fail(ErrorKind::input, "{}: {}", path.string(), error.what());
   }
 }
 
 TrainOptions train_options_of(const Study& study, const StudyRun& run) {
-  return train_options_from_json(study.train_of(run), transformer::TransformerTraining::field_names());
+  return train_options_from_json(study.train_of(run),
+                                 config::field_names<transformer::TransformerTraining>());
 }
 
 transformer::TransformerTraining training_of(const Study& study, const StudyRun& run) {

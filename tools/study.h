@@ -31,6 +31,8 @@ struct StudySamples {
   int candidates = 1;                ///< Of each prompt.
   uint64_t seed = 0;
   float temperature = 1.0f, top_p = 1.0f;
+
+  static void visit(auto& self, auto& field);
 };
 
 /// One training.

@@ -41,7 +41,7 @@ void export_clip(clip::Clip& model, const fs::path& tokenizer, const std::string
 
 int train_clip(const ClipOptions& options, const CommonOptions& common) {
   const TrainingFile file = read_training_file(options.config);
-  TrainOptions train_options = train_options_from_json(file.train, clip::ClipTraining::field_names());
+  TrainOptions train_options = train_options_from_json(file.train, config::field_names<clip::ClipTraining>());
   train_options.max_minutes = options.max_minutes;
   auto training = clip::ClipTraining::from_json(file.train, train_options.seed);
   DataReport data(common);

@@ -30,7 +30,7 @@ void export_dvae(dvae::OpenAiDvae& model, const fs::path& folder) {
 int train_dvae(const DvaeOptions& options, const CommonOptions& common) {
   const TrainingFile file = read_training_file(options.config);
   const auto config = dvae::OpenAiConfig::from_json(file.architecture);
-  TrainOptions train_options = train_options_from_json(file.train, dvae::DvaeTraining::field_names());
+  TrainOptions train_options = train_options_from_json(file.train, config::field_names<dvae::DvaeTraining>());
   train_options.max_minutes = options.max_minutes;
   const auto training = dvae::DvaeTraining::from_json(file.train, train_options);
 

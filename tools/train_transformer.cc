@@ -44,7 +44,8 @@ int train_transformer(const TransformerOptions& options, const CommonOptions& co
   const TrainingFile file = read_training_file(options.config);
   const auto config = transformer::config_from_json(file.architecture);
   const auto train_options = [&] {
-    TrainOptions read = train_options_from_json(file.train, transformer::TransformerTraining::field_names());
+    TrainOptions read =
+        train_options_from_json(file.train, config::field_names<transformer::TransformerTraining>());
     read.max_minutes = options.max_minutes;
     read.deadline_seconds = options.deadline;
     return read;

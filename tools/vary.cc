@@ -15,7 +15,7 @@ GivenPicture given_picture(const VaryOptions& options, const Studio& studio) {
   given.picture = read_image(options.image);
   for (const int depth : options.depths)
     given.redraws.push_back(rerank::keep_top_rows(studio.config().grid, depth));
-  given.options = {{"--image", sha256_of_input(options.image)}, {"--depths", options.depths}};
+  given.options = {{"image", sha256_of_input(options.image)}, {"depths", options.depths}};
   return given;
 }
 

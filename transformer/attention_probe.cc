@@ -30,10 +30,10 @@ class ProbeSequence final : public WholeSequence {
 AttentionWeights probe_attention(Context& context, const Transformer& model, const TokenBatch& batch,
                                  int layer, int head, int32_t cell) {
   const TransformerConfig& config = model.config();
-  check(layer >= 0 && layer < config.layers, ErrorKind::usage, "--layer {}: there are layers 0 to {}", layer,
-        config.layers - 1);
-  check(head >= 0 && head < config.heads, ErrorKind::usage, "--head {}: there are heads 0 to {}", head,
-        config.heads - 1);
+  check(layer >= 0 && layer < config.layers, ErrorKind::usage, "{} {}: there are layers 0 to {}",
+        OptionName{"layer"}, layer, config.layers - 1);
+  check(head >= 0 && head < config.heads, ErrorKind::usage, "{} {}: there are heads 0 to {}",
+        OptionName{"head"}, head, config.heads - 1);
   check(cell >= 0 && cell < config.cells() - 1, ErrorKind::usage,
         "cell {} of the grid: give one of 0 to {}; the last one is never an input", cell, config.cells() - 2);
   const auto slots = static_cast<int32_t>(batch.text.dim(1));

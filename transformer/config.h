@@ -21,6 +21,7 @@ struct LayerSchedule {
   int32_t kernel = 11;            ///< Side of the convolutional window.
   std::string wrap = "raster";    ///< "raster", "none" or "rudalle-v2".
 
+  static void visit(auto& self, auto& field);
   bool operator==(const LayerSchedule&) const = default;
 };
 
@@ -68,6 +69,7 @@ struct TransformerConfig {
   int32_t text_positions() const { return text_length + (loss == "paper" ? 0 : 1); }
   int32_t padding_token(int32_t position) const { return text_vocab + position; }
 
+  static void visit(auto& self, auto& field);
   bool operator==(const TransformerConfig&) const = default;
 };
 

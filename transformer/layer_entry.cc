@@ -182,7 +182,7 @@ void validate_entry(const std::string& entry, const EntryPlace& place) {
   try {
     dalle1::validate(pattern_of_entry(entry, place, place.text_length));
   } catch (const Error& error) {
-    fail(error.kind(), "schedule.list entry '{}': {}", entry, error.what());
+    fail(error.kind(), "schedule.list entry '{}': {}", entry, error);
   }
 }
 

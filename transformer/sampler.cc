@@ -10,12 +10,13 @@ namespace dalle1::transformer {
 void validate(const SamplingOptions& options) {
   const SamplingRule& rule = options.rule;
   check(std::isfinite(rule.temperature) && rule.temperature >= 0, ErrorKind::usage,
-        "--temperature {}: it must be 0 (greedy) or more", rule.temperature);
-  check(rule.top_k >= 0, ErrorKind::usage, "--top-k {}: it must be 0 (off) or more", rule.top_k);
-  check(rule.top_p > 0 && rule.top_p <= 1, ErrorKind::usage,
-        "--top-p {}: it must be above 0 and at most 1 (off)", rule.top_p);
-  check(std::isfinite(options.guidance), ErrorKind::usage, "--guidance {}: it must be a number",
-        options.guidance);
+        "{} {}: it must be 0 (greedy) or more", OptionName{"temperature"}, rule.temperature);
+  check(rule.top_k >= 0, ErrorKind::usage, "{} {}: it must be 0 (off) or more", OptionName{"top_k"},
+        rule.top_k);
+  check(rule.top_p > 0 && rule.top_p <= 1, ErrorKind::usage, "{} {}: it must be above 0 and at most 1 (off)",
+        OptionName{"top_p"}, rule.top_p);
+  check(std::isfinite(options.guidance), ErrorKind::usage, "{} {}: it must be a number",
+        OptionName{"guidance"}, options.guidance);
 }
 
 Tensor guide(const Tensor& conditional, const Tensor& unconditional, float scale) {

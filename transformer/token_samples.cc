@@ -19,8 +19,8 @@ TokenSamples::TokenSamples(const TokenShards& shards, double max_bad,
       on_bad(error.what());
       damaged_.push_back(index);
       check(damaged_.size() <= allowed, ErrorKind::input,
-            "{} of {} records are damaged, and {} may be (--max-bad): {}", damaged_.size(), shards.size(),
-            allowed, error.what());
+            "{} of {} records are damaged, and {} may be ({}): {}", damaged_.size(), shards.size(), allowed,
+            OptionName{"max_bad"}, error);
     }
   }
 }

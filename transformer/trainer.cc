@@ -1,9 +1,6 @@
 #include "transformer/trainer.h"
 
-#include <map>
 #include <numbers>
-
-#include "core/json.h"
 
 namespace dalle1::transformer {
 namespace {
@@ -27,39 +24,13 @@ uint64_t training_size(uint64_t size, int64_t validation) {
 
 }  // namespace
 
-const std::vector<std::string>& TransformerTraining::field_names() {
-  static const std::vector<std::string> names = {
-      "batch",        "text_slots",        "full_text_from", "text_dropout", "bpe_dropout",
-      "text_padding", "checkpoint_blocks", "validation",     "zero_ends"};
-  return names;
-}
-
 TransformerTraining transformer_training_from_json(const nlohmann::json& train,
                                                    const TransformerConfig& config) {
   TransformerTraining training;
-  const auto read = [&](const char* name, auto& value) {
-    value = value_or(train, name, value, ErrorKind::input, "train.");
-  };
-  read("batch", training.batch);
-  read("text_slots", training.text_slots);
-  read("full_text_from", training.full_text_from);
-  read("text_dropout", training.text_dropout);
-  read("bpe_dropout", training.bpe_dropout);
-  read("text_padding", training.text_padding);
-  read("checkpoint_blocks", training.checkpoint_blocks);
-  read("validation", training.validation);
-  read("zero_ends", training.zero_ends);
+  config::read_known(train, training, {ErrorKind::input, "train"});
   if (training.text_slots == 0) training.text_slots = config.text_length;
-  constexpr int64_t most = 1 << 20;
-  check(training.batch > 0 && training.batch <= most && training.validation >= 0, ErrorKind::input,
-        "'train': batch must be 1 to {} and validation not negative", most);
   check(training.text_slots > 1 && training.text_slots <= config.text_length, ErrorKind::input,
         "'train.text_slots' is {}; it must be 2 to text_length, {}", training.text_slots, config.text_length);
-  check(training.full_text_from >= 0 && training.full_text_from <= 1, ErrorKind::input,
-        "'train.full_text_from' is {}; it is a share of the steps, 0 to 1", training.full_text_from);
-  check(training.text_dropout >= 0 && training.text_dropout < 1 && training.bpe_dropout >= 0 &&
-            training.bpe_dropout < 1,
-        ErrorKind::input, "'train': text_dropout and bpe_dropout are probabilities below 1");
   return training;
 }
 

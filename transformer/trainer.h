@@ -27,7 +27,17 @@ struct TransformerTraining {
   bool zero_ends = false;   ///< See Transformer::initialise.
   int64_t validation = 64;  ///< Samples held out, evenly spaced over the data; 0: none.
 
-  static const std::vector<std::string>& field_names();
+  static void visit(auto& self, auto& field) {
+    field("batch", self.batch, config::within(1, 1 << 20));
+    field("text_slots", self.text_slots);
+    field("full_text_from", self.full_text_from, config::within(0, 1));
+    field("text_dropout", self.text_dropout, config::below_one());
+    field("bpe_dropout", self.bpe_dropout, config::below_one());
+    field("text_padding", self.text_padding);
+    field("checkpoint_blocks", self.checkpoint_blocks);
+    field("validation", self.validation, config::at_least(0));
+    field("zero_ends", self.zero_ends);
+  }
 };
 
 /// Reads the fields above and leaves the others to train_options_from_json. Error(input) naming a bad one.

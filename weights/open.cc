@@ -97,11 +97,10 @@ Checkpoint import_files(std::vector<StateFile> files, const nlohmann::json& conf
   for (StateFile& file : files)
     check(recognise(file) == importer, ErrorKind::model, "{} and {} do not belong together", files[0].name,
           file.name);
-  check(
-      !config.is_null() || !importer->needs_config, ErrorKind::model,
-      "{}: {} does not say its configuration: add --config with a preset (such as {}) or a JSON file of the "
-      "constructor's arguments",
-      files[0].name, importer->format, importer->presets);
+  check(!config.is_null() || !importer->needs_config, ErrorKind::model,
+        "{}: {} does not say its configuration: add {} with a preset (such as {}) or a JSON file of the "
+        "constructor's arguments",
+        files[0].name, importer->format, OptionName{"config"}, importer->presets);
   try {
     return importer->convert(files, config);
   } catch (const nlohmann::json::exception& error) {

@@ -7,7 +7,8 @@ namespace dalle1 {
 int cuda_device_count() { return 0; }
 
 std::shared_ptr<Device> make_cuda_device(int) {
-  fail(ErrorKind::device, "this build has no CUDA backend; build with the cuda preset or use --device cpu");
+  fail(ErrorKind::device, "this build has no CUDA backend; build with the cuda preset or use {} cpu",
+       OptionName{"device"});
 }
 
 CudaActivity cuda_activity(const Device&) { fail(ErrorKind::internal, "this build has no CUDA backend"); }

@@ -190,7 +190,7 @@ int cuda_device_count() {
 
 std::shared_ptr<Device> make_cuda_device(int index) {
   const std::string reason = obstacle(index);
-  check(reason.empty(), ErrorKind::device, "{}; use --device cpu", reason);
+  check(reason.empty(), ErrorKind::device, "{}; use {} cpu", reason, OptionName{"device"});
   return std::make_shared<CudaDevice>(index);
 }
 

@@ -62,15 +62,15 @@ std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& path) {
   try {
     bytes = read_file(path, max_file_bytes);
   } catch (const Error& error) {  // a tokenizer that cannot be read is a missing part of the model
-    fail(ErrorKind::model, "tokenizer: {}", error.what());
+    fail(ErrorKind::model, "tokenizer: {}", error);
   }
   return parse_tokenizer(bytes, path.string());
 }
 
 std::vector<int32_t> fit(std::vector<int32_t> ids, size_t limit, bool truncate, std::string_view what) {
   check(truncate || ids.size() <= limit, ErrorKind::input,
-        "{} has {} tokens, {} more than the limit of {}; shorten it or pass --truncate", what, ids.size(),
-        ids.size() - limit, limit);
+        "{} has {} tokens, {} more than the limit of {}; shorten it or pass {}", what, ids.size(),
+        ids.size() - limit, limit, OptionName{"truncate"});
   ids.resize(std::min(ids.size(), limit));
   return ids;
 }

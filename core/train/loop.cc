@@ -3,10 +3,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <map>
 #include <utility>
 
-#include "core/json.h"
 #include "core/train/curves.h"
 
 namespace dalle1 {
@@ -141,9 +139,8 @@ class Session {
   [[noreturn]] void refuse(const nlohmann::json& saved, const std::string& file) const {
     const auto difference = nlohmann::json::diff(saved, run_.settings);
     const std::string field = difference.empty() ? "" : difference[0].value("path", "");
-    fail(ErrorKind::usage,
-         "--resume: '{}' differs from the run in {}; resume with the same settings or start anew", field,
-         file);
+    fail(ErrorKind::usage, "{}: '{}' differs from the run in {}; resume with the same settings or start anew",
+         OptionName{"resume"}, field, file);
   }
 
   Device& device_;
@@ -188,73 +185,38 @@ void write_curves(const std::filesystem::path& folder) {
   write_metrics_curves(jsonl, folder / "curves.svg");
 }
 
-using ReadField = std::function<void(const std::string& name, const nlohmann::json& value)>;
-
-template <typename T>
-ReadField into(T& target) {
-  return
-      [&target](const std::string& name, const nlohmann::json& value) { target = value_of<T>(value, name); };
-}
-
-OptimizerKind optimizer_from_json(const nlohmann::json& value, const std::string& name) {
-  const auto kind = value_of<std::string>(value, name);
-  if (kind == "adamw") return OptimizerKind::adamw;
-  check(kind == "muon", ErrorKind::input, "'{}' is '{}'; it must be adamw or muon", name, kind);
-  return OptimizerKind::muon;
-}
-
 }  // namespace
 
-TrainOptions train_options_from_json(const nlohmann::json& json, const std::vector<std::string>& own) {
+void TrainOptions::visit(auto& self, auto& field) {
+  auto& optimizer = self.optimizer;
+  field("steps", self.steps, config::at_least(1));
+  field("learning_rate", self.learning_rate);
+  field("optimizer", optimizer.kind, config::one_of({"adamw", "muon"}));
+  field("matrix_rate", optimizer.matrix_rate, config::at_least(0));
+  field("momentum", optimizer.momentum, config::below_one());
+  field("beta1", optimizer.beta1, config::below_one());
+  field("beta2", optimizer.beta2, config::below_one());
+  field("weight_decay", optimizer.weight_decay, config::at_least(0));
+  field("clip_norm", optimizer.clip_norm, config::at_least(0));
+  field("ema_decay", self.ema_decay, config::below_one());
+  field("accumulate", self.accumulate, config::at_least(1));
+  field("seed", self.seed);
+  field("compute", self.compute, config::one_of({"f32", "bf16"}));
+  field("log_every", self.log_every, config::at_least(1));
+  field("evaluate_every", self.evaluate_every, config::at_least(1));
+  field("checkpoint_every", self.checkpoint_every, config::at_least(1));
+}
+
+TrainOptions train_options_from_json(const nlohmann::json& json, const config::Names& own) {
   TrainOptions options;
-  const std::map<std::string, ReadField> fields = {
-      {"steps", into(options.steps)},
-      {"learning_rate", [&](const std::string& name,
-                            const auto& value) { options.learning_rate = schedule_from_json(value, name); }},
-      {"optimizer", [&](const std::string& name,
-                        const auto& value) { options.optimizer.kind = optimizer_from_json(value, name); }},
-      {"matrix_rate", into(options.optimizer.matrix_rate)},
-      {"momentum", into(options.optimizer.momentum)},
-      {"beta1", into(options.optimizer.beta1)},
-      {"beta2", into(options.optimizer.beta2)},
-      {"weight_decay", into(options.optimizer.weight_decay)},
-      {"clip_norm", into(options.optimizer.clip_norm)},
-      {"ema_decay", into(options.ema_decay)},
-      {"accumulate", into(options.accumulate)},
-      {"seed", into(options.seed)},
-      {"compute", into(options.compute)},
-      {"log_every", into(options.log_every)},
-      {"evaluate_every", into(options.evaluate_every)},
-      {"checkpoint_every", into(options.checkpoint_every)}};
-  check(json.is_object(), ErrorKind::input, "'train' must be an object");
-  for (const auto& [key, value] : json.items()) {
-    const auto field = fields.find(key);
-    if (field == fields.end()) {
-      check(std::find(own.begin(), own.end(), key) != own.end(), ErrorKind::input,
-            "'train.{}' is not a known field", key);
-      continue;
-    }
-    field->second("train." + key, value);
-  }
-  check(options.steps > 0 && options.accumulate > 0 && options.log_every > 0 && options.evaluate_every > 0 &&
-            options.checkpoint_every > 0,
-        ErrorKind::input,
-        "'train': steps, accumulate, log_every, evaluate_every and checkpoint_every must be positive");
-  check(options.compute.empty() || options.compute == "f32" || options.compute == "bf16", ErrorKind::input,
-        "'train.compute' is '{}'; it must be f32 or bf16", options.compute);
-  const auto below_one = [](float share) { return share >= 0 && share < 1; };
-  check(below_one(options.optimizer.beta1) && below_one(options.optimizer.beta2) &&
-            below_one(options.optimizer.momentum) && below_one(options.ema_decay),
-        ErrorKind::input, "'train': beta1, beta2, momentum and ema_decay must be from 0 to below 1");
-  check(options.optimizer.weight_decay >= 0 && options.optimizer.clip_norm >= 0 &&
-            options.optimizer.matrix_rate >= 0,
-        ErrorKind::input, "'train': weight_decay, clip_norm and matrix_rate must not be negative");
+  config::read(json, options, {ErrorKind::input, "train"}, own);
   return options;
 }
 
 DType compute_type(const TrainOptions& options, const Device& device) {
   if (device.is_cpu()) {
-    check(options.compute != "bf16", ErrorKind::usage, "'train.compute' is bf16, which needs --device cuda");
+    check(options.compute != "bf16", ErrorKind::usage, "'train.compute' is bf16, which needs {} cuda",
+          OptionName{"device"});
     return DType::f32;
   }
   return options.compute == "f32" ? DType::f32 : DType::bf16;

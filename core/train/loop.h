@@ -58,13 +58,14 @@ struct TrainOptions {
   int64_t log_every = 10;
   int64_t evaluate_every = 500;
   int64_t checkpoint_every = 500;
+
+  /// The fields of the `train` object of a training file.
+  static void visit(auto& self, auto& field);
 };
 
-/// Reads the `train` object of a training file: steps, learning_rate, optimizer ("adamw" or "muon"), beta1,
-/// beta2, weight_decay, clip_norm, matrix_rate, momentum, ema_decay, accumulate, seed, compute, log_every,
-/// evaluate_every, checkpoint_every. Error(input) names a wrong or unknown field; `own` lists the fields that
-/// the model's trainer reads itself.
-TrainOptions train_options_from_json(const nlohmann::json& json, const std::vector<std::string>& own);
+/// Reads the `train` object of a training file. Error(input) names a wrong or unknown field; `own` lists the
+/// fields that the model's trainer reads itself.
+TrainOptions train_options_from_json(const nlohmann::json& json, const config::Names& own);
 
 /// What the steps compute in on `device`. Error(usage) where bf16 is asked of the CPU.
 DType compute_type(const TrainOptions& options, const Device& device);

@@ -2,18 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <iterator>
 #include <numbers>
-#include <string_view>
-
-#include "core/json.h"
 
 namespace dalle1 {
-namespace {
-
-constexpr std::string_view kFields[] = {"kind", "first", "last", "warmup", "begin", "end"};
-
-}  // namespace
 
 double Schedule::at(int64_t step) const {
   double value = first;
@@ -27,33 +18,24 @@ double Schedule::at(int64_t step) const {
   return step < warmup ? value * static_cast<double>(step + 1) / static_cast<double>(warmup) : value;
 }
 
-Schedule schedule_from_json(const nlohmann::json& json, const std::string& field) {
-  Schedule schedule;
+void Schedule::visit(auto& self, auto& field) {
+  field("kind", self.kind, config::one_of({"constant", "cosine", "linear"}));
+  field("first", self.first, config::required());
+  field("last", self.last, {}, self.first);
+  field("warmup", self.warmup);
+  field("begin", self.begin);
+  field("end", self.end);
+}
+
+void read_field(const nlohmann::json& json, Schedule& schedule, const config::Place& place) {
+  schedule = {};
   if (json.is_number()) {
-    schedule.first = schedule.last = value_of<double>(json, field);
-    return schedule;
+    schedule.first = schedule.last = value_of<double>(json, place.path, place.kind);
+    return;
   }
-  check(json.is_object(), ErrorKind::input,
-        "'{}' must be a number or an object with kind, first, last, warmup, begin, end", field);
-  for (const auto& [key, value] : json.items())
-    check(std::ranges::find(kFields, key) != std::end(kFields), ErrorKind::input,
-          "'{}.{}' is not a known field", field, key);
-  const auto read = [&](const char* name, const auto& fallback) {
-    return value_or(json, name, fallback, ErrorKind::input, field + ".");
-  };
-  const auto kind = read("kind", std::string("constant"));
-  check(kind == "constant" || kind == "cosine" || kind == "linear", ErrorKind::input,
-        "'{}.kind' is '{}'; use constant, cosine or linear", field, kind);
-  schedule.kind = kind == "cosine"   ? ScheduleKind::cosine
-                  : kind == "linear" ? ScheduleKind::linear
-                                     : ScheduleKind::constant;
-  check(json.contains("first"), ErrorKind::input, "'{}' has no 'first'", field);
-  schedule.first = read("first", 0.0);
-  schedule.last = read("last", schedule.first);
-  schedule.warmup = read("warmup", int64_t{0});
-  schedule.begin = read("begin", int64_t{0});
-  schedule.end = read("end", int64_t{0});
-  return schedule;
+  check(json.is_object(), place.kind,
+        "'{}' must be a number or an object with kind, first, last, warmup, begin, end", place.path);
+  config::read(json, schedule, place);
 }
 
 }  // namespace dalle1

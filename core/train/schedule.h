@@ -2,8 +2,8 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
-#include <string>
+
+#include "core/config/fields.h"
 
 namespace dalle1 {
 
@@ -21,10 +21,11 @@ struct Schedule {
   int64_t end = 0;
 
   double at(int64_t step) const;
+  static void visit(auto& self, auto& field);
 };
 
-/// A number (constant) or an object with the fields above. Error(input) names the field
-/// when it is neither, or a field that is not one of these.
-Schedule schedule_from_json(const nlohmann::json& json, const std::string& field);
+/// A number (constant) or an object with the fields above; `last` is `first` where it is absent. Error names
+/// the field when it is neither, or a field that is not one of these.
+void read_field(const nlohmann::json& json, Schedule& schedule, const config::Place& place);
 
 }  // namespace dalle1

@@ -64,6 +64,7 @@ TEST_CASE("layers inside core") {
       {"train", {"text", "cpu", "cuda"}},
       {"cpu", {"nn", "train", "data", "text", "image", "cuda", "grad"}},
       {"cuda", {"nn", "train", "data", "text", "image", "grad"}},
+      {"config", {"tensor", "ops", "nn", "train", "data", "image", "cpu", "cuda", "grad"}},
       {"data", {"nn", "train", "text", "ops", "cpu", "cuda", "grad"}},
       {"attention", {"tensor", "ops", "nn", "train", "data", "text", "image", "cpu", "cuda", "grad"}},
       {"random", {"tensor", "ops", "nn", "train", "data", "text", "image", "cpu", "cuda", "grad"}},
@@ -94,6 +95,15 @@ TEST_CASE("models and commands compute with ops and layers, not with kernels") {
     for_each_line(folder, [](const std::string& file, const std::string& line) {
       for (const char* word : {"core/ops/kernels.h", "kernels()", "->record(", "Kernels"})
         if (line.find(word) != line.npos) FAIL(file << " reaches past core/ops: " << line);
+    });
+  }
+}
+
+TEST_CASE("libraries name options by their fields, not by a program's flags") {
+  static const std::regex flag(R"re("[^"]*--[a-z][a-z-]+)re");
+  for (const std::string folder : {"core", "weights", "dvae", "transformer", "clip", "rerank"}) {
+    for_each_line(folder, [](const std::string& file, const std::string& line) {
+      if (std::regex_search(line, flag)) FAIL(file << " says a flag; use OptionName: " << line);
     });
   }
 }

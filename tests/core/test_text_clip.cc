@@ -52,7 +52,7 @@ TEST_CASE("CLIP: every golden string, also those that need repair") {
       CHECK_THROWS_WITH_AS(
           clip().tokenize(text),
           fmt::format("prompt has {} tokens, {} more than the limit of 75; shorten it or pass "
-                      "--truncate",
+                      "truncate",
                       ids.size(), ids.size() - 75)
               .c_str(),
           Error);

@@ -81,7 +81,7 @@ TEST_CASE("a damaged gzip is refused, and none grows beyond its limit") {
 TEST_CASE("a prompt that is too long is an error that says by how much") {
   std::vector<int32_t> ids(301, 5);
   CHECK_THROWS_WITH_AS(fit(ids, 256, false),
-                       "prompt has 301 tokens, 45 more than the limit of 256; shorten it or pass --truncate",
+                       "prompt has 301 tokens, 45 more than the limit of 256; shorten it or pass truncate",
                        Error);
   CHECK(fit(ids, 256, true).size() == 256);
   CHECK(fit(ids, 301, false) == ids);
@@ -93,7 +93,7 @@ TEST_CASE("a prompt that is too long is an error that says by how much") {
   CHECK(frame(three, special, 4, Overflow::keep_eos) == std::vector<int32_t>{2, 7, 8, 3});
   CHECK(frame(three, special, 4, Overflow::cut) == std::vector<int32_t>{2, 7, 8, 9});
   CHECK_THROWS_WITH_AS(frame(three, special, 4, Overflow::refuse, "caption"),
-                       "caption has 3 tokens, 1 more than the limit of 2; shorten it or pass --truncate",
+                       "caption has 3 tokens, 1 more than the limit of 2; shorten it or pass truncate",
                        Error);
   CHECK_THROWS_AS(frame(three, SpecialIds{}, 7, Overflow::refuse), Error);
 }

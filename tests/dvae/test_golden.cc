@@ -181,7 +181,7 @@ TEST_CASE("configurations out of range are refused by name") {
   CHECK_THROWS_AS(dvae::make_dvae({{"kind", "vqgan"}, {"embed_dim", 8}, {"z_channels", 16}}, *device), Error);
   // Nor sizes of which the product overflows.
   CHECK_THROWS_WITH_AS(dvae::make_dvae({{"kind", "vqgan"}, {"ch_mult", {1, int64_t{1} << 60}}}, *device),
-                       doctest::Contains("'ch_mult' must be a list of integers from 1 to 1024"), Error);
+                       doctest::Contains("'ch_mult[1]' must be a whole number from 1 to 1024"), Error);
   CHECK_THROWS_AS(dvae::make_dvae({{"kind", "other"}}, *device), Error);
   CHECK_THROWS_WITH_AS(dvae::make_dvae({{"kind", "openai"}, {"post_gain", "large"}}, *device),
                        "dVAE configuration: 'post_gain' must be a number, not \"large\"", Error);

@@ -93,7 +93,7 @@ struct Begin {
 Run run_in(const std::filesystem::path& folder, const nlohmann::json& file, const Begin& begin = {},
            int stop_after = 1000) {
   const auto device = make_cpu_device(1);
-  const TrainOptions options = train_options_from_json(file.at("train"), DvaeTraining::field_names());
+  const TrainOptions options = train_options_from_json(file.at("train"), config::field_names<DvaeTraining>());
   DvaeTask task(*device, OpenAiConfig::from_json(file), DvaeTraining::from_json(file.at("train"), options),
                 5);
   if (!begin.model.empty()) {

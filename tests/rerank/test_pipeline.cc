@@ -30,7 +30,7 @@ PipelineOptions options_for(const fs::path& folder, int candidates = 40, int wav
   options.wave = wave;
   options.info.prompt = "ein \xF0\x9F\x90\xB1 test";
   options.info.seed = 5;
-  options.options = {{"--seed", 5}, {"--candidates", candidates}};
+  options.options = {{"seed", 5}, {"candidates", candidates}};
   return options;
 }
 
@@ -161,7 +161,7 @@ TEST_CASE("results.jsonl has one row per candidate, best first, and the kept fil
   CHECK(result.sheet == scratch / "out" / "grid.png");
   const auto record = Json::parse(content(scratch / "out" / "run.json"));
   CHECK(record["status"] == "done");
-  CHECK(record["options"]["--seed"] == 5);
+  CHECK(record["options"]["seed"] == 5);
   CHECK(record["seconds"]["total"].get<double>() > 0);
   CHECK(record["peak_memory_bytes"].get<uint64_t>() > 1'000'000);
 }
@@ -283,20 +283,44 @@ TEST_CASE("resuming samples nothing twice, scores what was not scored, and clear
   CHECK(content(scratch / "cut" / "run.json") == before);
 }
 
+TEST_CASE("a run of version 0.1, which named its options as flags, goes on under the names of fields") {
+  ScratchDir scratch;
+  auto options = options_for(scratch / "out");
+  options.options["top_k"] = 5;
+  options.options["kv_dtype"] = "bf16";
+  int calls = 0;
+  CHECK(run(options, [&](const PipelineProgress&) { return ++calls < 3; }).partial);
+  auto record = Json::parse(content(scratch / "out" / "run.json"));
+  const auto names = record["options"];
+  record["options"] = {{"--seed", 5}, {"--candidates", 40}, {"--top-k", 5}, {"--kv-dtype", "bf16"}};
+  write_file_atomically(scratch / "out" / "run.json", record.dump());
+  CHECK(options_of_run(scratch / "out") == names);
+
+  options.existing = Existing::resume;
+  options.options["top_k"] = 6;
+  CHECK(std::string(error_of(options).what()).find("top_k was 5 and is 6 now") != std::string::npos);
+  options.options["top_k"] = 5;
+  CHECK_FALSE(run(options).partial);
+  CHECK(Json::parse(content(scratch / "out" / "run.json"))["options"] == names);
+  auto whole = options_for(scratch / "whole");
+  run(whole);
+  CHECK(products(scratch / "out") == products(scratch / "whole"));
+}
+
 TEST_CASE("an output folder with files is refused, resumed or overwritten as asked") {
   ScratchDir scratch;
   auto options = options_for(scratch / "out");
   run(options);
   auto error = error_of(options);
   CHECK(error.kind() == ErrorKind::usage);
-  CHECK(std::string(error.what()).find("--overwrite") != std::string::npos);
+  CHECK(std::string(error.what()).find("overwrite to start again") != std::string::npos);
 
   options.existing = Existing::resume;
-  options.options["--seed"] = 6;
+  options.options["seed"] = 6;
   error = error_of(options);
   CHECK(error.kind() == ErrorKind::usage);
-  CHECK(std::string(error.what()).find("--seed was 5 in") == std::string::npos);
-  CHECK(std::string(error.what()).find("--seed was 5 and is 6 now") != std::string::npos);
+  CHECK(std::string(error.what()).find("seed was 5 in") == std::string::npos);
+  CHECK(std::string(error.what()).find("seed was 5 and is 6 now") != std::string::npos);
 
   write_file_atomically(scratch / "out" / "mine.txt", "keep me");
   options.existing = Existing::overwrite;

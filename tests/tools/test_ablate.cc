@@ -322,7 +322,7 @@ TEST_CASE("a bad study is refused in one line before any training") {
   refused("in its future", [](json& s) { s["variants"][1]["schedule"] = "table:future.npy"; });
   refused("nowhere.png", [](json& s) { s["variants"][1]["schedule"] = "table:nowhere.png"; });
   refused("'spiral' is not known", [](json& s) { s["variants"][1]["schedule"] = "spiral"; });
-  refused("must be positive", [](json& s) { s["train"]["steps"] = 0; });
+  refused("'train.steps' must be a whole number from 1 to", [](json& s) { s["train"]["steps"] = 0; });
   refused("either 'steps' or a budget of 'tokens'", [](json& s) { s["train"]["tokens"] = 1000; });
   refused("either 'steps' or a budget of 'tokens'", [](json& s) { s["train"].erase("steps"); });
   refused("'train.tokens' is 0", [](json& s) {

@@ -15,6 +15,7 @@
 #include "tools/eval_memory.h"
 #include "tools/eval_prompts.h"
 #include "tools/eval_report.h"
+#include "tools/options.h"
 
 using namespace dalle1;
 using namespace dalle1::tools;
@@ -255,6 +256,15 @@ TEST_CASE("eval draws, asks the checker, resumes, and reports") {
   write_file_atomically(scratch / "out" / "verdicts.jsonl", verdicts.substr(0, verdicts.size() - 20));
   CHECK(test::run_program(arguments).exit_code == 2);
   arguments.push_back("--resume");
+  CHECK(test::run_program(arguments).exit_code == 0);
+  CHECK(test::content_of(scratch / "out" / "verdicts.jsonl") == verdicts);
+  // Version 0.1 wrote the settings as on its command line.
+  auto old = rerank::Json::object();
+  const auto settings = rerank::Json::parse(verdicts.substr(0, verdicts.find('\n')));
+  for (const auto& [name, value] : settings.items()) old[tools::flag_of(name)] = value;
+  CHECK(old.contains("--top-k"));
+  const auto rows = verdicts.substr(verdicts.find('\n'));
+  write_file_atomically(scratch / "out" / "verdicts.jsonl", old.dump() + rows.substr(0, rows.size() - 20));
   CHECK(test::run_program(arguments).exit_code == 0);
   CHECK(test::content_of(scratch / "out" / "verdicts.jsonl") == verdicts);
   arguments.insert(arguments.end(), {"--seed", "1"});

@@ -127,7 +127,7 @@ std::vector<double> train_transformer(const fs::path& folder, int stop_after) {
                                  {"text_dropout", 0.1},
                                  {"bpe_dropout", 0.1},
                                  {"validation", 4}});
-  const auto options = train_options_from_json(file, transformer::TransformerTraining::field_names());
+  const auto options = train_options_from_json(file, config::field_names<transformer::TransformerTraining>());
   transformer::TransformerTask task(model, shards, *words,
                                     transformer::transformer_training_from_json(file, config), options,
                                     [](const fs::path&) {});
@@ -141,7 +141,7 @@ std::vector<double> train_clip(const fs::path& folder, int stop_after) {
                                  {"evaluate_group", 16},
                                  {"ignored_words", {"a"}},
                                  {"word_classes", {{"colour", kColours}, {"size", kSizes}}}});
-  const auto options = train_options_from_json(file, clip::ClipTraining::field_names());
+  const auto options = train_options_from_json(file, config::field_names<clip::ClipTraining>());
   const auto config = clip::clip_config_from_json({{"embed_dim", 8},
                                                    {"image_resolution", 32},
                                                    {"vision_layers", {1, 1, 1, 1}},
@@ -169,7 +169,7 @@ std::vector<double> train_dvae(const std::string& quantiser, const fs::path& fol
                                  {"sheet_pictures", 0},
                                  {"temperature", 0.8},
                                  {"vq", {{"continuous_steps", 4}, {"dimensions", 4}, {"decay", 0.9}}}});
-  const auto options = train_options_from_json(file, dvae::DvaeTraining::field_names());
+  const auto options = train_options_from_json(file, config::field_names<dvae::DvaeTraining>());
   const auto config = dvae::OpenAiConfig::from_json({{"hidden", 8},
                                                      {"decoder_init", 8},
                                                      {"groups", 2},

@@ -52,9 +52,9 @@ TEST_CASE("pictures drawn in int8 do not depend on threads or waves, and are oth
   CHECK(one == draw("waves", {"--precision", "int8", "--batch", "2"}));
   CHECK(one != draw("wide", {"--precision", "f32"}));
   CHECK(run_of(scratch / "one")["precision"] == "int8");
-  CHECK(run_of(scratch / "one")["options"]["--precision"] == "int8");
+  CHECK(run_of(scratch / "one")["options"]["precision"] == "int8");
   CHECK(run_of(scratch / "wide")["precision"] == "f32");
-  CHECK_FALSE(run_of(scratch / "wide")["options"].contains("--precision"));
+  CHECK_FALSE(run_of(scratch / "wide")["options"].contains("precision"));
 }
 
 TEST_CASE("the model advises a precision; a run goes on in its own") {
@@ -65,12 +65,12 @@ TEST_CASE("the model advises a precision; a run goes on in its own") {
   };
   REQUIRE(draw("advised", {}).exit_code == 0);
   CHECK(run_of(scratch / "advised")["precision"] == "int8");
-  CHECK(run_of(scratch / "advised")["options"]["--kv-dtype"] == "bf16");
+  CHECK(run_of(scratch / "advised")["options"]["kv_dtype"] == "bf16");
   CHECK(draw("advised", {"--resume"}).exit_code == 0);
   CHECK(draw("advised", {"--resume", "--kv-dtype", "f32"}).exit_code == 2);
   // A run whose file says nothing of caches has them in f32, and goes on so.
   REQUIRE(draw("narrow", {"--kv-dtype", "f32"}).exit_code == 0);
-  CHECK_FALSE(run_of(scratch / "narrow")["options"].contains("--kv-dtype"));
+  CHECK_FALSE(run_of(scratch / "narrow")["options"].contains("kv_dtype"));
   CHECK(products_of(scratch / "narrow") != products_of(scratch / "advised"));
   CHECK(draw("narrow", {"--resume"}).exit_code == 0);
   REQUIRE(draw("wide", {"--precision", "f32"}).exit_code == 0);

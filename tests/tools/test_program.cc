@@ -2,11 +2,11 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/text/suggest.h"
 #include "tests/support/golden.h"
 #include "tests/tools/program.h"
 #include "tests/tools/tiny_model.h"
 #include "tools/command.h"
-#include "tools/suggest.h"
 
 using namespace dalle1;
 using test::run_program;
@@ -62,10 +62,10 @@ TEST_CASE("typing errors are one line with a suggestion and exit code 2") {
 }
 
 TEST_CASE("suggestions come only for what is near") {
-  CHECK(tools::edit_distance("smaple", "sample") == 1);
-  CHECK(tools::edit_distance("", "abc") == 3);
-  CHECK(tools::did_you_mean("quux", {"sample", "grid"}).empty());
-  CHECK(contains(tools::did_you_mean("gird", {"sample", "grid"}), "'grid'"));
+  CHECK(text::edit_distance("smaple", "sample") == 1);
+  CHECK(text::edit_distance("", "abc") == 3);
+  CHECK(text::did_you_mean("quux", {"sample", "grid"}).empty());
+  CHECK(contains(text::did_you_mean("gird", {"sample", "grid"}), "'grid'"));
 }
 
 TEST_CASE("the shell reads a recorded command line back") {

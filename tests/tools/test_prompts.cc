@@ -156,7 +156,7 @@ TEST_CASE("a byte order mark in front of a typed prompt is no part of it") {
         "sample", "--model", test::shallow_model().string(), "--candidates", "1", "--out", out.string()};
     arguments.insert(arguments.end(), prompt.begin(), prompt.end());
     REQUIRE(test::run_program(arguments).exit_code == 0);
-    CHECK(nlohmann::json::parse(test::content_of(out / "run.json"))["options"]["--prompt"] == "a cat");
+    CHECK(nlohmann::json::parse(test::content_of(out / "run.json"))["options"]["prompt"] == "a cat");
   }
 }
 

@@ -22,14 +22,14 @@ TEST_CASE("a run that began on a GPU is not resumed on a CPU") {
                                               out.string()};
   REQUIRE(run_program(arguments).exit_code == 0);
   auto run = nlohmann::json::parse(test::content_of(out / "run.json"));
-  CHECK_FALSE(run["options"].contains("--batch"));
+  CHECK_FALSE(run["options"].contains("batch"));
   CHECK(run["estimate"]["kv_dtype"] == "f32");
   auto resume = arguments;
   resume.push_back("--resume");
   CHECK(run_program(resume).exit_code == 0);
 
-  run["options"]["--batch"] = 2;
-  run["options"]["--kv-dtype"] = "bf16";
+  run["options"]["batch"] = 2;
+  run["options"]["kv_dtype"] = "bf16";
   write_file_atomically(out / "run.json", run.dump());
   const auto refused = run_program(resume);
   CHECK(refused.exit_code == 2);

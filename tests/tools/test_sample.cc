@@ -236,9 +236,9 @@ TEST_CASE("the model's advice holds where the user does not say") {
   CHECK(products_of(scratch / "said") == products_of(scratch / "advised"));
   REQUIRE(run("own", {"--guidance", "1", "--top-k", "0"}).exit_code == 0);
   const auto options = nlohmann::json::parse(content_of(scratch / "own" / "run.json"))["options"];
-  CHECK(options["--guidance"] == 1.0);
-  CHECK(options["--top-k"] == 0);
-  CHECK(options["--temperature"] == 0.75);
+  CHECK(options["guidance"] == 1.0);
+  CHECK(options["top_k"] == 0);
+  CHECK(options["temperature"] == 0.75);
 
   const auto copy = scratch / "copy";
   REQUIRE(run_program({"convert", model.string(), "--out", copy.string()}).exit_code == 0);
@@ -353,8 +353,15 @@ TEST_CASE("a used folder is refused, resumed with the same options only, or over
   const auto out = scratch / "out";
   REQUIRE(sample(out).exit_code == 0);
   const auto before = products_of(out);
-  CHECK(sample(out).exit_code == 2);
+  const auto used = sample(out);
+  CHECK(used.exit_code == 2);
+  CHECK_MESSAGE(
+      contains(used.error_line(), "use --resume to go on, --overwrite to start again, or another --out"),
+      used.err);
   CHECK(sample(out, {"--resume"}).exit_code == 0);
+  const auto narrower = sample(out, {"--resume", "--top-k", "3"});
+  CHECK_MESSAGE(contains(narrower.error_line(), "--top-k was 0 and is 3 now"), narrower.err);
+  CHECK_MESSAGE(contains(narrower.error_line(), "with the same value or use --overwrite"), narrower.err);
   const auto other = sample(out, {"--resume", "--temperature", "0.5"});
   CHECK(other.exit_code == 2);
   CHECK_MESSAGE(contains(other.error_line(), "--temperature was 1.0 and is 0.5 now"), other.err);

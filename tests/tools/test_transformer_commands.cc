@@ -226,7 +226,7 @@ TEST_CASE("attention: shares sum to one where the pattern sees, and the picture 
   refused({"attention", "--model", model, "--prompt", "a", "--image", white, "--at", "8,0", "--out", out}, 2,
           "0 to 7");
   refused({"attention", "--model", model, "--prompt", "a", "--image", white, "--layer", "64", "--out", out},
-          2, "63");
+          2, "--layer 64: there are layers 0 to 63");
 }
 
 TEST_CASE("bench decode and bench train print figures beside the machine's peaks") {

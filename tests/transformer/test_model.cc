@@ -27,10 +27,10 @@ TEST_CASE("a configuration survives JSON and names what is wrong in it") {
   json["schedule"]["list"] = {"row"};
   CHECK_THROWS_WITH_AS(config_from_json(json), doctest::Contains("1 entries for 2 layers"), Error);
   json["schedule"] = {{"kind", "spiral"}};
-  CHECK_THROWS_WITH_AS(config_from_json(json), doctest::Contains("schedule.kind is 'spiral'"), Error);
+  CHECK_THROWS_WITH_AS(config_from_json(json), doctest::Contains("'schedule.kind' is 'spiral'"), Error);
   json["schedule"] = {{"kind", "row"}};
   json["layers"] = "two";
-  CHECK_THROWS_WITH_AS(config_from_json(json), doctest::Contains("layers has the wrong type"), Error);
+  CHECK_THROWS_WITH_AS(config_from_json(json), "transformer configuration: 'layers' must be a whole number from 1 to 4096, not \"two\"", Error);
   json["layers"] = 2;
   json["heads"] = 3;
   CHECK_THROWS_WITH_AS(config_from_json(json), doctest::Contains("no multiple of 3 heads"), Error);

@@ -62,7 +62,8 @@ std::vector<nlohmann::json> run(const std::filesystem::path& folder, const Token
                                 const text::Tokenizer& tokenizer, Transformer& model,
                                 const nlohmann::json& train_json, int64_t stop_after = -1) {
   const weights::SafetensorsState format;
-  const TrainOptions options = train_options_from_json(train_json, TransformerTraining::field_names());
+  const TrainOptions options =
+      train_options_from_json(train_json, config::field_names<TransformerTraining>());
   const auto training = transformer_training_from_json(train_json, model.config());
   TransformerTask task(model, shards, tokenizer, training, options, [](const std::filesystem::path&) {});
   std::vector<nlohmann::json> rows;

@@ -161,7 +161,7 @@ TEST_CASE("steps compute in bf16 on a GPU, in f32 on the CPU and where a trainin
   CHECK(types(gpu, "f32") == std::set{DType::f32});
   CHECK(types(*cpu, "") == std::set{DType::f32});
   CHECK(types(*cpu, "f32") == std::set{DType::f32});
-  CHECK_THROWS_WITH_AS(types(*cpu, "bf16"), "'train.compute' is bf16, which needs --device cuda", Error);
+  CHECK_THROWS_WITH_AS(types(*cpu, "bf16"), "'train.compute' is bf16, which needs device cuda", Error);
   CHECK_THROWS_WITH_AS(train_options_from_json({{"compute", "f16"}}, {}),
                        "'train.compute' is 'f16'; it must be f32 or bf16", Error);
 }

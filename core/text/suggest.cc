@@ -1,10 +1,10 @@
-#include "tools/suggest.h"
+#include "core/text/suggest.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-namespace dalle1::tools {
+namespace dalle1::text {
 
 int edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::vector<int>> cost(a.size() + 1, std::vector<int>(b.size() + 1));
@@ -34,4 +34,4 @@ std::string did_you_mean(std::string_view typed, const std::vector<std::string>&
   return fmt::format("; did you mean '{}'?", *nearest);
 }
 
-}  // namespace dalle1::tools
+}  // namespace dalle1::text
