@@ -26,8 +26,8 @@ void check_folder(const std::filesystem::path& folder, Existing existing);
 /// or written.
 void prepare_folder(const std::filesystem::path& folder, Existing existing);
 
-/// The options by the names of their fields, {"top_k": 0, ...}: version 0.1 wrote them as on its command line,
-/// with hyphens and two in front.
+/// The options by the names of their fields, {"top_k": 0, ...}: version 0.1 wrote them as on its command
+/// line, with hyphens and two in front.
 Json by_field_names(const Json& options);
 
 /// The options of the run in the folder, by_field_names; {} where there is none. Error(input) when run.json

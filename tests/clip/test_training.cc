@@ -422,6 +422,24 @@ TEST_CASE("a training of version 0.1 knows its model again: what other fields im
     CHECK(stated[name] == other[name]);
 }
 
+TEST_CASE("a CLIP's configuration is written as checkpoints have it") {
+  auto json = clip::ClipConfig().to_json();
+  CHECK(json["mean"].dump() == "[0.48145467042922974,0.45782750844955444,0.40821072459220886]");
+  json.erase("mean");
+  json.erase("std");
+  CHECK(json.dump() ==
+        R"({"activation":"quick_gelu","context_length":77,"embed_dim":512,"end_token":-1,)"
+        R"("image_resolution":224,"kind":"openai","transformer_heads":8,"transformer_layers":12,)"
+        R"("transformer_mlp_width":2048,"transformer_width":512,"vision_heads":12,"vision_layers":12,)"
+        R"("vision_mlp_width":3072,"vision_patch_size":32,"vision_width":768,"vocab_size":49408})");
+  const auto resnet = clip::clip_config_from_json(
+      {{"vision_layers", {3, 4, 6, 3}}, {"vision_width", 64}, {"vision_patch_size", nullptr}});
+  CHECK(resnet.to_json()["vision_patch_size"].is_null());
+  CHECK(resnet.to_json()["vision_mlp_width"].is_null());
+  CHECK(resnet.to_json()["vision_layers"] == nlohmann::json{3, 4, 6, 3});
+  CHECK(clip::clip_config_from_json(resnet.to_json()).to_json() == resnet.to_json());
+}
+
 TEST_CASE("a training file with a wrong field is refused by its name") {
   CHECK_THROWS_WITH_AS(
       clip::ClipTraining::from_json({{"batch", "many"}}, 0),

@@ -6,8 +6,9 @@
 #include "core/cpu/cpu_kernels.h"
 #include "core/data/npy.h"
 #include "core/ops/logit_laplace.h"
-#include "dvae/dvae.h"
+#include "dvae/openai_dvae.h"
 #include "dvae/picture_batches.h"
+#include "dvae/vqgan.h"
 #include "tests/support/golden.h"
 #include "weights/load.h"
 #include "weights/open.h"
@@ -185,4 +186,21 @@ TEST_CASE("configurations out of range are refused by name") {
   CHECK_THROWS_AS(dvae::make_dvae({{"kind", "other"}}, *device), Error);
   CHECK_THROWS_WITH_AS(dvae::make_dvae({{"kind", "openai"}, {"post_gain", "large"}}, *device),
                        "dVAE configuration: 'post_gain' must be a number, not \"large\"", Error);
+  CHECK_THROWS_WITH_AS(dvae::make_dvae({{"kind", "vqgan"}, {"n_embd", 64}}, *device),
+                       "dVAE configuration: unknown field 'n_embd'; did you mean 'n_embed'?", Error);
+}
+
+TEST_CASE("configurations are written as checkpoints have them, and what is absent follows from the rest") {
+  CHECK(dvae::OpenAiConfig().to_json().dump() ==
+        R"({"blocks_per_group":2,"channels":3,"codes":8192,"decoder_init":128,"groups":4,"hidden":256,)"
+        R"("kind":"openai","output_channels":6,"pixel_map":"logit_laplace","post_gain":0.015625,)"
+        R"("quantiser":"gumbel"})");
+  CHECK(dvae::VqganConfig().to_json().dump() ==
+        R"({"attn_resolutions":[32],"ch":128,"ch_mult":[1,1,2,4],"dwt":false,"embed_dim":256,)"
+        R"("in_channels":3,"kind":"vqgan","n_embed":8192,"num_res_blocks":2,"out_ch":3,"resolution":256,)"
+        R"("z_channels":256})");
+  const auto read = dvae::OpenAiConfig::from_json(
+      {{"channels", 1}, {"groups", 1}, {"post_gain", nullptr}, {"half", "encoder"}});
+  CHECK(read.output_channels == 2);
+  CHECK(read.post_gain == 0.25f);
 }

@@ -348,9 +348,10 @@ TEST_CASE("estimates count parameters exactly and give the paper's arithmetic") 
 TEST_CASE("sampling options out of range are refused by name") {
   SamplingOptions options;
   options.rule.top_p = 0;
-  CHECK_THROWS_WITH_AS(validate(options), doctest::Contains("--top-p"), Error);
+  CHECK_THROWS_WITH_AS(validate(options), doctest::Contains("top_p 0: it must be above 0"), Error);
   options.rule = {-1.0f, 0, 1.0f};
-  CHECK_THROWS_WITH_AS(validate(options), doctest::Contains("--temperature"), Error);
+  CHECK_THROWS_WITH_AS(validate(options), doctest::Contains("temperature -1: it must be 0 (greedy) or more"),
+                       Error);
 }
 
 }  // namespace

@@ -20,7 +20,16 @@ TEST_CASE("a configuration survives JSON and names what is wrong in it") {
   CHECK(config_from_json(to_json(config)) == config);
   CHECK(to_json(config)["norm_eps"].dump() == "1e-06");
 
+  CHECK(to_json(TransformerConfig()).dump() ==
+        R"({"layers":12,"width":320,"heads":5,"text_length":256,"text_vocab":16384,"grid":32,)"
+        R"("image_vocab":8192,"mlp_ratio":4,"activation":"gelu_tanh","sandwich_norm":false,)"
+        R"("head_norm":false,"qk_norm":false,"rotary":false,"embedding_norm":false,"norm_eps":1e-05,)"
+        R"("start":"none","start_token":2,"layout":"plain","loss":"paper","image_weight":7,"dropout":0,)"
+        R"("schedule":{"kind":"paper","kernel":11,"wrap":"raster"}})");
+
   auto json = nlohmann::json(to_json(config));
+  json["schedule"]["list"] = {{{"kind", "row"}}, "conv"};
+  CHECK(config_from_json(json) == config);
   json["widht"] = 3;
   CHECK_THROWS_WITH_AS(config_from_json(json), doctest::Contains("unknown field 'widht'"), Error);
   json.erase("widht");
@@ -30,7 +39,9 @@ TEST_CASE("a configuration survives JSON and names what is wrong in it") {
   CHECK_THROWS_WITH_AS(config_from_json(json), doctest::Contains("'schedule.kind' is 'spiral'"), Error);
   json["schedule"] = {{"kind", "row"}};
   json["layers"] = "two";
-  CHECK_THROWS_WITH_AS(config_from_json(json), "transformer configuration: 'layers' must be a whole number from 1 to 4096, not \"two\"", Error);
+  CHECK_THROWS_WITH_AS(
+      config_from_json(json),
+      "transformer configuration: 'layers' must be a whole number from 1 to 4096, not \"two\"", Error);
   json["layers"] = 2;
   json["heads"] = 3;
   CHECK_THROWS_WITH_AS(config_from_json(json), doctest::Contains("no multiple of 3 heads"), Error);

@@ -39,7 +39,7 @@ TEST_CASE("damaged records are named and left out, as long as they are few") {
   const char* const left[] = {"caption 2", "caption 3", "caption 4", "caption 5",
                               "caption 7", "caption 8", "caption 9"};
   for (uint64_t i = 0; i < 7; ++i) CHECK(samples.read(i).caption == left[i]);
-  CHECK_THROWS_WITH_AS(TokenSamples(shards, 0.2, listen), doctest::Contains("--max-bad"), Error);
+  CHECK_THROWS_WITH_AS(TokenSamples(shards, 0.2, listen), doctest::Contains("may be (max_bad): "), Error);
   CHECK_THROWS_AS(TokenSamples(shards, 0, listen), Error);
 }
 

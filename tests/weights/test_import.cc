@@ -264,7 +264,7 @@ TEST_CASE("import: ru-dalle's transformers, both conventions") {
   CHECK(v3.config.at("sandwich_norm") == true);
   CHECK(v3.find("layers.5.mlp_post_norm.bias"));
 
-  CHECK(has(refusal({golden("rudalle/grid8_v2.bin")}), "add --config"));
+  CHECK(has(refusal({golden("rudalle/grid8_v2.bin")}), "add config with a preset"));
   CHECK(has(refusal({golden("rudalle/grid8_v2.bin")}, {{"num_layers", 4}}), "lacks 'hidden_size'"));
   CHECK(has(refusal({golden("rudalle/grid8_v2.bin")}, {{"num_layers", "4"}}), "configuration"));
   json wrong = config_in("rudalle/grid8_v2_config.json");
