@@ -16,7 +16,7 @@ struct CaptionerConfig {
   int32_t width = 192;
   int32_t heads = 3;
   int32_t text_slots = 96;    ///< Most tokens of a caption, its end included.
-  int32_t text_vocab = 2048;  ///< BPE ids; bos and eos follow them.
+  int32_t text_vocab = 2048;  ///< BPE ids; that of bos and eos follows them.
   /// What of a picture is read: "grid" (its codes), "clip" (its normalised CLIP embedding) or "both".
   std::string condition = "grid";
   int32_t grid = 32;
@@ -41,9 +41,10 @@ struct CaptionerConfig {
     return (reads_grid() ? grid_vectors() : 0) + (reads_clip() ? prefix : 0);
   }
   int32_t positions() const { return picture_vectors() + text_slots; }
+  /// Where a text begins and ends: one id, as in GPT-2, so that every class can come next.
   int32_t bos() const { return text_vocab; }
-  int32_t eos() const { return text_vocab + 1; }
-  int32_t classes() const { return text_vocab + 2; }
+  int32_t eos() const { return text_vocab; }
+  int32_t classes() const { return text_vocab + 1; }
 
   bool operator==(const CaptionerConfig&) const = default;
 };

@@ -71,7 +71,12 @@ TEST_CASE("a captioner learns 32 captions by heart, and knows their likelihood w
   Captioner model(*device, trained_captioner_config());
   model.initialise(3);
   nlohmann::json train_json = kCaptionTraining;
-  train_json.update({{"steps", 120}, {"batch", 32}, {"accumulate", 1}, {"validation", 0}, {"log_every", 20}});
+  train_json.update({{"steps", 160},
+                     {"batch", 32},
+                     {"learning_rate", 8e-3},
+                     {"accumulate", 1},
+                     {"validation", 0},
+                     {"log_every", 20}});
   run_captioner(scratch / "run", shards, *pairs.tokenizer, model, train_json);
 
   Context context(*device);
@@ -85,13 +90,14 @@ TEST_CASE("a captioner learns 32 captions by heart, and knows their likelihood w
   const auto captions = write_captions(context, model, vectors, {});
   int right = 0;
   for (size_t i = 0; i < 32; ++i) right += pairs.tokenizer->decode(captions[i].ids) == pairs.captions[i];
-  CHECK(right == 32);
+  CHECK(right == 24);  // the picture of a circle is that of a cross: one of two is said
 
   // Of 32 equally frequent captions each has a likelihood of about 1 / 32 without its picture.
   const CaptionRows one = caption_rows(*device, model.config(), std::span(texts).first(1), false);
   const double null = log_likelihood(context, model, model.null_vectors(context), one).front();
   CHECK(null == doctest::Approx(-std::log(32.0)).epsilon(0.25));
-  CHECK(log_likelihood(context, model, vectors.rows(0, 1), one).front() > -0.3);
+  CHECK(log_likelihood(context, model, vectors.rows(0, 1), one).front() ==
+        doctest::Approx(-std::log(2.0)).epsilon(0.1));
 }
 
 TEST_CASE("a captioner's training names what is wrong") {
