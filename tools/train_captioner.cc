@@ -41,7 +41,7 @@ void check_dvae(const CommonOptions& common, const TokenShardInfo& info, const s
 int train_captioner(const CaptionerOptions& options, const CommonOptions& common) {
   const TrainingFile file = read_training_file(options.config);
   TrainOptions train_options =
-      train_options_from_json(file.train, transformer::CaptionTraining::field_names());
+      train_options_from_json(file.train, config::field_names<transformer::CaptionTraining>());
   train_options.max_minutes = options.max_minutes;
   const auto training = transformer::caption_training_from_json(file.train);
 

@@ -32,6 +32,7 @@ struct CaptionerConfig {
   /// training.
   std::string dvae_sha256, tokenizer_sha256;
 
+  static void visit(auto& self, auto& field);
   bool reads_grid() const { return condition != "clip"; }
   bool reads_clip() const { return condition != "grid"; }
   /// A vector stands for 4 x 4 codes; at the border for what is left of them.

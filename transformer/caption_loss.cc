@@ -4,7 +4,6 @@
 #include <numeric>
 
 #include "core/ops/movement.h"
-#include "transformer/loss.h"
 #include "transformer/sampler.h"
 
 namespace dalle1::transformer {
@@ -62,9 +61,10 @@ Tensor caption_loss(Context& context, const Captioner& model, const Tensor& vect
     std::fill_n(weights.begin() + static_cast<int64_t>(b) * rows.slots(), rows.lengths[b], share);
   Device& device = model.device();
   const auto count = static_cast<int64_t>(rows.targets.size());
-  Tensor losses;
-  return head_cross_entropy(context, hidden, model.head(), Tensor::from(device, {count}, rows.targets),
-                            Tensor::from(device, {count}, weights), losses);
+  return model.head()
+      .cross_entropy(context, hidden, Tensor::from(device, {count}, rows.targets),
+                     Tensor::from(device, {count}, weights))
+      .loss;
 }
 
 std::vector<double> log_likelihood(Context& context, const Captioner& model, const Tensor& vectors,

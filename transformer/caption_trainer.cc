@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "core/json.h"
-
 namespace dalle1::transformer {
 namespace {
 
@@ -11,24 +9,9 @@ constexpr size_t kCaptionBatchesAhead = 2;
 
 }  // namespace
 
-const std::vector<std::string>& CaptionTraining::field_names() {
-  static const std::vector<std::string> names = {"batch", "condition_dropout", "validation"};
-  return names;
-}
-
 CaptionTraining caption_training_from_json(const nlohmann::json& train) {
   CaptionTraining training;
-  const auto read = [&](const char* name, auto& value) {
-    value = value_or(train, name, value, ErrorKind::input, "train.");
-  };
-  read("batch", training.batch);
-  read("condition_dropout", training.condition_dropout);
-  read("validation", training.validation);
-  constexpr int64_t most = 1 << 20;
-  check(training.batch > 0 && training.batch <= most && training.validation >= 0, ErrorKind::input,
-        "'train': batch must be 1 to {} and validation not negative", most);
-  check(training.condition_dropout >= 0 && training.condition_dropout < 1, ErrorKind::input,
-        "'train.condition_dropout' is {}; it is a probability below 1", training.condition_dropout);
+  config::read_known(train, training, {ErrorKind::input, "train"});
   return training;
 }
 

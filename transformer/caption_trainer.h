@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "core/config/fields.h"
 #include "core/text/tokenizer.h"
 #include "core/train/loop.h"
 #include "core/train/read_ahead.h"
@@ -20,7 +21,11 @@ struct CaptionTraining {
   float condition_dropout = 0.1f;  ///< Share of pictures that are left out, so that p(text) is learned too.
   int64_t validation = 256;        ///< Samples held out, evenly spaced over the data; 0: none.
 
-  static const std::vector<std::string>& field_names();
+  static void visit(auto& self, auto& field) {
+    field("batch", self.batch, config::within(1, 1 << 20));
+    field("condition_dropout", self.condition_dropout, config::below_one());
+    field("validation", self.validation, config::at_least(0));
+  }
 };
 
 /// Reads the fields above and leaves the others to train_options_from_json. Error(input) naming a bad one.

@@ -1,12 +1,9 @@
 #include "transformer/captioner.h"
 
-#include <numeric>
-
-#include "core/ops/conv2d.h"
+#include "core/nn/initialise.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/embedding.h"
 #include "core/ops/movement.h"
-#include "core/ops/norm.h"
 
 namespace dalle1::transformer {
 namespace {
@@ -27,10 +24,8 @@ Captioner::Captioner(Device& device, const CaptionerConfig& config) : config_(co
   const int64_t width = config.width, codes = config.code_width;
   if (config.reads_grid()) {
     code_embedding_ = Tensor::zeros(device, {config.image_vocab, codes});
-    conv_weight_[0] = Tensor::zeros(device, {2 * codes, codes, kKernel, kKernel});
-    conv_weight_[1] = Tensor::zeros(device, {width, 2 * codes, kKernel, kKernel});
-    conv_bias_[0] = Tensor::zeros(device, {2 * codes});
-    conv_bias_[1] = Tensor::zeros(device, {width});
+    grid_[0] = nn::Conv2d::zeros(device, 2 * codes, codes, kKernel);
+    grid_[1] = nn::Conv2d::zeros(device, width, 2 * codes, kKernel);
   }
   if (config.reads_clip())
     embedding_to_vectors_ = nn::Linear::zeros(device, config.prefix * width, config.embed_dim, DType::f32);
@@ -44,26 +39,22 @@ Captioner::Captioner(Device& device, const CaptionerConfig& config) : config_(co
   block.activation = config.activation;
   block.qk_norm = config.qk_norm;
   for (int layer = 0; layer < config.layers; ++layer) blocks_.emplace_back(device, block, layer, DType::f32);
-  final_norm_ = NormParameters::identity(device, width);
+  final_norm_ = nn::LayerNorm::identity(device, width);
   head_bias_ = Tensor::zeros(device, {config.classes()});
 }
 
 void Captioner::initialise(uint64_t seed) {
   initialise_parameters(*this, {config_.width, config_.layers}, seed);
   if (!config_.reads_grid()) return;
-  // As large as what convolutions of these sizes hand on.
-  constexpr float wider = 8.0f;
-  code_embedding_.kernels().affine(code_embedding_, wider, 0.0f, code_embedding_);
-  code_embedding_.touch();
+  constexpr float deviation = 0.25f;  // so that the picture's vectors are no smaller than positions and words
+  nn::fill_normal(code_embedding_, deviation, seed, 0);
 }
 
 void Captioner::visit(const ParameterVisitor& visitor) {
   if (config_.reads_grid()) {
     visitor("code_embedding.weight", code_embedding_);
-    for (int i = 0; i < 2; ++i) {
-      visitor(fmt::format("grid.{}.weight", i), conv_weight_[i]);
-      visitor(fmt::format("grid.{}.bias", i), conv_bias_[i]);
-    }
+    grid_[0].visit("grid.0", visitor);
+    grid_[1].visit("grid.1", visitor);
   }
   if (config_.reads_clip()) embedding_to_vectors_.visit("clip", visitor);
   visitor("no_picture.weight", no_picture_);
@@ -80,9 +71,9 @@ Tensor Captioner::grid_vectors(Context& context, const Tensor& codes) const {
   check(codes.defined() && codes.rank() == 3 && codes.dim(1) == config_.grid && codes.dim(2) == config_.grid,
         ErrorKind::internal, "codes for a captioner of grid {}", config_.grid);
   Tensor x = ops::permute(context, ops::embedding(context, codes, code_embedding_), {0, 3, 1, 2});
-  x = ops::conv2d(context, x, conv_weight_[0], conv_bias_[0], halving());
+  x = grid_[0].forward(context, x, halving());
   x = ops::unary(context, Unary::silu, x);
-  x = ops::conv2d(context, x, conv_weight_[1], conv_bias_[1], halving());
+  x = grid_[1].forward(context, x, halving());
   x = ops::reshape(context, ops::to_plain(context, x), {codes.dim(0), config_.width, config_.grid_vectors()});
   return ops::permute(context, x, {0, 2, 1});
 }
@@ -129,7 +120,7 @@ Tensor Captioner::embed_at(Context& context, const Tensor& ids, int32_t slot) co
 
 Tensor Captioner::trunk(Context& context, Tensor x, Sequence& sequence) const {
   for (const Block& block : blocks_) x = block.forward(context, x, sequence);
-  return ops::layer_norm(context, x, final_norm_.weight, final_norm_.bias);
+  return final_norm_.forward(context, x);
 }
 
 nn::Linear Captioner::head() const { return {token_embedding_, head_bias_, {}, {}}; }

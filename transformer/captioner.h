@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "core/nn/conv2d.h"
 #include "transformer/block.h"
 #include "transformer/caption_config.h"
 
@@ -56,14 +57,13 @@ class Captioner final : public Module {
 
   CaptionerConfig config_;
   Tensor code_embedding_;            // [image_vocab, code_width]
-  Tensor conv_weight_[2];            // [2 code_width, code_width, 3, 3], [C, 2 code_width, 3, 3]
-  Tensor conv_bias_[2];              // [2 code_width], [C]
+  nn::Conv2d grid_[2];               // code_width to 2 code_width to C channels
   nn::Linear embedding_to_vectors_;  // [P * C, D]
   Tensor no_picture_;                // [P, C]
   Tensor token_embedding_;           // [classes, C]
   Tensor position_;                  // [P + text_slots, C]
   std::vector<Block> blocks_;
-  NormParameters final_norm_;
+  nn::LayerNorm final_norm_;
   Tensor head_bias_;  // [classes]
 };
 

@@ -35,7 +35,7 @@ const nlohmann::json kCaptionTraining = {{"steps", 8},          {"batch", 8},
 std::vector<nlohmann::json> run_captioner(const std::filesystem::path& folder, const TokenShards& shards,
                                           const text::Tokenizer& tokenizer, Captioner& model,
                                           const nlohmann::json& train_json, int64_t stop_after = -1) {
-  const TrainOptions options = train_options_from_json(train_json, CaptionTraining::field_names());
+  const TrainOptions options = train_options_from_json(train_json, config::field_names<CaptionTraining>());
   CaptionTask task(model, shards, tokenizer, caption_training_from_json(train_json), options,
                    [](const std::filesystem::path&) {});
   return run_task(model.device(), task, options, folder, train_json, stop_after);
