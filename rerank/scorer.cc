@@ -39,6 +39,11 @@ WeightedSumScorer::WeightedSumScorer(std::vector<Part> parts) : parts_(std::move
       if (std::find(columns_.begin(), columns_.end(), column) == columns_.end()) columns_.push_back(column);
 }
 
+bool WeightedSumScorer::reads_pictures() const {
+  return std::any_of(parts_.begin(), parts_.end(),
+                     [](const Part& part) { return part.first->reads_pictures(); });
+}
+
 std::vector<double> WeightedSumScorer::score(const ScoringInput& input) {
   const size_t rows = input.wave.size(), width = columns_.size();
   std::vector<double> scores(rows * width, 0.0);
@@ -57,17 +62,18 @@ std::vector<double> WeightedSumScorer::score(const ScoringInput& input) {
 }
 
 std::vector<ScorerTerm> parse_scorer(const std::string& text) {
-  const std::string known[] = {"clip", "likelihood", "likelihood-ratio"};
+  const std::string known[] = {"clip", "likelihood", "likelihood-ratio", "caption", "caption-ratio"};
   std::vector<ScorerTerm> terms;
   for (size_t begin = 0; begin <= text.size();) {
     const size_t end = std::min(text.find(',', begin), text.size());
     const auto term = text.substr(begin, end - begin);
     const size_t equals = term.find('=');
     ScorerTerm parsed{term.substr(0, equals), 1.0};
-    check(std::find(std::begin(known), std::end(known), parsed.name) != std::end(known), ErrorKind::usage,
-          "there is no scorer '{}'; there are clip, likelihood, likelihood-ratio, and sums such as "
-          "clip=1,likelihood=0.05",
-          parsed.name);
+    check(
+        std::find(std::begin(known), std::end(known), parsed.name) != std::end(known), ErrorKind::usage,
+        "there is no scorer '{}'; there are clip, likelihood, likelihood-ratio, caption, caption-ratio, and "
+        "sums such as clip=1,caption=0.02",
+        parsed.name);
     for (const auto& other : terms)
       check(other.name != parsed.name, ErrorKind::usage, "{} names '{}' twice", OptionName{"scorer"},
             parsed.name);

@@ -13,7 +13,7 @@ namespace dalle1::rerank {
 
 struct ScoringInput {
   const Wave& wave;
-  std::span<const Image> pictures;  ///< [N]
+  std::span<const Image> pictures;  ///< [N]; may be empty where the scorer reads none.
 };
 
 /// A score of every candidate of a wave does not depend on what else is in the wave.
@@ -22,6 +22,8 @@ class Scorer {
   virtual ~Scorer() = default;
   /// Names of the columns it records; the first one ranks.
   virtual std::vector<std::string> columns() const = 0;
+  /// Whether it looks at pictures, not at tokens and likelihoods alone.
+  virtual bool reads_pictures() const { return true; }
   /// [N, columns] row-major. Error(model) when a score is not finite.
   virtual std::vector<double> score(const ScoringInput& input) = 0;
 };
@@ -31,6 +33,7 @@ class Scorer {
 class LikelihoodScorer : public Scorer {
  public:
   std::vector<std::string> columns() const override { return {"likelihood"}; }
+  bool reads_pictures() const override { return false; }
   std::vector<double> score(const ScoringInput& input) override;
 };
 
@@ -49,6 +52,7 @@ class LikelihoodRatioScorer : public Scorer {
  public:
   explicit LikelihoodRatioScorer(std::shared_ptr<TokenLikelihood> empty_prompt);
   std::vector<std::string> columns() const override { return {"likelihood-ratio", "likelihood"}; }
+  bool reads_pictures() const override { return false; }
   std::vector<double> score(const ScoringInput& input) override;
 
  private:
@@ -61,6 +65,7 @@ class WeightedSumScorer : public Scorer {
   using Part = std::pair<std::shared_ptr<Scorer>, double>;
   explicit WeightedSumScorer(std::vector<Part> parts);
   std::vector<std::string> columns() const override { return columns_; }
+  bool reads_pictures() const override;
   std::vector<double> score(const ScoringInput& input) override;
 
  private:
@@ -70,12 +75,12 @@ class WeightedSumScorer : public Scorer {
 
 /// One term of --scorer.
 struct ScorerTerm {
-  std::string name;  ///< clip, likelihood or likelihood-ratio
+  std::string name;  ///< clip, likelihood, likelihood-ratio, caption or caption-ratio
   double weight = 1.0;
 };
 
-/// "clip", "likelihood", "likelihood-ratio", or a weighted sum such as "clip=1,likelihood=0.05". Error(usage)
-/// for anything else.
+/// "clip", "likelihood", "likelihood-ratio", "caption", "caption-ratio", or a weighted sum such as
+/// "clip=1,caption=0.02". Error(usage) for anything else.
 std::vector<ScorerTerm> parse_scorer(const std::string& text);
 
 }  // namespace dalle1::rerank

@@ -10,6 +10,7 @@ Command bench_decode_command();
 Command bench_dvae_command();
 Command bench_ops_command();
 Command bench_train_command();
+Command caption_command();
 Command classify_command();
 Command complete_command();
 Command convert_command();
@@ -29,6 +30,7 @@ Command reconstruct_command();
 Command sample_command();
 Command shard_command();
 Command tokenize_command();
+Command train_captioner_command();
 Command train_clip_command();
 Command train_dvae_command();
 Command train_tokenizer_command();
@@ -41,6 +43,7 @@ std::vector<Command> all_commands() {
       complete_command(),
       vary_command(),
       rank_command(),
+      caption_command(),
       classify_command(),
       embed_command(),
       encode_command(),
@@ -60,6 +63,7 @@ std::vector<Command> all_commands() {
       train_clip_command(),
       train_tokenizer_command(),
       train_transformer_command(),
+      train_captioner_command(),
       ablate_command(),
       bench_decode_command(),
       bench_train_command(),

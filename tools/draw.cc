@@ -144,6 +144,7 @@ class Drawing {
     ids.push_back(options_.negative.empty() ? studio_->empty_slots()
                                             : studio_->text_slots(options_.negative, options_.truncate));
     if (studio_->has_clip()) ids.push_back(studio_->clip_tokenizer().encode(prompt));
+    if (studio_->has_captioner()) ids.push_back(studio_->captioner_tokenizer().encode(prompt));
     const auto text = ids.dump();
     return weights::sha256(std::as_bytes(std::span(text)));
   }

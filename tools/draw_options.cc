@@ -152,7 +152,8 @@ void add_draw_options(CLI::App& app, DrawOptions& options) {
   add_sampling_options(app, options);
   app.add_option("--negative", options.negative, "What guidance leads away from; needs --guidance");
   app.add_option("--scorer", options.scorer,
-                 "clip, likelihood, likelihood-ratio, or a sum: clip=1,likelihood=0.05 (default: clip)");
+                 "clip, likelihood, likelihood-ratio, caption, caption-ratio, or a sum: clip=1,caption=0.02 "
+                 "(default: clip)");
   app.add_option(
          "--kv-dtype", options.kv_dtype,
          "Cached keys and values: f32, bf16; on a GPU also fp8, mixed (fp8 in column and dense layers, "

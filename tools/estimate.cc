@@ -77,10 +77,22 @@ double clip_flops(const weights::Checkpoint& checkpoint) {
   return 2 * weights * tokens;
 }
 
+// Of a prompt of so many tokens given a picture. Convolutions weigh as much as a block's products or less.
+double captioner_flops(const weights::Checkpoint& checkpoint) {
+  constexpr double tokens = 16;
+  const auto config = transformer::captioner_config_from_json(checkpoint.config);
+  double weights = 0;
+  for (const auto& tensor : checkpoint.tensors)
+    if (tensor.name.rfind("layers.", 0) == 0 || tensor.name.rfind("grid.", 0) == 0)
+      weights += static_cast<double>(tensor.numel());
+  return 2 * weights * (config.picture_vectors() + tokens);
+}
+
 // Of what --scorer asks for, for one picture. The likelihood given the prompt is known from sampling.
 double score_flops(const Studio& studio) {
   double flops = 0;
   if (studio.has_clip()) flops += clip_flops(studio.checkpoint("clip"));
+  if (studio.has_captioner()) flops += captioner_flops(studio.checkpoint("captioner"));
   if (studio.uses(
           "likelihood-ratio")) {  // all of a sequence with the empty prompt, once and without guidance
     const auto whole = transformer::estimate(studio.config(), {});

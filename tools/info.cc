@@ -67,6 +67,7 @@ int64_t count_parameters(const std::string& part, const nlohmann::json& config) 
 }
 
 std::string part_of(const nlohmann::json& config) {
+  if (config.contains("condition")) return "captioner";
   if (config.contains("layers")) return "transformer";
   return config.contains("embed_dim") && config.contains("context_length") ? "clip" : "dvae";
 }

@@ -18,6 +18,7 @@ namespace {
 const std::vector<std::string>& files_of(const CommonOptions& common, std::string_view part) {
   if (part == "dvae") return common.dvae;
   if (part == "transformer") return common.transformer;
+  if (part == "captioner") return common.captioner;
   check(part == "clip", ErrorKind::internal, "a model has no part '{}'", part);
   return common.clip;
 }
@@ -66,8 +67,8 @@ std::optional<ChosenConfig> chosen_config(const CommonOptions& common, std::stri
       continue;
     }
     const auto name = entry.substr(0, equals);
-    check(name == "dvae" || name == "transformer" || name == "clip", ErrorKind::usage,
-          "--config {}: there is no part '{}'; there are dvae, transformer and clip", entry, name);
+    check(name == "dvae" || name == "transformer" || name == "clip" || name == "captioner", ErrorKind::usage,
+          "--config {}: there is no part '{}'; there are dvae, transformer, clip and captioner", entry, name);
     if (name == part) chosen = ChosenConfig{entry.substr(equals + 1), true};
   }
   return chosen;

@@ -19,7 +19,8 @@ namespace dalle1::tools {
 /// none.
 nlohmann::json config_for(const CommonOptions& common, std::string_view part);
 
-/// "dvae", "transformer" or "clip": the files of --dvae, --transformer or --clip, with the configuration of
+/// "dvae", "transformer", "clip" or "captioner": the files of --dvae, --transformer, ..., with the
+/// configuration of
 /// --config unless one without a part describes another part than this, else the model that
 /// find_model() finds. Error(model) when the model has no such part, and as weights::open_checkpoint.
 weights::Checkpoint open_part(const CommonOptions& common, std::string_view part);

@@ -78,6 +78,7 @@ void add_model_options(CLI::App& app, CommonOptions& common) {
   part("--transformer", common.transformer, "Transformer from this file", "DALLE1_TRANSFORMER");
   part("--dvae", common.dvae, "dVAE from this file; a published pair as ENCODER,DECODER", "DALLE1_DVAE");
   part("--clip", common.clip, "CLIP from this file", "DALLE1_CLIP");
+  part("--captioner", common.captioner, "Captioner from this file", "DALLE1_CAPTIONER");
   part("--tokenizer", common.tokenizer, "Text tokenizer from this file", "DALLE1_TOKENIZER");
   part("--config", common.config, "[PART=]PRESET|FILE: configuration that a file does not carry",
        "DALLE1_CONFIG");

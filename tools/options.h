@@ -31,6 +31,7 @@ struct CommonOptions {
   std::vector<std::string> transformer;  ///< Files that override one part of the model each.
   std::vector<std::string> dvae;
   std::vector<std::string> clip;
+  std::vector<std::string> captioner;
   std::vector<std::string> tokenizer;
   std::vector<std::string> config;  ///< [PART=]PRESET|FILE
   std::string precision = "auto";   ///< auto, f32, bf16, int8; see tools/transformer_model.h.
@@ -40,8 +41,8 @@ struct CommonOptions {
 
 /// --device, --threads, --json, --progress, --quiet. The program calls it for every command.
 void add_common_options(CLI::App& app, CommonOptions& common);
-/// --model, --transformer, --dvae, --clip, --tokenizer, --config, --precision: commands that load a model
-/// call it.
+/// --model, --transformer, --dvae, --clip, --captioner, --tokenizer, --config, --precision: commands that
+/// load a model call it.
 void add_model_options(CLI::App& app, CommonOptions& common);
 
 /// An option that may be repeated and takes one value an occurrence, or several separated by commas; it never

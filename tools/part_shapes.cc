@@ -4,6 +4,7 @@
 #include "core/cpu/counting_device.h"
 #include "core/error.h"
 #include "dvae/dvae.h"
+#include "transformer/captioner.h"
 #include "transformer/model.h"
 #include "weights/load.h"
 
@@ -41,6 +42,10 @@ std::vector<weights::TensorSpec> expected_tensors(std::string_view part, const n
   const auto device = make_counting_device(*cpu);  // shapes need no memory
   if (part == "transformer") return transformer_tensors(config, *device);
   if (part == "dvae") return specs_of(*dvae::make_dvae(config, *device));
+  if (part == "captioner") {
+    transformer::Captioner model(*device, transformer::captioner_config_from_json(config));
+    return specs_of(model);
+  }
   check(part == "clip", ErrorKind::model, "a model has no part '{}'", part);
   clip::Clip model(clip::clip_config_from_json(config), *device);
   return specs_of(model);

@@ -10,8 +10,8 @@
 
 namespace dalle1::tools {
 
-/// Names and shapes of the parameters of a part ("dvae", "transformer" or "clip"). A transformer is built
-/// with one layer, which stands for all. Error(model) when the configuration makes no model.
+/// Names and shapes of the parameters of a part ("dvae", "transformer", "clip" or "captioner"). A transformer
+/// is built with one layer, which stands for all. Error(model) when the configuration makes no model.
 std::vector<weights::TensorSpec> expected_tensors(std::string_view part, const nlohmann::json& config);
 
 /// Error(model) that lists what is missing, extra and of another shape.

@@ -73,8 +73,10 @@ Command rank_command() {
         app.add_option("pictures", options->pictures, "PNG or JPEG files, or one results.jsonl")->required();
         app.add_option("--prompt", options->prompt,
                        "The text that they should fit (default: that of the run)");
-        app.add_option("--scorer", options->scorer,
-                       "For results.jsonl: clip, likelihood, likelihood-ratio or a sum, as in sample");
+        app.add_option(
+            "--scorer", options->scorer,
+            "For results.jsonl: clip, likelihood, likelihood-ratio, caption, caption-ratio or a sum, as in "
+            "sample");
         app.add_flag("--truncate", options->truncate, "Cut a prompt that is too long for CLIP");
         return [options, &common] { return rank(*options, common); };
       }};

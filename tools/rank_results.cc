@@ -78,7 +78,8 @@ void check_rows(const std::vector<ResultRow>& rows, const Studio& studio, const 
   }
 }
 
-// Fills in the scores; pictures and waves are dropped as it goes.
+// Fills in the scores; pictures and waves are dropped as it goes. Where the scorer reads no pictures none are
+// decoded, and which have one colour is what the file says.
 void score_rows(std::vector<ResultRow>& rows, Studio& studio, const std::string& prompt,
                 const RankResultsOptions& options, const CommonOptions& common) {
   constexpr size_t kWave = 32;
@@ -90,10 +91,12 @@ void score_rows(std::vector<ResultRow>& rows, Studio& studio, const std::string&
     const auto part = std::span(rows).subspan(begin, std::min(kWave, rows.size() - begin));
     auto wave = wave_of(part);
     if (likelihood) wave.log_likelihood = likelihood->log_likelihood(wave);
-    const auto pictures = studio.decoder().decode(wave.tokens, static_cast<int>(wave.size()));
+    std::vector<Image> pictures;
+    if (scorer->reads_pictures())
+      pictures = studio.decoder().decode(wave.tokens, static_cast<int>(wave.size()));
     const auto scores = scorer->score({wave, pictures});
     for (size_t i = 0; i < part.size(); ++i) {
-      part[i].constant = is_constant(pictures[i]);
+      if (!pictures.empty()) part[i].constant = is_constant(pictures[i]);
       part[i].scores.clear();
       for (size_t c = 0; c < columns.size(); ++c) {
         const double value = scores[i * columns.size() + c];

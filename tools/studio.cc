@@ -7,7 +7,9 @@
 #include "clip/config.h"
 #include "clip/preprocess.h"
 #include "core/error.h"
+#include "rerank/caption_scorer.h"
 #include "rerank/clip_scorer.h"
+#include "tools/captioner_model.h"
 #include "tools/transformer_model.h"
 #include "weights/load.h"
 #include "weights/model_dir.h"
@@ -60,6 +62,7 @@ Studio::Studio(const CommonOptions& common, const std::string& scorer)
           "the model has no CLIP to rank with: give --clip FILE, or rank with --scorer likelihood");
     clip_tokenizer_ = open_clip_tokenizer(common);
   }
+  if (uses("caption") || uses("caption-ratio")) open_captioner();
   check_fit();
   const auto model = find_model_if_any(common).value_or(std::filesystem::path());
   name_ = transformer_checkpoint_.format;
@@ -70,6 +73,16 @@ Studio::Studio(const CommonOptions& common, const std::string& scorer)
   }
   device_ = open_device(common);
   precision_ = precision_of(common, *device_);
+}
+
+void Studio::open_captioner() {
+  captioner_checkpoint_ = open_part_if_any(common_, "captioner");
+  check(captioner_checkpoint_.has_value(), ErrorKind::model,
+        "the model has no captioner to rank with: give --captioner FILE, or rank with --scorer clip");
+  const auto tokenizer = find_captioner_tokenizer(common_);
+  captioner_tokenizer_ = text::open_tokenizer(tokenizer);
+  captioner_config_ =
+      checked_captioner_config(*captioner_checkpoint_, dvae_checkpoint_, config_.grid, tokenizer);
 }
 
 bool Studio::uses(const std::string& scorer) const {
@@ -88,6 +101,7 @@ void Studio::check_fit() const {
 
 const weights::Checkpoint& Studio::checkpoint(const std::string& part) const {
   if (part == "transformer") return transformer_checkpoint_;
+  if (part == "captioner") return captioner_checkpoint_.value();
   return part == "dvae" ? dvae_checkpoint_ : clip_checkpoint_.value();
 }
 
@@ -102,6 +116,8 @@ void Studio::build() {
   if (clip_checkpoint_)
     clip_ = std::make_shared<clip::Clip>(clip::clip_config_from_json(clip_checkpoint_->config), *device_,
                                          matrices);
+  if (captioner_checkpoint_)
+    captioner_ = std::make_shared<transformer::Captioner>(*device_, captioner_config_);
 }
 
 void Studio::load() {
@@ -117,6 +133,7 @@ void Studio::load() {
   transformer_->prepare();
   fill(*dvae_, dvae_checkpoint_, "dvae");
   if (clip_checkpoint_) fill(*clip_, *clip_checkpoint_, "clip");
+  if (captioner_checkpoint_) fill(*captioner_, *captioner_checkpoint_, "captioner");
 }
 
 Studio Studio::on(std::shared_ptr<Device> device) const {
@@ -138,18 +155,24 @@ std::vector<int64_t> Studio::text_slots(const std::string& prompt, bool truncate
   const auto frame = config_.layout == "bos_eos" ? 2 : 0;
   const auto count = static_cast<int>(ids.size()) + frame;
   if (!truncate) {
-    std::string clip_count;
-    bool clip_fits = true;
+    std::string others;
+    bool fits = count <= config_.text_length;
     if (clip_checkpoint_) {
       const auto clip = clip::clip_config_from_json(clip_checkpoint_->config);
       const auto clip_ids = static_cast<int64_t>(clip_tokenizer_->encode(prompt).size()) + 2;
-      clip_fits = clip_ids <= clip.context_length;
-      clip_count = fmt::format(", and {} for CLIP, which takes {}", clip_ids, clip.context_length);
+      fits = fits && clip_ids <= clip.context_length;
+      others = fmt::format(", and {} for CLIP, which takes {}", clip_ids, clip.context_length);
     }
-    check(count <= config_.text_length && clip_fits, ErrorKind::input,
+    if (captioner_checkpoint_) {
+      const auto caption_ids = static_cast<int64_t>(captioner_tokenizer_->encode(prompt).size()) + 1;
+      fits = fits && caption_ids <= captioner_config_.text_slots;
+      others += fmt::format(", and {} for the captioner, which takes {}", caption_ids,
+                            captioner_config_.text_slots);
+    }
+    check(fits, ErrorKind::input,
           "the prompt is too long: {} tokens for the transformer, which takes {}{}; shorten it or pass "
           "--truncate",
-          count, config_.text_length, clip_count);
+          count, config_.text_length, others);
   }
   return transformer::fill_text_slots(config_, ids, slot_options(truncate));
 }
@@ -177,6 +200,11 @@ std::shared_ptr<rerank::Scorer> Studio::scorer_part(const std::string& name, con
                                                     bool truncate) const {
   if (name == "clip")
     return std::make_shared<rerank::ClipScorer>(clip_, *device_, *clip_tokenizer_, prompt, truncate);
+  if (name == "caption" || name == "caption-ratio") {
+    using Kind = rerank::CaptionScorer::Kind;
+    return std::make_shared<rerank::CaptionScorer>(captioner_, *captioner_tokenizer_, prompt, truncate,
+                                                   name == "caption" ? Kind::caption : Kind::ratio);
+  }
   if (name == "likelihood") return std::make_shared<rerank::LikelihoodScorer>();
   auto empty = std::make_shared<rerank::TransformerLikelihood>(transformer_, *device_, empty_slots());
   return std::make_shared<rerank::LikelihoodRatioScorer>(std::move(empty));
@@ -190,9 +218,7 @@ std::shared_ptr<rerank::Scorer> Studio::scorer(const std::string& prompt, bool t
 }
 
 std::unique_ptr<rerank::TokenLikelihood> Studio::likelihood(const std::string& prompt, bool truncate) const {
-  const bool wanted =
-      std::any_of(terms_.begin(), terms_.end(), [](const auto& term) { return term.name != "clip"; });
-  if (!wanted) return nullptr;
+  if (!uses("likelihood") && !uses("likelihood-ratio")) return nullptr;
   return std::make_unique<rerank::TransformerLikelihood>(transformer_, *device_,
                                                          text_slots(prompt, truncate));
 }
@@ -205,7 +231,7 @@ rerank::Json Studio::describe() const {
 
 rerank::Json Studio::identity() const {
   rerank::Json options = rerank::Json::object();
-  for (const std::string part : {"transformer", "dvae", "clip"})
+  for (const std::string part : {"transformer", "dvae", "clip", "captioner"})
     if (const auto sum = part + "_sha256"; parts_.contains(sum)) options[part + " (sha256)"] = parts_[sum];
   if (precision_ != usual_precision(*device_)) options["precision"] = name_of(precision_);
   return options;

@@ -15,6 +15,7 @@
 #include "rerank/transformer_source.h"
 #include "tools/draw_options.h"
 #include "tools/models.h"
+#include "transformer/captioner.h"
 #include "transformer/config.h"
 
 namespace dalle1::tools {
@@ -41,11 +42,12 @@ class Studio {
   /// Before load(): another one than --precision says.
   void set_precision(Precision precision) { precision_ = precision; }
   bool has_clip() const { return clip_checkpoint_.has_value(); }
+  bool has_captioner() const { return captioner_checkpoint_.has_value(); }
   /// Whether --scorer names this one.
   bool uses(const std::string& scorer) const;
 
-  /// The prompt in the text slots; Error(input) when it does not fit the transformer or CLIP, with both
-  /// counts.
+  /// The prompt in the text slots; Error(input) when it does not fit the transformer, CLIP or the captioner,
+  /// with their counts.
   std::vector<int64_t> text_slots(const std::string& prompt, bool truncate) const;
   std::vector<int64_t> empty_slots() const;
 
@@ -54,6 +56,9 @@ class Studio {
   transformer::Transformer& transformer() { return *transformer_; }
   clip::Clip& clip() { return *clip_; }                                       ///< Only with has_clip().
   const text::Tokenizer& clip_tokenizer() const { return *clip_tokenizer_; }  ///< Only with has_clip().
+  const transformer::Captioner& captioner() const { return *captioner_; }     ///< Only with has_captioner().
+  /// Only with has_captioner().
+  const text::Tokenizer& captioner_tokenizer() const { return *captioner_tokenizer_; }
   /// Candidates of a prompt; `forced`: [G * G] token or -1 where sampled; empty: all are sampled.
   std::unique_ptr<rerank::CandidateSource> source(const DrawOptions& options, const std::string& prompt,
                                                   const std::vector<int32_t>& forced = {}) const;
@@ -73,6 +78,7 @@ class Studio {
   std::string transformer_sha256() const { return parts_.value("transformer_sha256", std::string()); }
 
  private:
+  void open_captioner();
   void check_fit() const;
   void build();
   std::shared_ptr<rerank::Scorer> scorer_part(const std::string& name, const std::string& prompt,
@@ -82,9 +88,10 @@ class Studio {
   CommonOptions common_;
   std::vector<rerank::ScorerTerm> terms_;
   weights::Checkpoint transformer_checkpoint_, dvae_checkpoint_;
-  std::optional<weights::Checkpoint> clip_checkpoint_;
+  std::optional<weights::Checkpoint> clip_checkpoint_, captioner_checkpoint_;
   transformer::TransformerConfig config_;
-  std::shared_ptr<const text::Tokenizer> tokenizer_, clip_tokenizer_;
+  transformer::CaptionerConfig captioner_config_;
+  std::shared_ptr<const text::Tokenizer> tokenizer_, clip_tokenizer_, captioner_tokenizer_;
   std::string name_;
   rerank::Json sampling_advice_ = rerank::Json::object();
   rerank::Json parts_ = rerank::Json::object();  // of load(): files and their sha256
@@ -95,6 +102,7 @@ class Studio {
   std::shared_ptr<dvae::Dvae> dvae_;
   std::shared_ptr<rerank::DvaeDecoder> decoder_;
   std::shared_ptr<clip::Clip> clip_;
+  std::shared_ptr<transformer::Captioner> captioner_;
 };
 
 }  // namespace dalle1::tools

@@ -7,7 +7,6 @@
 #include "transformer/resample_grid.h"
 #include "transformer/trainer.h"
 #include "weights/load.h"
-#include "weights/model_dir.h"
 #include "weights/open.h"
 #include "weights/sha256.h"
 
@@ -26,19 +25,6 @@ struct TransformerOptions : TrainingOptions {
   double max_bad = 0.001;
   double deadline = 0;
 };
-
-// A folder with the transformer and its tokenizer that the other commands take as --transformer and
-// --tokenizer.
-void export_transformer(transformer::Transformer& model, const fs::path& tokenizer, const std::string& kind,
-                        const fs::path& folder) {
-  fs::create_directories(folder);
-  const nlohmann::json config = transformer::to_json(model.config());
-  weights::save_parameters(model, folder / "transformer.safetensors", "transformer", config);
-  weights::ModelDirWriter writer(folder, "trained transformer", "unspecified");
-  writer.add_written("transformer", config);
-  writer.add_tokenizer("tokenizer", {kind, tokenizer}, "text.model");
-  writer.commit();
-}
 
 int train_transformer(const TransformerOptions& options, const CommonOptions& common) {
   const TrainingFile file = read_training_file(options.config);
@@ -82,7 +68,8 @@ int train_transformer(const TransformerOptions& options, const CommonOptions& co
   const TrainRun run = make_train_run(options, common, settings);
   transformer::TransformerTask task(
       model, samples, *tokenizer, training, train_options, [&](const fs::path& folder) {
-        export_transformer(model, tokenizer_path, std::string(tokenizer->kind()), folder);
+        export_with_tokenizer(model, "transformer", transformer::to_json(config),
+                              {std::string(tokenizer->kind()), tokenizer_path}, folder);
       });
   return run_training(*device, task, train_options, run, common, data);
 }

@@ -10,6 +10,7 @@
 #include "tools/interrupt.h"
 #include "tools/output_folder.h"
 #include "tools/standard_streams.h"
+#include "weights/load.h"
 #include "weights/training_state.h"
 
 namespace dalle1::tools {
@@ -39,13 +40,13 @@ std::function<void(const nlohmann::json&)> reporter(const CommonOptions& common)
 
 }  // namespace
 
-void add_training_options(CLI::App& app, TrainingOptions& options) {
+void add_training_options(CLI::App& app, TrainingOptions& options, const std::string& data) {
   app.add_option(
          "--config", options.config,
          "Training file: JSON with the architecture and a 'train' object, whose 'compute' is f32 or, with "
          "--device cuda and the default there, bf16")
       ->required();
-  app.add_option("--data", options.data, "What to train on")->required();
+  app.add_option(data, options.data, "What to train on")->required();
   app.add_option("--out", options.out, "Folder of the run")->required();
   app.add_option("--init-from", options.init_from, "Begin with the parameters of this model");
   app.add_option("--max-minutes", options.max_minutes, "Stop with a checkpoint after this long")
@@ -72,6 +73,16 @@ TrainingFile read_training_file(const fs::path& path) {
   file.train = file.architecture["train"];
   file.architecture.erase("train");
   return file;
+}
+
+void export_with_tokenizer(Module& model, const std::string& part, const nlohmann::json& config,
+                           const weights::TokenizerFile& tokenizer, const fs::path& folder) {
+  fs::create_directories(folder);
+  weights::save_parameters(model, folder / (part + ".safetensors"), part, config);
+  weights::ModelDirWriter writer(folder, "trained " + part, "unspecified");
+  writer.add_written(part, config);
+  writer.add_tokenizer("tokenizer", tokenizer, "text.model");
+  writer.commit();
 }
 
 TrainRun make_train_run(const TrainingOptions& options, const CommonOptions& common,

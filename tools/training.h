@@ -8,6 +8,7 @@
 #include "core/train/loop.h"
 #include "tools/command.h"
 #include "tools/data_report.h"
+#include "weights/model_dir.h"
 
 namespace dalle1::tools {
 
@@ -24,8 +25,9 @@ struct TrainingOptions {
 /// --max-bad of the commands that read pictures with captions.
 void add_max_bad_option(CLI::App& app, double& max_bad);
 
-/// --config, --data, --out, --init-from, --max-minutes, --resume and --tensorboard.
-void add_training_options(CLI::App& app, TrainingOptions& options);
+/// --config, --data, --out, --init-from, --max-minutes, --resume and --tensorboard. `data` is the name of
+/// --data where it is another one.
+void add_training_options(CLI::App& app, TrainingOptions& options, const std::string& data = "--data");
 
 struct TrainingFile {
   nlohmann::json architecture;  ///< Everything but `train`.
@@ -34,6 +36,11 @@ struct TrainingFile {
 
 /// Error(input) when the file cannot be read or is no JSON object.
 TrainingFile read_training_file(const std::filesystem::path& path);
+
+/// Writes a model directory with one part and the tokenizer of its texts, which the other commands take as
+/// --PART and --tokenizer.
+void export_with_tokenizer(Module& model, const std::string& part, const nlohmann::json& config,
+                           const weights::TokenizerFile& tokenizer, const std::filesystem::path& folder);
 
 /// The run that these options ask for: its folder is made, or refused (Error(usage)) when it has something in
 /// it and --resume is not given. `settings` decides the result of the training (see TrainRun).

@@ -7,21 +7,6 @@ namespace {
 
 constexpr size_t kBatchesAhead = 2;
 
-uint64_t held_out_stride(uint64_t size, int64_t validation) {
-  if (validation == 0) return 0;
-  const uint64_t stride = size / static_cast<uint64_t>(validation);
-  check(stride >= 2, ErrorKind::input,
-        "train.validation: {} of {} samples cannot be held out; give fewer (0 for none) or more data",
-        validation, size);
-  return stride;
-}
-
-uint64_t training_size(uint64_t size, int64_t validation) {
-  check(size > 0, ErrorKind::input, "the data has no samples");
-  held_out_stride(size, validation);
-  return size - static_cast<uint64_t>(validation);
-}
-
 }  // namespace
 
 TransformerTraining transformer_training_from_json(const nlohmann::json& train,
@@ -45,8 +30,7 @@ TransformerTask::TransformerTask(Transformer& model, TokenSamples data, const te
       accumulate_(options.accumulate),
       compute_(compute_type(options, model.device())),
       seed_(options.seed),
-      validation_stride_(held_out_stride(data_.size(), training.validation)),
-      order_(training_size(data_.size(), training.validation), options.seed),
+      split_(data_.size(), training.validation, options.seed),
       export_(std::move(export_model)),
       ahead_([this](int64_t batch) { return training_samples(batch); }, options.steps * options.accumulate,
              kBatchesAhead) {
@@ -56,15 +40,6 @@ TransformerTask::TransformerTask(Transformer& model, TokenSamples data, const te
 int32_t TransformerTask::text_slots() const {
   const bool full = static_cast<double>(place_) >= training_.full_text_from * static_cast<double>(steps_);
   return full ? model_.config().text_length : training_.text_slots;
-}
-
-// Held out are the indices k * stride, k < validation; training counts on past them.
-uint64_t TransformerTask::training_index(uint64_t position) const {
-  const uint64_t place = order_.index(position);
-  if (validation_stride_ == 0) return place;
-  const uint64_t held_out_before =
-      std::min(place / (validation_stride_ - 1) + 1, static_cast<uint64_t>(training_.validation));
-  return place + held_out_before;
 }
 
 TokenRecord TransformerTask::read(uint64_t index) const {
@@ -94,7 +69,7 @@ TransformerTask::Samples TransformerTask::training_samples(int64_t batch) const 
   Samples samples;
   for (int64_t b = 0; b < training_.batch; ++b) {
     const auto position = static_cast<uint64_t>(batch * training_.batch + b);
-    const TokenRecord& pair = samples.pairs.emplace_back(read(training_index(position)));
+    const TokenRecord& pair = samples.pairs.emplace_back(read(split_.training_index(position)));
     RandomStream draw(seed_, Stream::text_dropout, static_cast<uint32_t>(position),
                       static_cast<uint32_t>(position >> 32));
     const bool dropped = draw.uniform() < training_.text_dropout;
@@ -125,7 +100,7 @@ void TransformerTask::visit_held_out(const HeldOut& visit) const {
     std::vector<TokenRecord> pairs;
     std::vector<std::vector<int32_t>> ids;
     for (int64_t k = begin; k < end; ++k) {
-      pairs.push_back(read(static_cast<uint64_t>(k) * validation_stride_));
+      pairs.push_back(read(split_.held_out_index(k)));
       ids.push_back(tokenizer_.encode(pairs.back().caption));
     }
     visit(pairs, compute_loss(context, model_, make_batch(pairs, ids, model_.config().text_length),

@@ -5,11 +5,11 @@
 #include <string>
 #include <vector>
 
-#include "core/data/sample_order.h"
 #include "core/text/tokenizer.h"
 #include "core/train/loop.h"
 #include "core/train/read_ahead.h"
 #include "transformer/loss.h"
+#include "transformer/sample_split.h"
 #include "transformer/token_samples.h"
 
 namespace dalle1::transformer {
@@ -69,7 +69,6 @@ class TransformerTask final : public TrainTask {
 
  private:
   int32_t text_slots() const;
-  uint64_t training_index(uint64_t position) const;
   /// Samples with their captions as tokens, still in host memory.
   struct Samples {
     std::vector<TokenRecord> pairs;
@@ -89,8 +88,7 @@ class TransformerTask final : public TrainTask {
   DType compute_;
   int64_t place_ = 0;  // of the step's schedules
   uint64_t seed_;
-  uint64_t validation_stride_;  // 0: nothing held out
-  SampleOrder order_;
+  SampleSplit split_;
   Export export_;
   ReadAhead<Samples> ahead_;  // last: its thread uses all of the above
 };

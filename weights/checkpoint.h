@@ -31,9 +31,9 @@ std::string shape_text(const std::vector<int64_t>& shape);  ///< "[64, 3, 7, 7]"
 /// numel of `shape`; -1 when an extent is negative or the product does not fit 63 bits.
 int64_t checked_numel(const std::vector<int64_t>& shape);
 
-/// One part of a model: a dVAE, a transformer or a CLIP.
+/// One part of a model: a dVAE, a transformer, a CLIP or a captioner.
 struct Checkpoint {
-  std::string part;    ///< "dvae", "transformer" or "clip"; empty when the file does not say.
+  std::string part;    ///< "dvae", "transformer", "clip" or "captioner"; empty when the file does not say.
   std::string format;  ///< "native", "openai-dvae", "openai-clip", "rudalle", "rudalle-vqgan", ...
   std::string source;  ///< The file or files it came from.
   std::string note;  ///< What had to be taken for granted, where that could be wrong; one sentence or empty.

@@ -32,8 +32,8 @@ inline void load_parameters(Module& model, const Checkpoint& checkpoint) {
   load_parameters([&](const ParameterVisitor& visitor) { model.visit(visitor); }, checkpoint);
 }
 
-/// Writes a model's parameters as a native part file ("dvae", "transformer" or "clip") with matrices in
-/// `dtype` (f32, f16, bf16 or i8) and vectors in f32, one tensor in host memory at a time.
+/// Writes a model's parameters as a native part file ("dvae", "transformer", "clip" or "captioner") with
+/// matrices in `dtype` (f32, f16, bf16 or i8) and vectors in f32, one tensor in host memory at a time.
 void save_parameters(const VisitParameters& visit, const std::filesystem::path& file, const std::string& part,
                      const nlohmann::json& config, DType dtype = DType::f32);
 inline void save_parameters(Module& model, const std::filesystem::path& file, const std::string& part,

@@ -11,7 +11,7 @@
 namespace dalle1::weights {
 namespace {
 
-constexpr const char* part_names[] = {"dvae", "transformer", "clip"};
+constexpr const char* part_names[] = {"dvae", "transformer", "clip", "captioner"};
 constexpr const char* tokenizer_names[] = {"tokenizer", "clip_tokenizer"};
 constexpr const char* tokenizer_kinds[] = {"sentencepiece", "yttm", "clip_bpe"};
 
@@ -113,7 +113,8 @@ ModelDir read_model_dir(const std::filesystem::path& path, bool verify) {
   model.licence = document.text(model.document, "licence");
   for (const char* part : part_names)
     if (model.document.contains(part)) model.parts.emplace(part, document.part(part));
-  check(!model.parts.empty(), ErrorKind::model, "{}: it names no dvae, transformer or clip", file.string());
+  check(!model.parts.empty(), ErrorKind::model, "{}: it names no dvae, transformer, clip or captioner",
+        file.string());
   model.sampling = model.document.value("sampling", nlohmann::json::object());
   check(model.sampling.is_object(), ErrorKind::model, "{}: 'sampling' is not an object", file.string());
   model.tokenizer = document.tokenizer(tokenizer_names[0]);

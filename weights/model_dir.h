@@ -26,7 +26,7 @@ struct ModelDir {
   nlohmann::json document;  ///< model.json as it is.
   std::string name, licence;
   nlohmann::json sampling;  ///< How to draw with it where the user does not say: {"guidance": 2, ...}, or {}.
-  std::map<std::string, Checkpoint> parts;  ///< By "dvae", "transformer", "clip".
+  std::map<std::string, Checkpoint> parts;  ///< By "dvae", "transformer", "clip", "captioner".
   std::optional<TokenizerFile> tokenizer, clip_tokenizer;
 };
 

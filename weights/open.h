@@ -18,9 +18,9 @@ namespace dalle1::weights {
 /// (several where it comes in several: OpenAI's encoder.pkl and decoder.pkl). `config` is the architecture
 /// where the files do not carry it: JSON in the native or the publisher's terms (see read_config); null
 /// otherwise. A CLIP's has to agree with what its file says. Components that wrap all names of a published
-/// checkpoint ("module.") are passed over. `part` is "dvae", "transformer" or "clip": what a directory shall
-/// yield and a file must be; empty takes what is there. Error(model) when the content is unknown, damaged or
-/// not that part.
+/// checkpoint ("module.") are passed over. `part` is "dvae", "transformer", "clip" or "captioner": what a
+/// directory shall yield and a file must be; empty takes what is there. Error(model) when the content is
+/// unknown, damaged or not that part.
 Checkpoint open_checkpoint(const std::vector<std::filesystem::path>& paths,
                            const nlohmann::json& config = nullptr, std::string_view part = "");
 

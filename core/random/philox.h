@@ -25,7 +25,8 @@ enum class Stream : uint32_t {
   dither = 10,
   hard_negatives = 11,
   test = 12,
-  control_mask = 13
+  control_mask = 13,
+  condition_dropout = 14
 };
 
 using PhiloxBlock = std::array<uint32_t, 4>;

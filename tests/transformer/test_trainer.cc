@@ -3,49 +3,16 @@
 
 #include <set>
 
-#include "core/text/train_sentencepiece.h"
 #include "tests/support/golden.h"
 #include "tests/transformer/small_models.h"
+#include "tests/transformer/small_training.h"
 #include "transformer/decoder.h"
 #include "transformer/trainer.h"
-#include "weights/training_state.h"
 
 namespace dalle1::test {
 namespace {
 
 using namespace transformer;
-
-const char* const kColours[] = {"red", "green", "blue", "black"};
-const char* const kShapes[] = {"circle", "square", "ring", "cross"};
-
-// 32 captions, each with a picture of its own on a 4 x 4 grid.
-struct Pairs {
-  explicit Pairs(const ScratchDir& scratch) {
-    TokenShardWriter writer(scratch / "pairs.tokens", {4, 16, "dvae", ""});
-    for (int i = 0; i < 32; ++i) {
-      captions.push_back(
-          fmt::format("{} {} {}", i / 16 ? "small" : "large", kColours[i % 4], kShapes[i / 4 % 4]));
-      std::vector<int32_t> tokens;
-      for (int cell = 0; cell < 16; ++cell) {
-        tokens.push_back((i % 4 * 3 + (cell + i / 4 % 4) % 3 + (i / 16) * (cell / 8)) % 16);
-      }
-      pictures.push_back(tokens);
-      writer.add(tokens, captions.back());
-    }
-    writer.finish();
-    size_t next = 0;
-    const std::string model = text::train_sentencepiece(
-        [&]() -> std::optional<std::string> {
-          return next < captions.size() ? std::optional(captions[next++]) : std::nullopt;
-        },
-        {48, 1.0, false});
-    tokenizer =
-        text::parse_tokenizer(std::span(reinterpret_cast<const uint8_t*>(model.data()), model.size()), "bpe");
-  }
-  std::vector<std::string> captions;
-  std::vector<std::vector<int32_t>> pictures;
-  std::unique_ptr<text::Tokenizer> tokenizer;
-};
 
 TransformerConfig trained_config() {
   TransformerConfig config = small_config("paper", 4);
@@ -61,32 +28,11 @@ TransformerConfig trained_config() {
 std::vector<nlohmann::json> run(const std::filesystem::path& folder, const TokenShards& shards,
                                 const text::Tokenizer& tokenizer, Transformer& model,
                                 const nlohmann::json& train_json, int64_t stop_after = -1) {
-  const weights::SafetensorsState format;
   const TrainOptions options =
       train_options_from_json(train_json, config::field_names<TransformerTraining>());
   const auto training = transformer_training_from_json(train_json, model.config());
   TransformerTask task(model, shards, tokenizer, training, options, [](const std::filesystem::path&) {});
-  std::vector<nlohmann::json> rows;
-  int64_t polled = 0;
-  TrainRun setup;
-  setup.folder = folder;
-  setup.resume = true;
-  setup.settings = train_json;
-  setup.format = &format;
-  setup.stop_requested = [&] { return ++polled == stop_after; };
-  setup.report = [&](const nlohmann::json& row) { rows.push_back(row); };
-  std::filesystem::create_directories(folder);
-  train(model.device(), task, options, setup);
-  return rows;
-}
-
-std::vector<float> all_values(Transformer& model) {
-  std::vector<float> all;
-  model.visit([&](const std::string&, Tensor& parameter) {
-    const auto values = parameter.to_floats();
-    all.insert(all.end(), values.begin(), values.end());
-  });
-  return all;
+  return run_task(model.device(), task, options, folder, train_json, stop_after);
 }
 
 const nlohmann::json kShort = {{"steps", 10},
