@@ -215,11 +215,12 @@ Study read_study(const fs::path& path) {
           "'base.schedule': schedules belong to the variants");
     check_list(document.seeds, "seeds");
     check_list(document.learning_rates, "learning_rates");
-    Study study{.name = path.filename().string(),
-                .train = document.train,
-                .seeds = document.seeds,
-                .learning_rates = document.learning_rates,
-                .samples = document.samples};
+    Study study;
+    study.name = path.filename().string();
+    study.train = document.train;
+    study.seeds = document.seeds;
+    study.learning_rates = document.learning_rates;
+    study.samples = document.samples;
     read_variants(document, path.parent_path(), study);
     resolve_budget(study);
     check_train(study);
