@@ -94,8 +94,10 @@ Run run_in(const std::filesystem::path& folder, const nlohmann::json& file, cons
            int stop_after = 1000) {
   const auto device = make_cpu_device(1);
   const TrainOptions options = train_options_from_json(file.at("train"), config::field_names<DvaeTraining>());
-  DvaeTask task(*device, OpenAiConfig::from_json(file), DvaeTraining::from_json(file.at("train"), options),
-                5);
+  auto architecture = file;
+  architecture.erase("train");
+  DvaeTask task(*device, OpenAiConfig::from_json(architecture),
+                DvaeTraining::from_json(file.at("train"), options), 5);
   if (!begin.model.empty()) {
     weights::load_parameters(task.graph(), weights::open_checkpoint({begin.model}, nullptr, "dvae"));
     task.scale_logits();
