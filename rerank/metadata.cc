@@ -8,25 +8,26 @@ namespace {
 // Prompt, a line for the negative prompt, a line of "Name: value" pairs: the layout that AUTOMATIC1111's
 // program made common.
 std::string common_parameters(const RunInfo& info, int size, const std::string& which) {
-  std::string text = info.prompt + "\n";
-  if (!info.negative.empty()) text += "Negative prompt: " + info.negative + "\n";
+  std::string text = info.request.prompt + "\n";
+  if (!info.request.negative.empty()) text += "Negative prompt: " + info.request.negative + "\n";
   text += fmt::format("Steps: {}, Sampler: dalle1, CFG scale: {}, Seed: {}, Size: {}x{}", info.cells,
-                      info.guidance, info.seed, size, size);
+                      info.request.guidance, info.request.seed, size, size);
   if (!info.model_sha256.empty()) text += ", Model hash: " + info.model_sha256.substr(0, 10);
   if (!info.model_name.empty()) text += ", Model: " + info.model_name;
-  text += fmt::format(", Temperature: {}, Top K: {}, Top P: {}", info.temperature, info.top_k, info.top_p);
+  text += fmt::format(", Temperature: {}, Top K: {}, Top P: {}", info.request.temperature, info.request.top_k,
+                      info.request.top_p);
   return text + which + ", Version: dalle1 " + info.version;
 }
 
 Json common_record(const RunInfo& info) {
   Json json = {{"version", info.version},
-               {"prompt", info.prompt},
-               {"negative", info.negative},
-               {"seed", info.seed},
-               {"temperature", info.temperature},
-               {"top_k", info.top_k},
-               {"top_p", info.top_p},
-               {"guidance", info.guidance},
+               {"prompt", info.request.prompt},
+               {"negative", info.request.negative},
+               {"seed", info.request.seed},
+               {"temperature", info.request.temperature},
+               {"top_k", info.request.top_k},
+               {"top_p", info.request.top_p},
+               {"guidance", info.request.guidance},
                {"model", info.model_name},
                {"model_sha256", info.model_sha256},
                {"device", info.device}};

@@ -5,21 +5,16 @@
 #include <vector>
 
 #include "core/image/png.h"
+#include "rerank/generation_options.h"
 #include "rerank/results.h"
 
 namespace dalle1::rerank {
 
-/// How a run samples, as far as its records tell. Equal for all candidates.
+/// What the records of a run say, equal for all candidates.
 struct RunInfo {
-  std::string prompt;
-  std::string negative;  ///< Empty: none.
-  uint64_t seed = 0;
-  double temperature = 1.0;
-  int top_k = 0;          ///< 0: off
-  double top_p = 1.0;     ///< 1: off
-  double guidance = 1.0;  ///< 1: off
-  int cells = 0;          ///< G * G image tokens; the pipeline fills it in
-  std::string version;    ///< Of this program.
+  GenerationOptions request;
+  int cells = 0;        ///< G * G image tokens; the pipeline fills it in
+  std::string version;  ///< Of this program.
   std::string model_name;
   std::string model_sha256;     ///< Of the transformer.
   std::string device;           ///< cpu or cuda: results are equal bit for bit on one kind only.

@@ -48,39 +48,30 @@ Wave part_of(const Wave& wave, std::span<const uint32_t> candidates) {
   return part;
 }
 
-RunCost cost_of(const RunFolder& folder) {
-  try {
-    return cost_from_json(folder.earlier());
-  } catch (const Json::exception& error) {
-    fail(ErrorKind::input, "{}: its cost cannot be read: {}", (folder.path() / "run.json").string(),
-         error.what());
-  }
-}
-
 class Pipeline {
  public:
   Pipeline(CandidateSource& source, PictureDecoder& decoder, Scorer& scorer, const PipelineOptions& options,
-           const ProgressCallback& progress)
+           RunSink& sink, const ProgressCallback& progress)
       : source_(source),
         decoder_(decoder),
         scorer_(scorer),
         options_(options),
         callback_(progress),
-        folder_(options.folder, options.existing, options.options),
-        earlier_cost_(cost_of(folder_)),
-        best_(static_cast<size_t>(options.keep)),
+        sink_(sink),
+        earlier_cost_(sink.earlier_cost()),
+        candidates_(options.info.request.candidate_indices()),
+        best_(static_cast<size_t>(options.info.request.keep)),
         info_(options.info) {
     info_.cells = source.cells();
   }
 
   PipelineResult run() {
-    if (folder_.done())
-      if (auto result = earlier_result()) return *std::move(result);
-    write_run("running");
+    if (const auto rows = sink_.finished()) return earlier_result(*rows);
+    tell_state("running");
     take_up_saved_waves();
     std::vector<uint32_t> pending;
-    for (const auto candidate : options_.candidates)
-      if (!folder_.has(candidate)) pending.push_back(candidate);
+    for (const auto candidate : candidates_)
+      if (!sink_.has(candidate)) pending.push_back(candidate);
     state_.tokens = static_cast<int64_t>(pending.size()) * source_.cells();
     if (!pending.empty()) sample_all(pending);
     return finish();
@@ -89,44 +80,36 @@ class Pipeline {
  private:
   bool report(Stage stage) {
     state_.stage = stage;
-    state_.candidates = static_cast<int>(options_.candidates.size());
+    state_.candidates = static_cast<int>(candidates_.size());
     state_.candidates_done = static_cast<int>(rows_.size());
     state_.seconds = now() - begin_;
     if (callback_ && !callback_(state_)) cancelled_ = true;
     return !cancelled_;
   }
 
-  // What a finished run left, if all of it is still there.
-  std::optional<PipelineResult> earlier_result() const {
+  // What a finished run left.
+  static PipelineResult earlier_result(const std::vector<ResultRow>& rows) {
     PipelineResult result;
-    result.sheet = options_.folder / "grid.png";
-    if (!std::filesystem::exists(result.sheet) || !std::filesystem::exists(options_.folder / "results.jsonl"))
-      return std::nullopt;
-    for (auto& row : read_results(options_.folder / "results.jsonl")) {
-      ++result.candidates_done;
-      if (row.file.empty()) continue;
-      if (!std::filesystem::exists(options_.folder / row.file)) return std::nullopt;
-      row.tokens.clear();
-      result.best.push_back(std::move(row));
-    }
+    result.candidates_done = static_cast<int>(rows.size());
+    for (const auto& row : rows)
+      if (!row.file.empty()) result.best.push_back(row);
     return result;
   }
 
   // Scores what an earlier call sampled but did not score.
   void take_up_saved_waves() {
-    for (const auto& file : folder_.waves()) {
-      auto rows = read_results(file);
-      check(!rows.empty(), ErrorKind::input, "{}: no candidates in it", file.string());
+    for (size_t number = 0; number < sink_.saved_waves(); ++number) {
+      auto [where, rows] = sink_.saved_wave(number);
       for (auto& row : rows) {
         check(static_cast<int>(row.tokens.size()) == source_.cells(), ErrorKind::input,
-              "{}: candidate {} has {} tokens, the model has {}", file.string(), row.candidate,
-              row.tokens.size(), source_.cells());
+              "{}: candidate {} has {} tokens, the model has {}", where, row.candidate, row.tokens.size(),
+              source_.cells());
         row.forced = source_.forced(row.candidate);  // version 0.1 did not write it
       }
       const bool scored = std::all_of(rows.begin(), rows.end(), [](const auto& row) { return row.scored(); });
       if (!scored) score(rows);
       for (auto& row : rows) accept(std::move(row), std::nullopt);
-      if (!scored) write_run("running");
+      if (!scored) tell_state("running");
       if (!report(Stage::score)) return;
     }
   }
@@ -143,10 +126,10 @@ class Pipeline {
       if (!wave) return;
       rest = rest.subspan(next.size());
       auto rows = rows_of(*wave);
-      folder_.save_wave(rows);
+      sink_.save_wave(rows);
       auto pictures = score(rows);
       for (size_t i = 0; i < rows.size(); ++i) accept(std::move(rows[i]), std::move(pictures[i]));
-      write_run("running");
+      tell_state("running");
       state_.seconds_left = seconds_left();
       report(Stage::score);
     }
@@ -202,7 +185,7 @@ class Pipeline {
     const int scored = static_cast<int>(rows_.size()) - already_done_;
     if (state_.tokens_per_second <= 0 || (tokens_left == 0 && scored <= 0)) return std::nullopt;
     const double each = scored > 0 ? (seconds_.decode + seconds_.score) / scored : 0;
-    const auto unscored = static_cast<double>(options_.candidates.size() - rows_.size());
+    const auto unscored = static_cast<double>(candidates_.size() - rows_.size());
     return tokens_left / state_.tokens_per_second + each * unscored;
   }
 
@@ -211,7 +194,7 @@ class Pipeline {
     for (size_t i = 0; i < wave.size(); ++i) {
       const auto tokens = wave.tokens_of(i);
       rows[i].candidate = wave.candidates[i];
-      rows[i].seed = info_.seed;
+      rows[i].seed = info_.request.seed;
       rows[i].log_likelihood = wave.log_likelihood[i];
       rows[i].forced_log_likelihood = wave.forced_log_likelihood[i];
       rows[i].sampled_cells = wave.sampled_cells(i);
@@ -249,7 +232,7 @@ class Pipeline {
         rows[i].scores.emplace_back(columns[c], value);
       }
     }
-    folder_.save_wave(rows);
+    sink_.save_wave(rows);
     return pictures;
   }
 
@@ -272,7 +255,7 @@ class Pipeline {
 
   PipelineResult finish() {
     PipelineResult result;
-    result.partial = rows_.size() < options_.candidates.size();
+    result.partial = rows_.size() < candidates_.size();
     result.candidates_done = static_cast<int>(rows_.size());
     if (!rows_.empty()) {
       check(!std::all_of(rows_.begin(), rows_.end(), [](const auto& row) { return row.constant; }),
@@ -285,7 +268,7 @@ class Pipeline {
     }
     result.seconds = seconds_;
     result.tokens_per_second = cost().tokens_per_second();
-    write_run(result.partial ? "partial" : "done");
+    tell_state(result.partial ? "partial" : "done");
     return result;
   }
 
@@ -302,45 +285,41 @@ class Pipeline {
       check(kept[rank].first.candidate == row.candidate, ErrorKind::internal,
             "the kept candidate {} is not that of rank {}", kept[rank].first.candidate, rank);
       auto picture =
-          kept[rank].second ? *kept[rank].second : decode(folder_.load(row.candidate).tokens, 1).front();
+          kept[rank].second ? *kept[rank].second : decode(sink_.tokens_of(row.candidate), 1).front();
       StageTimer timer(seconds_.write);
       if (options_.finish_picture) picture = options_.finish_picture(picture, row.candidate);
-      const auto texts = options_.metadata ? picture_metadata(info_, row, picture.width, result.partial)
-                                           : std::vector<PngText>();
-      write_png(options_.folder / row.file, picture, texts);
+      const auto texts = info_.request.no_metadata
+                             ? std::vector<PngText>()
+                             : picture_metadata(info_, row, picture.width, result.partial);
+      sink_.picture(row, picture, texts);
       if (cells.size() < kMostOnSheet)
         cells.push_back({std::move(picture), caption_of(row), false, brief_caption_of(row)});
     }
     StageTimer timer(seconds_.write);
     result.best.assign(rows_.begin(), rows_.begin() + static_cast<std::ptrdiff_t>(kept.size()));
     write_sheet(result, cells);
-    folder_.write_results(rows_);
+    sink_.ranking(rows_);
   }
 
   void write_sheet(PipelineResult& result, const std::vector<SheetCell>& cells) {
     const size_t shown = cells.size() - (options_.given ? 1 : 0);
     const auto cut = shown < result.best.size() ? fmt::format(", first {} shown", shown) : "";
     SheetOptions sheet;
-    sheet.title = fmt::format("{}   seed {}, best {} of {}{}{}", info_.prompt, info_.seed, result.best.size(),
-                              rows_.size(), cut, result.partial ? " (partial)" : "");
-    const auto texts = options_.metadata ? sheet_metadata(info_, result.candidates_done,
-                                                          static_cast<int>(result.best.size()),
-                                                          decoder_.picture_size(), result.partial)
-                                         : std::vector<PngText>();
-    result.sheet = options_.folder / "grid.png";
-    write_png(result.sheet, draw_sheet(cells, sheet), texts);
+    sheet.title = fmt::format("{}   seed {}, best {} of {}{}{}", info_.request.prompt, info_.request.seed,
+                              result.best.size(), rows_.size(), cut, result.partial ? " (partial)" : "");
+    const auto texts = info_.request.no_metadata ? std::vector<PngText>()
+                                                 : sheet_metadata(info_, result.candidates_done,
+                                                                  static_cast<int>(result.best.size()),
+                                                                  decoder_.picture_size(), result.partial);
+    sink_.sheet(draw_sheet(cells, sheet), texts);
   }
 
   // Of this call, so far.
   RunCost cost() const { return {1, seconds_, now() - begin_, state_.tokens_done, peak_resident_bytes()}; }
 
-  void write_run(const std::string& status) const {
-    auto record = options_.record;
-    record["prompt"] = info_.prompt;
-    record["candidates_done"] = rows_.size();
-    record["wave"] = options_.wave;
-    record.update(to_json(earlier_cost_ + cost()));
-    folder_.write_run(status, record);
+  void tell_state(const std::string& status) {
+    sink_.state({status, info_.request.prompt, static_cast<int>(rows_.size()), options_.wave,
+                 earlier_cost_ + cost()});
   }
 
   CandidateSource& source_;
@@ -348,8 +327,9 @@ class Pipeline {
   Scorer& scorer_;
   const PipelineOptions& options_;
   const ProgressCallback& callback_;
-  RunFolder folder_;
-  RunCost earlier_cost_;             // of the calls before this one
+  RunSink& sink_;
+  RunCost earlier_cost_;  // of the calls before this one
+  std::vector<uint32_t> candidates_;
   TopK<std::optional<Image>> best_;  // no picture where an earlier call sampled it
   std::vector<ResultRow> rows_;      // without tokens
   RunInfo info_;
@@ -361,11 +341,9 @@ class Pipeline {
 };
 
 void validate(const PipelineOptions& options) {
-  check(!options.candidates.empty() && options.keep > 0 && options.wave > 0, ErrorKind::usage,
+  const GenerationOptions& request = options.info.request;
+  check(request.candidates > 0 && request.keep > 0 && options.wave > 0, ErrorKind::usage,
         "candidates, kept pictures and the wave must all be at least 1");
-  for (size_t i = 1; i < options.candidates.size(); ++i)
-    check(options.candidates[i - 1] < options.candidates[i], ErrorKind::usage,
-          "candidate {} is named twice or out of order", options.candidates[i]);
 }
 
 }  // namespace
@@ -387,9 +365,9 @@ const char* name_of(Stage stage) {
 }
 
 PipelineResult run_pipeline(CandidateSource& source, PictureDecoder& decoder, Scorer& scorer,
-                            const PipelineOptions& options, const ProgressCallback& progress) {
+                            const PipelineOptions& options, RunSink& sink, const ProgressCallback& progress) {
   validate(options);
-  return Pipeline(source, decoder, scorer, options, progress).run();
+  return Pipeline(source, decoder, scorer, options, sink, progress).run();
 }
 
 uint64_t peak_resident_bytes() {

@@ -1,7 +1,7 @@
-// The main job: candidates of one prompt in, the best k out, as files.
+// The main job: candidates of one prompt in, the best k out.
 //
 // Candidates are sampled in waves; each wave is decoded to pictures, scored and forgotten but for its tokens
-// on the disk and the pictures of the k best so far. Memory does not grow with the number of candidates. A
+// in the sink and the pictures of the k best so far. Memory does not grow with the number of candidates. A
 // run that is cut keeps its finished waves and goes on from them; the result is the same as that of an
 // uninterrupted run.
 #pragma once
@@ -13,7 +13,7 @@
 #include "rerank/candidate_source.h"
 #include "rerank/metadata.h"
 #include "rerank/run_cost.h"
-#include "rerank/run_folder.h"
+#include "rerank/run_sink.h"
 #include "rerank/scorer.h"
 
 namespace dalle1::rerank {
@@ -38,19 +38,12 @@ struct PipelineProgress {
 using ProgressCallback = std::function<bool(const PipelineProgress&)>;
 
 struct PipelineOptions {
-  std::filesystem::path folder;
-  Existing existing = Existing::refuse;
-  std::vector<uint32_t> candidates;  ///< Indices, ascending and distinct; at least one.
-  int keep = 32;                     ///< At least 1.
-  int wave = 64;                     ///< Candidates decoded together.
+  RunInfo info;   ///< With the request: which candidates, how many are kept, texts in the pictures.
+  int wave = 64;  ///< Candidates decoded together.
   /// On a GPU bits go by the shape of the work, so the wave [n * wave, (n + 1) * wave) is sampled whole for
   /// any of its candidates; of the others nothing is kept. Off, waves are made of what is wanted alone.
   bool whole_waves = false;
-  bool metadata = true;  ///< Texts in the PNG files.
-  RunInfo info;
-  Json options = Json::object();  ///< What would change the result, for --resume (see RunFolder).
-  Json record = Json::object();   ///< More for run.json: device, estimates, ...
-  std::optional<Image> given;     ///< First on the sheet.
+  std::optional<Image> given;  ///< First on the sheet.
   std::function<Image(const Image& generated, uint32_t candidate)>
       finish_picture;  ///< Applied to kept pictures (pasting); may be empty.
 };
@@ -59,7 +52,6 @@ struct PipelineResult {
   bool partial = false;
   int candidates_done = 0;
   std::vector<ResultRow> best;  ///< The kept ones, best first, without tokens.
-  std::filesystem::path sheet;  ///< grid.png; empty when no wave was finished.
   StageSeconds seconds;         ///< Of this call.
   double tokens_per_second = 0;
 };
@@ -67,7 +59,8 @@ struct PipelineResult {
 /// Runs or resumes. Error(model) when the output of a model is not finite or when every picture is constant;
 /// then no picture is written. Other errors as of the parts.
 PipelineResult run_pipeline(CandidateSource& source, PictureDecoder& decoder, Scorer& scorer,
-                            const PipelineOptions& options, const ProgressCallback& progress = {});
+                            const PipelineOptions& options, RunSink& sink,
+                            const ProgressCallback& progress = {});
 
 /// Most bytes of memory this process ever had (resident set).
 uint64_t peak_resident_bytes();

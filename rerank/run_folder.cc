@@ -120,8 +120,8 @@ Json options_of_run(const fs::path& folder) {
   return fs::exists(path) ? read_run(path)["options"] : Json::object();
 }
 
-RunFolder::RunFolder(fs::path folder, Existing existing, const Json& options)
-    : path_(std::move(folder)), options_(options) {
+RunFolder::RunFolder(fs::path folder, Existing existing, Json options, Json record)
+    : path_(std::move(folder)), options_(std::move(options)), record_(std::move(record)) {
   prepare_folder(path_, existing);
   try {
     if (existing == Existing::resume) {
@@ -144,7 +144,12 @@ RunFolder::RunFolder(fs::path folder, Existing existing, const Json& options)
 }
 
 void RunFolder::read_saved_waves() {
-  for (const auto& file : waves()) index_wave(file);
+  for (const auto& entry : fs::directory_iterator(path_ / "tokens")) {
+    const auto name = entry.path().filename().string();
+    if (starts_with(name, "wave-") && ends_with(name, ".jsonl")) waves_.push_back(entry.path());
+  }
+  std::sort(waves_.begin(), waves_.end());
+  for (const auto& file : waves_) index_wave(file);
 }
 
 void RunFolder::index_wave(const fs::path& file) {
@@ -167,14 +172,28 @@ void RunFolder::save_wave(const std::vector<ResultRow>& rows) {
   write_file_atomically(file, text);
 }
 
-std::vector<fs::path> RunFolder::waves() const {
-  std::vector<fs::path> files;
-  for (const auto& entry : fs::directory_iterator(path_ / "tokens")) {
-    const auto name = entry.path().filename().string();
-    if (starts_with(name, "wave-") && ends_with(name, ".jsonl")) files.push_back(entry.path());
+SavedWave RunFolder::saved_wave(size_t number) const {
+  SavedWave wave{waves_[number].string(), read_results(waves_[number])};
+  check(!wave.rows.empty(), ErrorKind::input, "{}: no candidates in it", wave.where);
+  return wave;
+}
+
+std::optional<std::vector<ResultRow>> RunFolder::finished() const {
+  if (!done_ || !fs::exists(sheet_path()) || !fs::exists(path_ / "results.jsonl")) return std::nullopt;
+  auto rows = read_results(path_ / "results.jsonl");
+  for (auto& row : rows) {
+    if (!row.file.empty() && !fs::exists(path_ / row.file)) return std::nullopt;
+    row.tokens.clear();
   }
-  std::sort(files.begin(), files.end());
-  return files;
+  return rows;
+}
+
+RunCost RunFolder::earlier_cost() const {
+  try {
+    return cost_from_json(earlier_);
+  } catch (const Json::exception& error) {
+    fail(ErrorKind::input, "{}: its cost cannot be read: {}", (path_ / "run.json").string(), error.what());
+  }
 }
 
 ResultRow RunFolder::load(uint32_t candidate) const {
@@ -186,11 +205,19 @@ ResultRow RunFolder::load(uint32_t candidate) const {
   return parse_row(line, where);
 }
 
-void RunFolder::write_results(const std::vector<ResultRow>& rows) const {
+void RunFolder::picture(const ResultRow& row, const Image& picture, const std::vector<PngText>& texts) {
+  write_png(path_ / row.file, picture, texts);
+}
+
+void RunFolder::sheet(const Image& sheet, const std::vector<PngText>& texts) {
+  write_png(sheet_path(), sheet, texts);
+}
+
+void RunFolder::ranking(const std::vector<ResultRow>& rows) {
   std::set<std::string> named;
   AtomicFile file(path_ / "results.jsonl");
   for (auto row : rows) {
-    row.tokens = load(row.candidate).tokens;
+    row.tokens = tokens_of(row.candidate);
     file.write(to_line(row) + '\n');
     named.insert(row.file);
   }
@@ -207,9 +234,13 @@ void RunFolder::write_results(const std::vector<ResultRow>& rows) const {
   }
 }
 
-void RunFolder::write_run(const std::string& status, const Json& record) const {
-  Json json = {{"format", 1}, {"status", status}, {"options", options_}};
-  json.update(record);
+void RunFolder::state(const RunState& state) {
+  Json json = {{"format", 1}, {"status", state.status}, {"options", options_}};
+  json.update(record_);
+  json["prompt"] = state.prompt;
+  json["candidates_done"] = state.candidates_done;
+  json["wave"] = state.wave;
+  json.update(to_json(state.cost));
   write_file_atomically(path_ / "run.json", json_text(json, 2) + '\n');
 }
 

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "rerank/results.h"
+#include "rerank/run_sink.h"
 
 namespace dalle1::rerank {
 
@@ -34,31 +34,33 @@ Json by_field_names(const Json& options);
 /// is not the record of a run.
 Json options_of_run(const std::filesystem::path& folder);
 
-class RunFolder {
+class RunFolder final : public RunSink {
  public:
   /// `options` is everything that would change the result, as a flat object {"temperature": 0.9, ...}; on
-  /// resume each must equal what run.json has: Error(usage) that names the option and both values.
-  RunFolder(std::filesystem::path folder, Existing existing, const Json& options);
+  /// resume each must equal what run.json has: Error(usage) that names the option and both values. `record`
+  /// is more for run.json: device, estimates, ...
+  RunFolder(std::filesystem::path folder, Existing existing, Json options, Json record = Json::object());
 
   const std::filesystem::path& path() const { return path_; }
-  /// run.json as it was before this call; {} when the run begins.
-  const Json& earlier() const { return earlier_; }
-  /// The run was finished before: nothing is left to do.
-  bool done() const { return done_; }
+  /// The sheet of a run in this folder.
+  std::filesystem::path sheet_path() const { return path_ / "grid.png"; }
 
-  /// Saves the rows of one wave, or replaces them once they are scored.
-  void save_wave(const std::vector<ResultRow>& rows);
-  bool has(uint32_t candidate) const { return saved_.count(candidate) > 0; }
-  /// Files with saved waves, in order of their first candidate.
-  std::vector<std::filesystem::path> waves() const;
-  /// One saved row, read from the disk: memory does not grow with the number of candidates.
-  ResultRow load(uint32_t candidate) const;
+  /// Only if all that a finished run leaves is still there.
+  std::optional<std::vector<ResultRow>> finished() const override;
+  RunCost earlier_cost() const override;
+  bool has(uint32_t candidate) const override { return saved_.count(candidate) > 0; }
+  size_t saved_waves() const override { return waves_.size(); }
+  SavedWave saved_wave(size_t number) const override;
 
-  /// results.jsonl from rows without tokens (they are read from the saved waves), and removal of pictures of
-  /// an earlier ranking that `rows` does not name.
-  void write_results(const std::vector<ResultRow>& rows) const;
-  /// run.json: {"format", "status", "options", then `record`}.
-  void write_run(const std::string& status, const Json& record) const;
+  /// run.json: {"format", "status", "options", then `record` and the state}.
+  void state(const RunState& state) override;
+  void save_wave(const std::vector<ResultRow>& rows) override;
+  /// Read from the disk: memory does not grow with the number of candidates.
+  std::vector<int32_t> tokens_of(uint32_t candidate) const override { return load(candidate).tokens; }
+  void picture(const ResultRow& row, const Image& picture, const std::vector<PngText>& texts) override;
+  void sheet(const Image& sheet, const std::vector<PngText>& texts) override;
+  /// results.jsonl, and removal of pictures of an earlier ranking that `rows` does not name.
+  void ranking(const std::vector<ResultRow>& rows) override;
 
  private:
   struct Place {
@@ -67,11 +69,13 @@ class RunFolder {
   };
   void read_saved_waves();
   void index_wave(const std::filesystem::path& file);
+  ResultRow load(uint32_t candidate) const;
 
   std::filesystem::path path_;
-  Json options_;
-  Json earlier_ = Json::object();
-  bool done_ = false;
+  Json options_, record_;
+  Json earlier_ = Json::object();             // run.json as it was before this call
+  bool done_ = false;                         // the run was finished before
+  std::vector<std::filesystem::path> waves_;  // of earlier calls, in order of their first candidate
   std::map<uint32_t, Place> saved_;
 };
 

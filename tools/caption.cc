@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "rerank/model_set.h"
 #include "tools/captioner_model.h"
 #include "tools/clip_model.h"
 #include "tools/command.h"
@@ -28,7 +29,7 @@ class Writer {
   Writer(const CaptionOptions& options, const CommonOptions& common) : options_(options) {
     const auto dvae = open_part(common, "dvae"), captioner = open_part(common, "captioner");
     const auto tokenizer = find_captioner_tokenizer(common);
-    const auto config = checked_captioner_config(captioner, dvae, 0, tokenizer);
+    const auto config = rerank::checked_captioner_config(captioner, dvae, 0, tokenizer);
     check(
         options.style.empty() || options.style == config.style, ErrorKind::usage,
         "--style {}: this captioner writes {} captions; give --captioner FILE of one that was trained on {} "

@@ -2,9 +2,7 @@
 
 #include "core/image/resample.h"
 #include "dvae/picture_batches.h"
-#include "weights/describe.h"
 #include "weights/model_dir.h"
-#include "weights/sha256.h"
 
 namespace dalle1::tools {
 namespace fs = std::filesystem;
@@ -15,20 +13,6 @@ fs::path find_captioner_tokenizer(const CommonOptions& common) {
     if (directory.tokenizer) return directory.tokenizer->path;
   }
   return find_text_tokenizer(common);
-}
-
-transformer::CaptionerConfig checked_captioner_config(const weights::Checkpoint& captioner,
-                                                      const weights::Checkpoint& dvae, int grid,
-                                                      const fs::path& tokenizer) {
-  const auto config = transformer::captioner_config_from_json(captioner.config);
-  check(!config.reads_clip(), ErrorKind::model,
-        "{}: a captioner of condition '{}', where one that reads the grid alone is needed", captioner.source,
-        config.condition);
-  // The codebook's size is in the dVAE's sum already.
-  const TokenShardInfo info{grid > 0 ? grid : config.grid, config.image_vocab,
-                            weights::sha256_of_tensors(dvae), weights::sha256_of_file(tokenizer)};
-  check_inputs(config, info, captioner.source);
-  return config;
 }
 
 Tensor codes_of(dvae::Dvae& dvae, Device& device, int grid, const std::vector<Image>& pictures) {

@@ -14,12 +14,6 @@ namespace dalle1::tools {
 /// or the model's.
 std::filesystem::path find_captioner_tokenizer(const CommonOptions& common);
 
-/// The configuration of a captioner that reads the codes of grids alone, checked against the dVAE that makes
-/// the codes and the tokenizer's file. `grid` 0: of any side. Error(model) in one line where it does not fit.
-transformer::CaptionerConfig checked_captioner_config(const weights::Checkpoint& captioner,
-                                                      const weights::Checkpoint& dvae, int grid,
-                                                      const std::filesystem::path& tokenizer);
-
 /// The dVAE's codes of pictures of any size, i64 [N, grid, grid], as `dalle1 shard` makes them.
 Tensor codes_of(dvae::Dvae& dvae, Device& device, int grid, const std::vector<Image>& pictures);
 

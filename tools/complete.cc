@@ -23,10 +23,10 @@ rerank::Redraw redraw_of(const CompleteOptions& options, const Image& picture, i
   return rerank::redraw_mask(grid, picture, read_image(options.mask));
 }
 
-GivenPicture given_picture(const CompleteOptions& options, const Studio& studio) {
+GivenPicture given_picture(const CompleteOptions& options, const rerank::ModelSet& models) {
   GivenPicture given;
   given.picture = read_image(options.image);
-  auto redraw = redraw_of(options, given.picture, studio.config().grid);
+  auto redraw = redraw_of(options, given.picture, models.config().grid);
   if (options.rest) rerank::redraw_rest(redraw);
   given.redraws = {std::move(redraw)};
   given.paste = options.paste;
@@ -71,7 +71,7 @@ Command complete_command() {
         return [options, complete, &common] {
           check_options(*complete);
           return draw(*options, common,
-                      [&](const Studio& studio) { return given_picture(*complete, studio); });
+                      [&](const rerank::ModelSet& models) { return given_picture(*complete, models); });
         };
       }};
 }

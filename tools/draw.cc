@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/image/resample.h"
+#include "rerank/pipeline.h"
 #include "tools/estimate.h"
 #include "tools/interrupt.h"
 #include "tools/output_folder.h"
@@ -39,24 +40,23 @@ class Drawing {
       if (auto lock = hold_existing_folder(common, folder_)) lock_.emplace(std::move(*lock));
       rerank::check_folder(folder_, options.existing());
     }
-    studio_.emplace(common, options.scorer);
-    advice_ = take_advice(options_, studio_->sampling_advice());
-    check(options_.negative.empty() || options_.guidance != 1.0, ErrorKind::usage,
-          "--negative does nothing without --guidance: add for instance --guidance 3");
-    if (prepare) given_ = prepare(*studio_);
+    models_.emplace(open_model_set(common, options.scorer));
+    advice_ = take_advice(options_, models_->sampling_advice());
+    rerank::validate(options_);
+    if (prepare) given_ = prepare(*models_);
     check_prompts();
   }
 
   int run() {
     const std::vector<rerank::Redraw> everything;
     const DrawOptions options = as_begun();
-    plan_ = plan_drawing(*studio_, options, static_cast<int>(prompts_.size() - failed_.size()),
+    plan_ = plan_drawing(*models_, options, static_cast<int>(prompts_.size() - failed_.size()),
                          given_ ? given_->redraws : everything);
     if (options_.dry_run) return print_plan();
     tell(common_, {{"event", "estimate"}, {"estimate", to_json(plan_)}}, describe(plan_));
     if (!advice_.empty()) note("as the model advises: " + advice_);
-    check_memory(plan_, *studio_);
-    studio_->load();
+    check_memory(plan_, *models_);
+    models_->load();
     if (given_) fit_given();
     if (!lock_) lock_.emplace(hold_output_folder(common_, folder_));
     rerank::prepare_folder(folder_, options_.existing());
@@ -68,10 +68,10 @@ class Drawing {
  private:
   // A prompt that does not fit ends a run of one prompt and is skipped in a run of many.
   void check_prompts() {
-    if (!options_.negative.empty()) studio_->text_slots(options_.negative, options_.truncate);
+    if (!options_.negative.empty()) models_->text_slots(options_.negative, options_.truncate);
     for (size_t i = 0; i < prompts_.size(); ++i) {
       try {
-        studio_->text_slots(prompts_[i], options_.truncate);
+        models_->text_slots(prompts_[i], options_.truncate);
       } catch (const Error& error) {
         if (error.kind() != ErrorKind::input || prompts_.size() == 1) throw;
         failed_[i] = message_of(error);
@@ -97,14 +97,14 @@ class Drawing {
     while (failed_.count(first)) ++first;
     const auto begun = rerank::options_of_run(folder_of(first));
     const bool on_gpu = begun.contains("batch");
-    check(begun.empty() || on_gpu != studio_->device().is_cpu(), ErrorKind::usage,
+    check(begun.empty() || on_gpu != models_->device().is_cpu(), ErrorKind::usage,
           "{}: the run began on a {}, whose candidates are not quite the same: resume it there or use "
           "--overwrite",
           folder_.string(), on_gpu ? "GPU" : "CPU");
     if (begun.empty()) return options;
     if (common_.precision == "auto")
-      studio_->set_precision(
-          precision_from_name(begun.value("precision", name_of(usual_precision(studio_->device())))));
+      models_->set_precision(
+          precision_from_name(begun.value("precision", name_of(usual_precision(models_->device())))));
     if (on_gpu && options.batch == 0) options.batch = begun["batch"];
     if (options.kv_dtype == "auto") options.kv_dtype = begun.value("kv_dtype", "f32");
     return options;
@@ -115,12 +115,12 @@ class Drawing {
       fmt::print("{}\n", json_text(to_json(plan_)));
     else
       fmt::print("{}\n", describe(plan_));
-    check_memory(plan_, *studio_);
+    check_memory(plan_, *models_);
     return 0;
   }
 
   void fit_given() {
-    auto& decoder = studio_->decoder();
+    auto& decoder = models_->decoder();
     const auto rgb = to_rgb(given_->picture);
     const auto tokens = decoder.encode(fit_square(rgb, decoder.encoded_size()));
     fitted_.picture = fit_square(rgb, decoder.picture_size());
@@ -129,9 +129,9 @@ class Drawing {
 
   std::unique_ptr<rerank::CandidateSource> source_of(const std::string& prompt) const {
     const auto options = as_planned(options_, plan_);
-    if (!given_) return studio_->source(options, prompt);
+    if (!given_) return models_->source(options, prompt);
     std::vector<std::unique_ptr<rerank::CandidateSource>> sources;
-    for (const auto& forced : fitted_.forced) sources.push_back(studio_->source(options, prompt, forced));
+    for (const auto& forced : fitted_.forced) sources.push_back(models_->source(options, prompt, forced));
     if (sources.size() == 1) return std::move(sources.front());
     return std::make_unique<rerank::AlternatingSource>(std::move(sources));
   }
@@ -140,69 +140,60 @@ class Drawing {
   // itself.
   std::string digest_of_ids(const std::string& prompt) const {
     Json ids = Json::array();
-    ids.push_back(studio_->text_slots(prompt, options_.truncate));
-    ids.push_back(options_.negative.empty() ? studio_->empty_slots()
-                                            : studio_->text_slots(options_.negative, options_.truncate));
-    if (studio_->has_clip()) ids.push_back(studio_->clip_tokenizer().encode(prompt));
-    if (studio_->has_captioner()) ids.push_back(studio_->captioner_tokenizer().encode(prompt));
+    ids.push_back(models_->text_slots(prompt, options_.truncate));
+    ids.push_back(options_.negative.empty() ? models_->empty_slots()
+                                            : models_->text_slots(options_.negative, options_.truncate));
+    if (models_->has_clip()) ids.push_back(models_->clip_tokenizer().encode(prompt));
+    if (models_->has_captioner()) ids.push_back(models_->captioner_tokenizer().encode(prompt));
     const auto text = ids.dump();
     return weights::sha256(std::as_bytes(std::span(text)));
   }
 
   // Candidates and scores of different models are not to be mixed by --resume.
   Json model_options(const std::string& prompt) const {
-    Json options = studio_->identity();
+    Json options = models_->identity();
     options["tokenizer (ids of the prompt)"] = digest_of_ids(prompt);
     return options;
   }
 
-  rerank::PipelineOptions pipeline_options(const std::string& prompt, const fs::path& folder) {
-    rerank::PipelineOptions pipeline;
-    pipeline.folder = folder;
+  rerank::GenerationOptions request_of(const std::string& prompt) const {
+    rerank::GenerationOptions request = options_;
+    request.prompt = prompt;
+    return request;
+  }
+
+  rerank::RunFolder run_folder(const std::string& prompt, const fs::path& folder) const {
+    auto options = request_of(prompt).result_options();
+    options.update(model_options(prompt));
+    if (plan_.on_gpu) options["batch"] = plan_.wave;
+    if (plan_.on_gpu || plan_.kv_dtype != "f32") options["kv_dtype"] = plan_.kv_dtype;
+    if (given_) options.update(given_->options);
+    const Json record = {{"version", DALLE1_VERSION},
+                         {"command", program_command_line()},
+                         {"model", models_->describe()},
+                         {"device", models_->device().describe()},
+                         {"precision", name_of(models_->precision())},
+                         {"threads", models_->device().threads()},
+                         {"estimate", to_json(plan_)}};
     // The folder of many prompts has been dealt with as a whole.
-    pipeline.existing = options_.resume ? rerank::Existing::resume : rerank::Existing::refuse;
-    pipeline.candidates = options_.candidate_indices();
-    pipeline.keep = options_.keep;
+    return {folder, options_.resume ? rerank::Existing::resume : rerank::Existing::refuse, options, record};
+  }
+
+  rerank::PipelineOptions pipeline_options(const std::string& prompt) {
+    rerank::PipelineOptions pipeline;
+    pipeline.info = models_->run_info(request_of(prompt));
     pipeline.wave = plan_.wave;
     pipeline.whole_waves = plan_.on_gpu;
-    pipeline.metadata = !options_.no_metadata;
-    pipeline.info = {prompt,
-                     options_.negative,
-                     options_.seed,
-                     options_.temperature,
-                     options_.top_k,
-                     options_.top_p,
-                     options_.guidance,
-                     studio_->config().cells(),
-                     DALLE1_VERSION,
-                     studio_->name(),
-                     studio_->transformer_sha256(),
-                     studio_->device().is_cpu() ? "cpu" : "cuda",
-                     Json::object()};
-    pipeline.options = {{"prompt", prompt}};
-    pipeline.options.update(options_.result_options());
-    pipeline.options.update(model_options(prompt));
-    if (plan_.on_gpu) pipeline.options["batch"] = plan_.wave;
-    if (plan_.on_gpu || plan_.kv_dtype != "f32") pipeline.options["kv_dtype"] = plan_.kv_dtype;
-    if (given_) {
-      pipeline.options.update(given_->options);
-      for (const auto& [name, value] : given_->options.items())
-        // As version 0.1 names them in pictures.
-        if (!is_unset(value)) pipeline.info.extra[flag_of(name).substr(2)] = value;
-      pipeline.given = fitted_.picture;
-      if (given_->paste)
-        pipeline.finish_picture = [this](const Image& generated, uint32_t candidate) {
-          const auto& redraw = given_->redraws[candidate % given_->redraws.size()];
-          return rerank::paste_kept(fitted_.picture, generated, redraw);
-        };
-    }
-    pipeline.record = {{"version", DALLE1_VERSION},
-                       {"command", program_command_line()},
-                       {"model", studio_->describe()},
-                       {"device", studio_->device().describe()},
-                       {"precision", name_of(studio_->precision())},
-                       {"threads", studio_->device().threads()},
-                       {"estimate", to_json(plan_)}};
+    if (!given_) return pipeline;
+    for (const auto& [name, value] : given_->options.items())
+      // As version 0.1 names them in pictures.
+      if (!is_unset(value)) pipeline.info.extra[flag_of(name).substr(2)] = value;
+    pipeline.given = fitted_.picture;
+    if (given_->paste)
+      pipeline.finish_picture = [this](const Image& generated, uint32_t candidate) {
+        const auto& redraw = given_->redraws[candidate % given_->redraws.size()];
+        return rerank::paste_kept(fitted_.picture, generated, redraw);
+      };
     return pipeline;
   }
 
@@ -210,26 +201,27 @@ class Drawing {
     const auto& prompt = prompts_[index];
     const auto folder = folder_of(index);
     const auto source = source_of(prompt);
-    const auto scorer = studio_->scorer(prompt, options_.truncate);
-    const auto pipeline = pipeline_options(prompt, folder);
+    const auto scorer = models_->scorer(prompt, options_.truncate);
+    const auto pipeline = pipeline_options(prompt);
+    auto sink = run_folder(prompt, folder);
     if (!options_.prompts.empty())
       note(fmt::format("prompt {} of {}: {}", index + 1, prompts_.size(), prompt));
     const auto result = [&] {
       ProgressPrinter printer(common_.progress_mode());
       int scored = -1;
-      return rerank::run_pipeline(
-          *source, studio_->decoder(), *scorer, pipeline, [&](const rerank::PipelineProgress& progress) {
-            const bool begins = scored < 0;
-            const bool ends =
-                progress.candidates_done == progress.candidates && progress.candidates_done != scored;
-            printer.update(state_of(progress), begins || ends);
-            scored = progress.candidates_done;
-            return !GracefulStop::requested();
-          });
+      return rerank::run_pipeline(*source, models_->decoder(), *scorer, pipeline, sink,
+                                  [&](const rerank::PipelineProgress& progress) {
+                                    const bool begins = scored < 0;
+                                    const bool ends = progress.candidates_done == progress.candidates &&
+                                                      progress.candidates_done != scored;
+                                    printer.update(state_of(progress), begins || ends);
+                                    scored = progress.candidates_done;
+                                    return !GracefulStop::requested();
+                                  });
     }();
     partial_ = partial_ || result.partial;
     candidates_done_ += result.candidates_done;
-    report(prompt, folder, result);
+    report(prompt, sink, result);
   }
 
   static ProgressState state_of(const rerank::PipelineProgress& progress) {
@@ -251,7 +243,9 @@ class Drawing {
     return state;
   }
 
-  void report(const std::string& prompt, const fs::path& folder, const rerank::PipelineResult& result) {
+  void report(const std::string& prompt, const rerank::RunFolder& folder,
+              const rerank::PipelineResult& result) {
+    const auto sheet = result.best.empty() ? std::string() : folder.sheet_path().string();
     Json best = Json::array();
     for (const auto& row : result.best)
       best.push_back({{"rank", row.rank},
@@ -259,16 +253,16 @@ class Drawing {
                       {"file", row.file},
                       {"score", row.scores.front().second}});
     runs_.push_back({{"prompt", prompt},
-                     {"folder", folder.string()},
-                     {"sheet", result.sheet.string()},
+                     {"folder", folder.path().string()},
+                     {"sheet", sheet},
                      {"partial", result.partial},
                      {"candidates_done", result.candidates_done},
                      {"best", best}});
-    if (common_.json || result.sheet.empty()) return;
+    if (common_.json || sheet.empty()) return;
     note(fmt::format("{} candidates in {} (sampling {}, decoding {}, scoring {})", result.candidates_done,
                      duration_text(result.seconds.total()), duration_text(result.seconds.sample),
                      duration_text(result.seconds.decode), duration_text(result.seconds.score)));
-    fmt::print("{}\n", result.sheet.string());
+    fmt::print("{}\n", sheet);
   }
 
   int finish() const {
@@ -290,7 +284,7 @@ class Drawing {
   std::vector<std::string> prompts_;
   fs::path folder_;
   std::optional<FolderLock> lock_;  // of folder_; before anything is loaded where it is there already
-  std::optional<Studio> studio_;
+  std::optional<rerank::ModelSet> models_;
   std::optional<GivenPicture> given_;
   Fitted fitted_;
   DrawingPlan plan_;

@@ -6,7 +6,7 @@
 
 #include "rerank/complete.h"
 #include "tools/draw_options.h"
-#include "tools/studio.h"
+#include "tools/open_model_set.h"
 
 namespace dalle1::tools {
 
@@ -19,7 +19,7 @@ struct GivenPicture {
 };
 
 /// Makes the given picture once the model is known but not loaded yet; reports bad pictures early.
-using PrepareGiven = std::function<GivenPicture(const Studio&)>;
+using PrepareGiven = std::function<GivenPicture(const rerank::ModelSet&)>;
 
 /// Runs a drawing command: checks, estimates, loads, draws every prompt. Returns 0; failures are thrown, with
 /// ErrorKind::partial where some prompts failed and ErrorKind::interrupted where a signal stopped it.

@@ -4,54 +4,74 @@
 
 #include <algorithm>
 #include <cctype>
-#include <limits>
-#include <numeric>
+#include <cmath>
+#include <concepts>
 #include <string_view>
 
 #include "core/data/text_file.h"
 #include "core/error.h"
 #include "core/json.h"
 #include "core/text/utf8.h"
+#include "rerank/scorer.h"
+#include "tools/options.h"
 
 namespace dalle1::tools {
 namespace {
 
-// A sampling option: its names in a model's advice and on the command line, its range, whether it is a whole
-// number, where its value goes.
-struct SamplingOption {
-  const char* key;
-  const char* name;
-  double lowest, highest;
-  bool whole;
-  void (*set)(DrawOptions&, double);
+// Declares each visited field as an option: its flag, help, range and default.
+struct OptionAdder {
+  CLI::App& app;
+
+  template <typename T>
+  CLI::Option* operator()(std::string_view name, T& value, const config::Rule& rule) {
+    const std::string flag = flag_of(name), help(rule.help);
+    if constexpr (std::same_as<T, bool>) {
+      return app.add_flag(flag, value, help);
+    } else if constexpr (std::same_as<T, std::string>) {
+      auto* option = app.add_option(flag, value, help);
+      if (!rule.choices.empty())
+        option->check(CLI::IsMember(std::vector<std::string>(rule.choices.begin(), rule.choices.end())));
+      return value.empty() ? option : option->capture_default_str();
+    } else if constexpr (std::integral<T> || std::floating_point<T>) {
+      auto* option = app.add_option(flag, value, help)->capture_default_str();
+      return std::isfinite(rule.range.low) ? option->check(in_range<T>(rule.range)) : option;
+    } else {
+      return app.add_option(flag, value, help)
+          ->check(in_range<typename T::value_type>(rule.range))
+          ->delimiter(',')
+          ->allow_extra_args(false);
+    }
+  }
+
+  template <typename T>
+  static CLI::Validator in_range(const Range& range) {
+    const CLI::Range closed(static_cast<T>(range.low), static_cast<T>(range.high));
+    if (!range.above) return closed;
+    return closed & CLI::Validator(
+                        [range](const std::string& text) {
+                          return std::stod(text) > range.low ? std::string()
+                                                             : fmt::format("must be above {}", range.low);
+                        },
+                        "");
+  }
 };
 
-constexpr SamplingOption temperature_option = {
-    "temperature", "temperature", 0,
-    100,           false,         [](DrawOptions& options, double value) { options.temperature = value; }};
-constexpr SamplingOption top_k_option = {
-    "top_k", "top-k", 0,
-    1 << 24, true,    [](DrawOptions& options, double value) { options.top_k = static_cast<int>(value); }};
-constexpr SamplingOption top_p_option = {
-    "top_p", "top-p", 0, 1, false, [](DrawOptions& options, double value) { options.top_p = value; }};
-constexpr SamplingOption guidance_option = {
-    "guidance", "guidance", 0,
-    100,        false,      [](DrawOptions& options, double value) { options.guidance = value; }};
+// The same for fields that a model may advise: remembers which the user gave.
+struct AdvisedOptionAdder {
+  CLI::App& app;
+  DrawOptions& options;
 
-const SamplingOption* sampling_option(std::string_view key) {
-  for (const auto* option : {&temperature_option, &top_k_option, &top_p_option, &guidance_option})
-    if (option->key == key) return option;
-  return nullptr;
-}
-
-template <typename T>
-void add_sampling_option(CLI::App& app, const SamplingOption& option, DrawOptions& options, T& value,
-                         const std::string& help) {
-  app.add_option(std::string("--") + option.name, value,
-                 fmt::format("{} (default: the model's advice, else {})", help, value))
-      ->check(CLI::Range(static_cast<T>(option.lowest), static_cast<T>(option.highest)))
-      ->each([&options, &option](const std::string&) { options.chosen.insert(option.key); });
-}
+  template <typename T>
+  requires std::is_arithmetic_v<T>
+  void operator()(std::string_view name, T& value, const config::Rule& rule) {
+    const auto help = fmt::format("{} (default: the model's advice, else {})", rule.help, value);
+    OptionAdder{app}(name, value, rule.with(help))
+        ->default_str("")
+        ->each([&options = options, field = std::string(name)](const std::string&) {
+          options.chosen.insert(field);
+        });
+  }
+};
 
 // Whether a line begins a JSON list rather than a text such as "[sic] a red circle".
 bool begins_json_list(const std::string& line) {
@@ -78,29 +98,14 @@ std::string prompt_of(const std::string& line, const TextLines& lines, const std
 }  // namespace
 
 void add_sampling_options(CLI::App& app, DrawOptions& options) {
-  add_sampling_option(app, temperature_option, options, options.temperature, "Below 1: safer; 0: greedy");
-  add_sampling_option(app, top_k_option, options, options.top_k, "Only the k most likely tokens; 0: all");
-  add_sampling_option(app, top_p_option, options, options.top_p,
-                      "Only the most likely tokens that hold this probability; 1: all");
-  add_sampling_option(app, guidance_option, options, options.guidance,
-                      "Classifier-free guidance u + s (c - u); 1: off; else doubles the cost");
+  AdvisedOptionAdder add{app, options};
+  rerank::GenerationOptions::visit_sampling(options, add);
 }
 
-std::string take_advice(DrawOptions& options, const rerank::Json& advice) {
+std::string take_advice(DrawOptions& options, const nlohmann::json& advice) {
   std::string taken;
-  for (const auto& [key, value] : advice.items()) {
-    if (key == "precision") continue;  // see precision_of()
-    const auto* option = sampling_option(key);
-    check(option, ErrorKind::model, "model.json: 'sampling' has an unknown member '{}'", key);
-    const bool fits = option->whole ? value.is_number_integer() : value.is_number();
-    check(fits && value >= option->lowest && value <= option->highest, ErrorKind::model,
-          "model.json: 'sampling.{}' is {}; it must be a {}number from {} to {}", key, value.dump(),
-          option->whole ? "whole " : "", option->lowest, option->highest);
-    if (options.chosen.count(key) > 0) continue;
-    option->set(options, value.get<double>());
-    taken += fmt::format("{}--{} {}", taken.empty() ? "" : " ", option->name, value.dump());
-  }
-  check(options.top_p > 0, ErrorKind::model, "model.json: 'sampling.top_p' must be above 0");
+  for (const auto& field : rerank::take_advice(options, advice, options.chosen))
+    taken += fmt::format("{}{} {}", taken.empty() ? "" : " ", flag_of(field), advice[field].dump());
   return taken;
 }
 
@@ -109,66 +114,17 @@ rerank::Existing DrawOptions::existing() const {
   return overwrite ? rerank::Existing::overwrite : rerank::Existing::refuse;
 }
 
-std::vector<uint32_t> DrawOptions::candidate_indices() const {
-  auto indices = only;
-  if (indices.empty()) {
-    indices.resize(static_cast<size_t>(candidates));
-    std::iota(indices.begin(), indices.end(), 0);
-  }
-  std::sort(indices.begin(), indices.end());
-  indices.erase(std::unique(indices.begin(), indices.end()), indices.end());
-  return indices;
-}
-
-rerank::Json DrawOptions::result_options() const {
-  rerank::Json json = {{"candidates", candidates},
-                       {"keep", keep},
-                       {"seed", seed},
-                       {"temperature", temperature},
-                       {"top_k", top_k},
-                       {"top_p", top_p},
-                       {"guidance", guidance},
-                       {"negative", negative},
-                       {"scorer", scorer.empty() ? "clip" : scorer},
-                       {"only", only},
-                       {"truncate", truncate},
-                       {"no_metadata", no_metadata}};
-  return json;
-}
-
 void add_draw_options(CLI::App& app, DrawOptions& options) {
-  auto* prompt = app.add_option("--prompt", options.prompt, "What to draw");
-  auto* prompts =
-      app.add_option("--prompts", options.prompts, "A file of prompts: one a line, or JSON lines");
-  prompt->excludes(prompts);
-  app.add_option("--candidates", options.candidates, "Pictures to sample")
-      ->check(CLI::Range(1, 1000000))
-      ->capture_default_str();
-  app.add_option("--keep", options.keep, "Pictures to keep, the best ones; the sheet shows the first 128")
-      ->check(CLI::Range(1, 1000000))
-      ->capture_default_str();
-  app.add_option("--seed", options.seed, "Another seed, other pictures; 0 to 2^64 - 1")
-      ->capture_default_str();
-  add_sampling_options(app, options);
-  app.add_option("--negative", options.negative, "What guidance leads away from; needs --guidance");
-  app.add_option("--scorer", options.scorer,
-                 "clip, likelihood, likelihood-ratio, caption, caption-ratio, or a sum: clip=1,caption=0.02 "
-                 "(default: clip)");
-  app.add_option(
-         "--kv-dtype", options.kv_dtype,
-         "Cached keys and values: f32, bf16; on a GPU also fp8, mixed (fp8 in column and dense layers, "
-         "bf16 in others); auto: on a CPU bf16 with int8, else f32, on a GPU the first of bf16, mixed and "
-         "fp8 with which a wave fits")
-      ->check(CLI::IsMember({"auto", "f32", "bf16", "fp8", "mixed"}))
-      ->capture_default_str();
-  app.add_option("--batch", options.batch, "Candidates decoded together (a wave); automatic by default")
-      ->check(CLI::Range(1, 1000000));
-  app.add_option("--only", options.only, "Only these candidates: --only 417,3")
-      ->check(CLI::Range(uint32_t{0}, std::numeric_limits<uint32_t>::max()))
-      ->delimiter(',')
-      ->allow_extra_args(false);
-  app.add_flag("--truncate", options.truncate, "Cut prompts that are too long instead of refusing them");
-  app.add_flag("--no-metadata", options.no_metadata, "Pictures without any text in them");
+  const auto advised = config::field_names<rerank::AdvisedOptions>();
+  const auto add = [&](std::string_view name, auto& value, const config::Rule& rule) {
+    if constexpr (std::invocable<AdvisedOptionAdder, std::string_view, decltype(value), config::Rule>)
+      if (std::count(advised.begin(), advised.end(), name) > 0)
+        return AdvisedOptionAdder{app, options}(name, value, rule);
+    OptionAdder{app}(name, value, rule);
+  };
+  rerank::GenerationOptions::visit(options, add);
+  app.add_option("--prompts", options.prompts, "A file of prompts: one a line, or JSON lines")
+      ->excludes(app.get_option("--prompt"));
   app.add_flag("--dry-run", options.dry_run, "Print memory and time estimates, and stop");
   auto* resume = app.add_flag("--resume", options.resume, "Go on with the run in the output folder");
   app.add_flag("--overwrite", options.overwrite, "Start again in a used output folder")->excludes(resume);
@@ -180,8 +136,7 @@ void add_draw_options(CLI::App& app, DrawOptions& options) {
 void check_draw_options(const DrawOptions& options) {
   check(options.has_prompt || !options.prompts.empty(), ErrorKind::usage,
         "give --prompt TEXT or --prompts FILE");
-  check(options.top_p > 0, ErrorKind::usage, "--top-p must be a number above 0 and at most 1");
-  if (!options.scorer.empty()) rerank::parse_scorer(options.scorer);
+  rerank::parse_scorer(options.scorer);
 }
 
 std::vector<std::string> read_prompts(const DrawOptions& options) {

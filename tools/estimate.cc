@@ -10,9 +10,9 @@
 #include "clip/config.h"
 #include "core/cpu/isa.h"
 #include "core/error.h"
+#include "rerank/model_set.h"
 #include "tools/machine_speed.h"
 #include "tools/progress.h"
-#include "tools/studio.h"
 #include "tools/transformer_model.h"
 #include "transformer/estimate.h"
 
@@ -89,13 +89,13 @@ double captioner_flops(const weights::Checkpoint& checkpoint) {
 }
 
 // Of what --scorer asks for, for one picture. The likelihood given the prompt is known from sampling.
-double score_flops(const Studio& studio) {
+double score_flops(const rerank::ModelSet& models) {
   double flops = 0;
-  if (studio.has_clip()) flops += clip_flops(studio.checkpoint("clip"));
-  if (studio.has_captioner()) flops += captioner_flops(studio.checkpoint("captioner"));
-  if (studio.uses(
+  if (models.has_clip()) flops += clip_flops(models.checkpoint("clip"));
+  if (models.has_captioner()) flops += captioner_flops(models.checkpoint("captioner"));
+  if (models.uses(
           "likelihood-ratio")) {  // all of a sequence with the empty prompt, once and without guidance
-    const auto whole = transformer::estimate(studio.config(), {});
+    const auto whole = transformer::estimate(models.config(), {});
     flops += whole.prefill_flops + whole.image_flops;
   }
   return flops;
@@ -116,20 +116,20 @@ int automatic_cpu_wave(int candidates) {
 }
 
 // What the process holds beside the device's memory: all pictures are RGB of one size.
-double host_bytes(const DrawingPlan& plan, const DrawOptions& options, const Studio& studio) {
+double host_bytes(const DrawingPlan& plan, const DrawOptions& options, const rerank::ModelSet& models) {
   constexpr double row_bytes = 1000;  // of a candidate: its scores and where its tokens are
   constexpr double token_bytes = 40;  // of a token of the wave: in several forms and as text
   const double side = plan.device.picture_size, picture = 3 * side * side;
   const double kept = std::min(options.keep, plan.candidates), sheet = 1.2 * kept * picture;
-  const double drawing = plan.wave * (picture + token_bytes * studio.config().cells());
+  const double drawing = plan.wave * (picture + token_bytes * models.config().cells());
   // The sheet with its pictures, filtered and compressed.
   const double writing = kept * picture + 3 * sheet;
   return kept * picture + std::max(drawing, writing) + row_bytes * plan.candidates;
 }
 
 // The files are mapped while they are read, one after the other, and converted tensor by tensor.
-double loading_bytes(const Studio& studio) {
-  const auto& transformer = studio.checkpoint("transformer");
+double loading_bytes(const rerank::ModelSet& models) {
+  const auto& transformer = models.checkpoint("transformer");
   int64_t largest = 0;
   for (const auto& tensor : transformer.tensors) largest = std::max(largest, tensor.numel());
   return static_cast<double>(transformer.byte_count()) + 4.0 * static_cast<double>(largest);
@@ -162,10 +162,10 @@ DrawOptions as_planned(DrawOptions options, const DrawingPlan& plan) {
   return options;
 }
 
-DrawingPlan plan_drawing(const Studio& studio, const DrawOptions& options, int prompts,
+DrawingPlan plan_drawing(const rerank::ModelSet& models, const DrawOptions& options, int prompts,
                          std::span<const rerank::Redraw> redraws) {
-  const auto& config = studio.config();
-  auto& device = studio.device();
+  const auto& config = models.config();
+  auto& device = models.device();
   DrawingPlan plan;
   plan.on_gpu = !device.is_cpu();
   plan.candidates = static_cast<int>(options.candidate_indices().size());
@@ -176,19 +176,19 @@ DrawingPlan plan_drawing(const Studio& studio, const DrawOptions& options, int p
   const int automatic = plan.on_gpu ? automatic_gpu_wave(all) : automatic_cpu_wave(all);
   plan.wave = options.batch > 0 ? std::min(options.batch, all) : automatic;
   const int groups = options.guidance != 1.0 ? 2 : 1;
-  const auto speed = measure_speed(device, config, plan.wave, groups, studio.precision());
+  const auto speed = measure_speed(device, config, plan.wave, groups, models.precision());
   plan.program = resident_bytes();
   const auto fits = [&](const WaveChoice& choice) {
     plan.wave = choice.wave;
     plan.kv_dtype = choice.kv_dtype;
-    plan.device = rehearse(studio, as_planned(options, plan), redraws,
+    plan.device = rehearse(models, as_planned(options, plan), redraws,
                            plan.on_gpu ? plan.wave : plan.candidates, plan.wave);
-    plan.pictures = std::max(host_bytes(plan, options, studio),
-                             loading_bytes(studio) - plan.device.total() + plan.device.weights);
+    plan.pictures = std::max(host_bytes(plan, options, models),
+                             loading_bytes(models) - plan.device.total() + plan.device.weights);
     return plan.memory() - (plan.on_gpu ? 0 : plan.program) <= plan.available;
   };
   using Names = std::vector<std::string>;
-  Names kv_dtypes = {kv_dtype_of(options.kv_dtype, studio.precision(), device)};
+  Names kv_dtypes = {kv_dtype_of(options.kv_dtype, models.precision(), device)};
   if (kv_dtypes.front() == "auto") kv_dtypes = {"bf16", "mixed", "fp8"};
   choose_wave(plan.wave, options.batch == 0, kv_dtypes, fits);
 
@@ -203,20 +203,20 @@ DrawingPlan plan_drawing(const Studio& studio, const DrawOptions& options, int p
   plan.sample_seconds = share * sampled * (sampling.image_flops / speed.sampling + logits / speed.logits) +
                         prompts * sampling.prefill_flops / speed.together;
   plan.decode_seconds = pictures *
-                        decode_flops(studio.checkpoint("dvae"), config.grid, channels_of_a_block(device)) /
+                        decode_flops(models.checkpoint("dvae"), config.grid, channels_of_a_block(device)) /
                         speed.together;
-  plan.score_seconds = pictures * score_flops(studio) / speed.together;
+  plan.score_seconds = pictures * score_flops(models) / speed.together;
   return plan;
 }
 
-void check_memory(const DrawingPlan& plan, const Studio& studio) {
+void check_memory(const DrawingPlan& plan, const rerank::ModelSet& models) {
   const double needed = plan.memory() - (plan.on_gpu ? 0 : plan.program);
   check(needed <= plan.available, ErrorKind::memory,
         "this needs {} of memory ({} of weights, {} of keys and values for {} candidates at once) and {} has "
         "{} free: "
         "use a smaller --batch or a smaller model",
         bytes_text(needed), bytes_text(plan.device.weights), bytes_text(plan.device.cache), plan.wave,
-        studio.device().is_cpu() ? "this machine" : "the GPU", bytes_text(plan.available));
+        models.device().is_cpu() ? "this machine" : "the GPU", bytes_text(plan.available));
 }
 
 std::string describe(const DrawingPlan& plan) {

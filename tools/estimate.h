@@ -6,13 +6,12 @@
 #include <string>
 
 #include "rerank/complete.h"
+#include "rerank/model_set.h"
 #include "rerank/results.h"
 #include "tools/draw_options.h"
 #include "tools/rehearsal.h"
 
 namespace dalle1::tools {
-
-class Studio;
 
 /// Candidates decoded together, and how their keys and values are kept (as --kv-dtype).
 struct WaveChoice {
@@ -49,14 +48,14 @@ struct DrawingPlan {
 /// GPU without --kv-dtype, the first of bf16, mixed and fp8 keys and values with which it fits; estimates.
 /// Memory comes from a rehearsal that computes nothing, times from operation counts and a measurement of this
 /// machine of a fraction of a second. `redraws` as in rehearse().
-DrawingPlan plan_drawing(const Studio& studio, const DrawOptions& options, int prompts,
+DrawingPlan plan_drawing(const rerank::ModelSet& models, const DrawOptions& options, int prompts,
                          std::span<const rerank::Redraw> redraws = {});
 
 /// `options` with what the plan chose where they left it open.
 DrawOptions as_planned(DrawOptions options, const DrawingPlan& plan);
 
 /// Error(memory) with the numbers when the plan does not fit.
-void check_memory(const DrawingPlan& plan, const Studio& studio);
+void check_memory(const DrawingPlan& plan, const rerank::ModelSet& models);
 
 std::string describe(const DrawingPlan& plan);  ///< One or two lines for people.
 rerank::Json to_json(const DrawingPlan& plan);

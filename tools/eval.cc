@@ -9,6 +9,7 @@
 #include "core/data/token_shard.h"
 #include "core/error.h"
 #include "core/image/png.h"
+#include "rerank/pipeline.h"
 #include "tools/checker.h"
 #include "tools/command.h"
 #include "tools/draw.h"
@@ -50,18 +51,18 @@ class Evaluation {
     if (auto lock = hold_existing_folder(common, folder_)) lock_.emplace(std::move(*lock));
     rerank::check_folder(folder_, options.draw.existing());
     checker_.emplace(std::vector<std::string>{options.checker, "--serve"});
-    studio_.emplace(common, options.draw.scorer);
-    take_advice(options_.draw, studio_->sampling_advice());
-    for (const auto& prompt : prompts_) studio_->text_slots(prompt.prompt, options.draw.truncate);
+    models_.emplace(open_model_set(common, options.draw.scorer));
+    take_advice(options_.draw, models_->sampling_advice());
+    for (const auto& prompt : prompts_) models_->text_slots(prompt.prompt, options.draw.truncate);
     if (!options.training.empty()) open_training();
-    plan_ = plan_drawing(*studio_, options_.draw, static_cast<int>(prompts_.size()));
+    plan_ = plan_drawing(*models_, options_.draw, static_cast<int>(prompts_.size()));
   }
 
   int run() {
     ProgressPrinter printer(common_.progress_mode());
     printer.note(describe(plan_));
-    check_memory(plan_, *studio_);
-    studio_->load();
+    check_memory(plan_, *models_);
+    models_->load();
     read_pictures();
     if (!lock_) lock_.emplace(hold_output_folder(common_, folder_));
     rerank::check_folder(folder_, options_.draw.existing());
@@ -75,16 +76,16 @@ class Evaluation {
   void open_training() {
     training_.emplace(options_.training);
     const auto& info = training_->info();
-    check(info.grid == studio_->config().grid && info.codes == studio_->config().image_vocab,
+    check(info.grid == models_->config().grid && info.codes == models_->config().image_vocab,
           ErrorKind::input,
           "{} holds grids of {} with {} codes; this transformer has a grid of {} and {} codes",
-          options_.training, info.grid, info.codes, studio_->config().grid, studio_->config().image_vocab);
+          options_.training, info.grid, info.codes, models_->config().grid, models_->config().image_vocab);
   }
 
   void read_pictures() {
     if (options_.pictures.empty()) return;
     pictures_ = read_held_out(options_.pictures, options_.kinds, options_.pictures_limit,
-                              studio_->decoder().encoded_size(), data_);
+                              models_->decoder().encoded_size(), data_);
   }
 
   Json settings() const {
@@ -92,8 +93,8 @@ class Evaluation {
     json["prompts"] = sha256_of_input(options_.draw.prompts);
     json["kinds"] = options_.kinds;
     json["limit"] = options_.limit;
-    json.update(studio_->identity());
-    const auto kv_dtype = kv_dtype_of(options_.draw.kv_dtype, studio_->precision(), studio_->device());
+    json.update(models_->identity());
+    const auto kv_dtype = kv_dtype_of(options_.draw.kv_dtype, models_->precision(), models_->device());
     if (kv_dtype != "f32") json["kv_dtype"] = kv_dtype;
     return json;
   }
@@ -139,32 +140,29 @@ class Evaluation {
           "interrupted: {} of {} prompts are judged; --resume goes on", verdicts_.size(), prompts_.size());
   }
 
-  rerank::PipelineOptions pipeline_options(const EvalPrompt& prompt) const {
-    rerank::PipelineOptions pipeline;
-    pipeline.folder = folder_ / "work";
-    pipeline.existing = rerank::Existing::overwrite;
-    pipeline.candidates = options_.draw.candidate_indices();
-    pipeline.keep = static_cast<int>(pipeline.candidates.size());
-    pipeline.wave = plan_.wave;
-    pipeline.info.prompt = prompt.prompt;
-    pipeline.info.seed = options_.draw.seed + prompt.seed;
-    return pipeline;
+  rerank::GenerationOptions request_of(const EvalPrompt& prompt) const {
+    rerank::GenerationOptions request = as_planned(options_.draw, plan_);
+    request.prompt = prompt.prompt;
+    request.seed += prompt.seed;
+    request.keep = static_cast<int>(request.candidate_indices().size());
+    return request;
   }
 
   // Draws one prompt, checks all of its pictures and records the verdict.
   void judge(const EvalPrompt& prompt, ProgressPrinter& printer) {
-    const auto pipeline = pipeline_options(prompt);
-    auto planned = as_planned(options_.draw, plan_);
-    planned.seed = pipeline.info.seed;
-    const auto source = studio_->source(planned, prompt.prompt);
-    const auto scorer = studio_->scorer(prompt.prompt, options_.draw.truncate);
-    const auto result = rerank::run_pipeline(*source, studio_->decoder(), *scorer, pipeline,
+    rerank::PipelineOptions pipeline;
+    pipeline.info = models_->run_info(request_of(prompt));
+    pipeline.wave = plan_.wave;
+    rerank::RunFolder sink(folder_ / "work", rerank::Existing::overwrite, Json::object());
+    const auto source = models_->source(pipeline.info.request, prompt.prompt);
+    const auto scorer = models_->scorer(prompt.prompt, options_.draw.truncate);
+    const auto result = rerank::run_pipeline(*source, models_->decoder(), *scorer, pipeline, sink,
                                              [](const auto&) { return !GracefulStop::requested(); });
     check_signal();
     PromptVerdict verdict{prompt.prompt, prompt.kind, prompt.held_out, {}, {}, {}, {}};
     bool checked = true;
     for (const auto& row : result.best) {
-      const auto picture = fs::absolute(pipeline.folder / row.file);
+      const auto picture = fs::absolute(sink.path() / row.file);
       const auto right = checker_->shows(picture, prompt.prompt);
       verdict.candidates.push_back(row.candidate);
       checked = right.has_value();
@@ -177,8 +175,8 @@ class Evaluation {
       printer.note(fmt::format("the checker knows no such captions: {}", prompt.prompt));
       verdict.right.clear(), verdict.control.clear();
     }
-    verdict.best_tokens = rerank::read_results(pipeline.folder / "results.jsonl").front().tokens;
-    keep(std::move(verdict), pipeline.folder / result.best[0].file);
+    verdict.best_tokens = rerank::read_results(sink.path() / "results.jsonl").front().tokens;
+    keep(std::move(verdict), sink.path() / result.best[0].file);
   }
 
   void keep(PromptVerdict verdict, const fs::path& best) {
@@ -206,11 +204,11 @@ class Evaluation {
     if (pictures_.empty()) return;
     printer.note(fmt::format("measuring the models on {} held-out pictures", pictures_.size()));
     document["data"] = data_.json();
-    document["dvae"] = measure_dvae(*studio_, pictures_);
+    document["dvae"] = measure_dvae(*models_, pictures_);
     check_signal();
-    document["transformer"] = measure_transformer(*studio_, pictures_);
+    document["transformer"] = measure_transformer(*models_, pictures_);
     check_signal();
-    if (studio_->has_clip()) document["clip"] = measure_clip(*studio_, pictures_, options_.near_misses);
+    if (models_->has_clip()) document["clip"] = measure_clip(*models_, pictures_, options_.near_misses);
   }
 
   void measure_memory(Json& document, ProgressPrinter& printer) {
@@ -223,19 +221,19 @@ class Evaluation {
     auto& memory = document["memory"];
     memory = tools::measure_memory(drawn, nearest, held_out, nearest_by_tokens(*training_, held_out));
     memory["training_pictures"] = training_->size();
-    write_png(folder_ / "memory.png", memory_sheet(*studio_, *training_, drawn, nearest, [](double share) {
+    write_png(folder_ / "memory.png", memory_sheet(*models_, *training_, drawn, nearest, [](double share) {
                 return fmt::format("{:.1f}% differ", 100 * share);
               }));
     check_signal();
-    const auto& config = studio_->config();
-    const CodeColours colours(studio_->decoder(), config.grid, config.image_vocab);
+    const auto& config = models_->config();
+    const CodeColours colours(models_->decoder(), config.grid, config.image_vocab);
     const auto by_colours = [&](const std::vector<MemoryQuery>& queries) {
-      return nearest_by_colours(*training_, colours, studio_->device(), queries);
+      return nearest_by_colours(*training_, colours, models_->device(), queries);
     };
     nearest = by_colours(drawn);
     memory["colours"] = tools::measure_memory(drawn, nearest, held_out, by_colours(held_out));
     write_png(folder_ / "memory_colours.png",
-              memory_sheet(*studio_, *training_, drawn, nearest,
+              memory_sheet(*models_, *training_, drawn, nearest,
                            [](double levels) { return fmt::format("{:.1f} levels", levels); }));
   }
 
@@ -245,8 +243,8 @@ class Evaluation {
     Json document = {{"format", 1},
                      {"version", DALLE1_VERSION},
                      {"command", program_command_line()},
-                     {"model", studio_->describe()},
-                     {"device", studio_->device().describe()},
+                     {"model", models_->describe()},
+                     {"device", models_->device().describe()},
                      {"options", settings()},
                      {"prompts", prompts_.size()},
                      {"drawn", verdicts_.size()}};
@@ -272,7 +270,7 @@ class Evaluation {
   fs::path folder_;
   std::optional<FolderLock> lock_;  // of folder_; before anything is loaded where it is there already
   std::optional<Checker> checker_;
-  std::optional<Studio> studio_;
+  std::optional<rerank::ModelSet> models_;
   std::optional<TokenShards> training_;
   std::vector<HeldOutPicture> pictures_;
   DataReport data_{common_};

@@ -136,8 +136,8 @@ Json measure_memory(const std::vector<MemoryQuery>& drawn, const std::vector<Nea
   return {{"kinds", kinds}};
 }
 
-Image memory_sheet(Studio& studio, const TokenShards& training, const std::vector<MemoryQuery>& drawn,
-                   const std::vector<NearestPicture>& nearest,
+Image memory_sheet(rerank::ModelSet& models, const TokenShards& training,
+                   const std::vector<MemoryQuery>& drawn, const std::vector<NearestPicture>& nearest,
                    const std::function<std::string(double)>& label) {
   std::vector<size_t> order(drawn.size());
   std::iota(order.begin(), order.end(), size_t{0});
@@ -145,7 +145,7 @@ Image memory_sheet(Studio& studio, const TokenShards& training, const std::vecto
                    [&](size_t a, size_t b) { return nearest[a].distance < nearest[b].distance; });
   order.resize(std::min(order.size(), kWorst));
   const auto picture = [&](const std::vector<int32_t>& tokens) {
-    return resize(studio.decoder().decode(tokens, 1).front(), kSheetSide, kSheetSide, Filter::box);
+    return resize(models.decoder().decode(tokens, 1).front(), kSheetSide, kSheetSide, Filter::box);
   };
   std::vector<SheetCell> cells;
   for (const size_t i : order) {

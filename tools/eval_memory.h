@@ -9,9 +9,9 @@
 
 #include "core/data/token_shard.h"
 #include "core/image/image.h"
+#include "rerank/model_set.h"
 #include "rerank/results.h"
 #include "tools/code_colours.h"
-#include "tools/studio.h"
 
 namespace dalle1::tools {
 
@@ -45,8 +45,8 @@ rerank::Json measure_memory(const std::vector<MemoryQuery>& drawn, const std::ve
 
 /// The drawn pictures that are nearest to a training picture, each beside it; at most 32 pairs. `label` says
 /// a distance.
-Image memory_sheet(Studio& studio, const TokenShards& training, const std::vector<MemoryQuery>& drawn,
-                   const std::vector<NearestPicture>& nearest,
+Image memory_sheet(rerank::ModelSet& models, const TokenShards& training,
+                   const std::vector<MemoryQuery>& drawn, const std::vector<NearestPicture>& nearest,
                    const std::function<std::string(double)>& label);
 
 }  // namespace dalle1::tools

@@ -92,9 +92,9 @@ std::vector<HeldOutPicture> read_held_out(const fs::path& where, const std::vect
   return pictures;
 }
 
-Json measure_dvae(Studio& studio, std::vector<HeldOutPicture>& pictures) {
-  auto& decoder = studio.decoder();
-  dvae::CodeUse use(studio.config().image_vocab);
+Json measure_dvae(rerank::ModelSet& models, std::vector<HeldOutPicture>& pictures) {
+  auto& decoder = models.decoder();
+  dvae::CodeUse use(models.config().image_vocab);
   std::vector<double> errors, similarities;
   for (auto& held_out : pictures) {
     held_out.tokens = decoder.encode(held_out.picture);
@@ -113,16 +113,16 @@ Json measure_dvae(Studio& studio, std::vector<HeldOutPicture>& pictures) {
   return {{"kinds", kinds}, {"codes_used", use.used()}, {"perplexity", use.perplexity()}};
 }
 
-Json measure_transformer(Studio& studio, const std::vector<HeldOutPicture>& pictures) {
-  auto& device = studio.device();
+Json measure_transformer(rerank::ModelSet& models, const std::vector<HeldOutPicture>& pictures) {
+  auto& device = models.device();
   Context context(device);
   std::vector<double> nats(pictures.size());
   for (size_t i = 0; i < pictures.size(); ++i) {
-    const auto text = studio.text_slots(pictures[i].caption, /*truncate=*/true);
+    const auto text = models.text_slots(pictures[i].caption, /*truncate=*/true);
     const std::vector<int64_t> image(pictures[i].tokens.begin(), pictures[i].tokens.end());
     const auto slots = static_cast<int64_t>(text.size()), cells = static_cast<int64_t>(image.size());
     nats[i] = transformer::compute_loss(
-                  context, studio.transformer(),
+                  context, models.transformer(),
                   {Tensor::from(device, {1, slots}, text), Tensor::from(device, {1, cells}, image)}, {})
                   .image;
   }
@@ -137,7 +137,7 @@ Json measure_transformer(Studio& studio, const std::vector<HeldOutPicture>& pict
   return {{"kinds", kinds}};
 }
 
-Json measure_clip(Studio& studio, const std::vector<HeldOutPicture>& pictures,
+Json measure_clip(rerank::ModelSet& models, const std::vector<HeldOutPicture>& pictures,
                   const std::string& near_misses) {
   const auto group = std::min(static_cast<int>(pictures.size()), kGroup);
   if (group < 2) return nullptr;
@@ -146,14 +146,14 @@ Json measure_clip(Studio& studio, const std::vector<HeldOutPicture>& pictures,
     const auto train = read_training_file(near_misses).train;
     training = clip::ClipTraining::from_json(train, /*seed=*/0);
   }
-  auto& model = studio.clip();
+  auto& model = models.clip();
   std::vector<clip::HeldOutPair> pairs;
   for (const auto& picture : pictures)
     pairs.push_back(
         {clip::fit_to_resolution(picture.picture, model.config().image_resolution), picture.caption});
   const clip::Evaluation evaluation(std::move(pairs), training.word_classes, training.ignored_words, group,
                                     0);
-  Json json = evaluation.run(model, studio.device(), studio.clip_tokenizer());
+  Json json = evaluation.run(model, models.device(), models.clip_tokenizer());
   json["pictures"] = pictures.size();
   json["group"] = group;
   return json;

@@ -8,7 +8,7 @@
 #include "core/image/image.h"
 #include "rerank/results.h"
 #include "tools/data_report.h"
-#include "tools/studio.h"
+#include "tools/open_model_set.h"
 
 namespace dalle1::tools {
 
@@ -27,15 +27,15 @@ std::vector<HeldOutPicture> read_held_out(const std::filesystem::path& where,
 
 /// Reconstruction from hard codes, by kind and of all: {"kind", "pictures", "psnr" (over all pixels, dB),
 /// "ssim" (mean)}; with "codes_used" and "perplexity". Leaves the codes in `pictures`.
-rerank::Json measure_dvae(Studio& studio, std::vector<HeldOutPicture>& pictures);
+rerank::Json measure_dvae(rerank::ModelSet& models, std::vector<HeldOutPicture>& pictures);
 
 /// Cross entropy of the image tokens given the captions, by kind and of all: {"kind", "pictures",
 /// "image_nats", "image_bits"} per token.
-rerank::Json measure_transformer(Studio& studio, const std::vector<HeldOutPicture>& pictures);
+rerank::Json measure_transformer(rerank::ModelSet& models, const std::vector<HeldOutPicture>& pictures);
 
 /// Recall among 64 pairs as clip::Evaluation has it; with a training file of CLIP, whose word classes make
 /// near misses, also recall among those. Null for fewer than two pictures.
-rerank::Json measure_clip(Studio& studio, const std::vector<HeldOutPicture>& pictures,
+rerank::Json measure_clip(rerank::ModelSet& models, const std::vector<HeldOutPicture>& pictures,
                           const std::string& near_misses);
 
 }  // namespace dalle1::tools

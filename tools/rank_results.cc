@@ -8,8 +8,8 @@
 #include "core/data/text_file.h"
 #include "core/error.h"
 #include "rerank/results.h"
+#include "tools/open_model_set.h"
 #include "tools/progress.h"
-#include "tools/studio.h"
 
 namespace dalle1::tools {
 namespace {
@@ -65,26 +65,26 @@ rerank::Wave wave_of(std::span<const ResultRow> rows) {
   return wave;
 }
 
-void check_rows(const std::vector<ResultRow>& rows, const Studio& studio, const std::string& path) {
+void check_rows(const std::vector<ResultRow>& rows, const rerank::ModelSet& models, const std::string& path) {
   check(!rows.empty(), ErrorKind::input, "{}: no candidates in it", path);
   for (const auto& row : rows) {
-    check(static_cast<int>(row.tokens.size()) == studio.config().cells(), ErrorKind::input,
+    check(static_cast<int>(row.tokens.size()) == models.config().cells(), ErrorKind::input,
           "{}: candidate {} has {} tokens, the model's grid {}", path, row.candidate, row.tokens.size(),
-          studio.config().cells());
+          models.config().cells());
     for (const auto token : row.tokens)
-      check(token >= 0 && token < studio.config().image_vocab, ErrorKind::input,
+      check(token >= 0 && token < models.config().image_vocab, ErrorKind::input,
             "{}: candidate {} has the token {}, the model has codes 0 to {}", path, row.candidate, token,
-            studio.config().image_vocab - 1);
+            models.config().image_vocab - 1);
   }
 }
 
 // Fills in the scores; pictures and waves are dropped as it goes. Where the scorer reads no pictures none are
 // decoded, and which have one colour is what the file says.
-void score_rows(std::vector<ResultRow>& rows, Studio& studio, const std::string& prompt,
+void score_rows(std::vector<ResultRow>& rows, rerank::ModelSet& models, const std::string& prompt,
                 const RankResultsOptions& options, const CommonOptions& common) {
   constexpr size_t kWave = 32;
-  const auto scorer = studio.scorer(prompt, options.truncate);
-  const auto likelihood = studio.likelihood(prompt, options.truncate);
+  const auto scorer = models.scorer(prompt, options.truncate);
+  const auto likelihood = models.likelihood(prompt, options.truncate);
   if (likelihood) assume_forced(rows, options.results, common);
   const auto columns = scorer->columns();
   for (size_t begin = 0; begin < rows.size(); begin += kWave) {
@@ -93,7 +93,7 @@ void score_rows(std::vector<ResultRow>& rows, Studio& studio, const std::string&
     if (likelihood) wave.log_likelihood = likelihood->log_likelihood(wave);
     std::vector<Image> pictures;
     if (scorer->reads_pictures())
-      pictures = studio.decoder().decode(wave.tokens, static_cast<int>(wave.size()));
+      pictures = models.decoder().decode(wave.tokens, static_cast<int>(wave.size()));
     const auto scores = scorer->score({wave, pictures});
     for (size_t i = 0; i < part.size(); ++i) {
       if (!pictures.empty()) part[i].constant = is_constant(pictures[i]);
@@ -124,11 +124,11 @@ void print_rows(const std::vector<ResultRow>& rows) {
 int rank_results(const RankResultsOptions& options, const CommonOptions& common) {
   auto rows = rerank::read_results(options.results);
   const auto prompt = options.prompt.empty() ? prompt_of_run(options.results) : options.prompt;
-  Studio studio(common, options.scorer);
-  check_rows(rows, studio, options.results);
-  studio.text_slots(prompt, options.truncate);
-  studio.load();
-  score_rows(rows, studio, prompt, options, common);
+  auto models = open_model_set(common, options.scorer.empty() ? "clip" : options.scorer);
+  check_rows(rows, models, options.results);
+  models.text_slots(prompt, options.truncate);
+  models.load();
+  score_rows(rows, models, prompt, options, common);
   check(!std::all_of(rows.begin(), rows.end(), [](const auto& row) { return row.constant; }),
         ErrorKind::model, "every picture has one colour only: there is nothing to rank");
   std::sort(rows.begin(), rows.end(),

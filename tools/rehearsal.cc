@@ -4,8 +4,8 @@
 #include <numeric>
 
 #include "core/cpu/counting_device.h"
+#include "rerank/model_set.h"
 #include "rerank/scorer.h"
-#include "tools/studio.h"
 #include "tools/transformer_model.h"
 #include "transformer/estimate.h"
 #include "transformer/sequence.h"
@@ -42,10 +42,10 @@ rerank::Wave representative(int wave, int cells) {
 }
 
 // Of waves of two sizes; the second may be 0.
-Footprint count(const Studio& studio, const DrawOptions& options, std::span<const rerank::Redraw> redraws,
-                int wave, int rest) {
-  const auto device = make_counting_device(studio.device());
-  Studio stage = studio.on(device);
+Footprint count(const rerank::ModelSet& models, const DrawOptions& options,
+                std::span<const rerank::Redraw> redraws, int wave, int rest) {
+  const auto device = make_counting_device(models.device());
+  rerank::ModelSet stage = models.on(device);
   Footprint footprint;
   footprint.weights = static_cast<double>(device->footprint());
   footprint.picture_size = stage.decoder().picture_size();
@@ -74,22 +74,22 @@ Footprint count(const Studio& studio, const DrawOptions& options, std::span<cons
 
 }  // namespace
 
-Footprint rehearse(const Studio& studio, const DrawOptions& options, std::span<const rerank::Redraw> redraws,
-                   int candidates, int wave) {
+Footprint rehearse(const rerank::ModelSet& models, const DrawOptions& options,
+                   std::span<const rerank::Redraw> redraws, int candidates, int wave) {
   const int rest = candidates % wave;
   const double scale = std::max(1.0, wave / static_cast<double>(kLargestWave));
   const auto scaled = [&](int size, double by) { return static_cast<int>(size / by); };
-  auto footprint = count(studio, options, redraws, scaled(wave, scale), scaled(rest, scale));
+  auto footprint = count(models, options, redraws, scaled(wave, scale), scaled(rest, scale));
   if (scale > 1) {
-    const auto half = count(studio, options, redraws, scaled(wave, 2 * scale), scaled(rest, 2 * scale));
+    const auto half = count(models, options, redraws, scaled(wave, 2 * scale), scaled(rest, 2 * scale));
     footprint.workspace += (footprint.workspace - half.workspace) * 2 * (scale - 1);
   }
   transformer::EstimateOptions of_cache;
   of_cache.groups = options.guidance != 1.0 ? 2 : 1;
   of_cache.cache = transformer::cache_type_from_name(options.kv_dtype);
-  of_cache.activations = convolutions_of(studio.precision());
-  of_cache.device = studio.device().kind();
-  const auto sampling = transformer::estimate(studio.config(), of_cache);
+  of_cache.activations = convolutions_of(models.precision());
+  of_cache.device = models.device().kind();
+  const auto sampling = transformer::estimate(models.config(), of_cache);
   const double prompts = static_cast<double>(std::max<size_t>(1, redraws.size()));
   footprint.cache = std::min(
       prompts * static_cast<double>(sampling.prefix) + (wave + rest) * static_cast<double>(sampling.cache),

@@ -4,11 +4,10 @@
 #include <span>
 
 #include "rerank/complete.h"
+#include "rerank/model_set.h"
 #include "tools/draw_options.h"
 
 namespace dalle1::tools {
-
-class Studio;
 
 struct Footprint {
   double weights = 0;    ///< Parameters, in the precision that they compute in.
@@ -20,7 +19,7 @@ struct Footprint {
 
 /// Bytes of device memory at the most: every stage of the run is gone through with waves of `wave` candidates
 /// and what then remains of `candidates`. `redraws`: what complete and vary draw anew; empty: everything.
-Footprint rehearse(const Studio& studio, const DrawOptions& options, std::span<const rerank::Redraw> redraws,
-                   int candidates, int wave);
+Footprint rehearse(const rerank::ModelSet& models, const DrawOptions& options,
+                   std::span<const rerank::Redraw> redraws, int candidates, int wave);
 
 }  // namespace dalle1::tools

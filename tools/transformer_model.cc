@@ -1,30 +1,25 @@
 #include "tools/transformer_model.h"
 
+#include "rerank/model_set.h"
 #include "weights/load.h"
 #include "weights/model_dir.h"
 
 namespace dalle1::tools {
 namespace {
 
-// What model.json says of the CPU, or "".
-std::string advised_precision(const CommonOptions& common) {
+// Of the model directory that the transformer comes from.
+nlohmann::json sampling_advice(const CommonOptions& common) {
   const auto model = find_model_if_any(common);
-  if (!model || !common.transformer.empty() || !weights::is_model_dir(*model)) return {};
-  const auto sampling = weights::read_model_dir(*model).sampling;
-  if (!sampling.contains("precision")) return {};
-  const auto& advice = sampling["precision"];
-  check(advice == "f32" || advice == "int8", ErrorKind::model,
-        "model.json: 'sampling.precision' is {}; it must be \"f32\" or \"int8\"", advice.dump());
-  return advice.get<std::string>();
+  if (!model || !common.transformer.empty() || !weights::is_model_dir(*model))
+    return nlohmann::json::object();
+  return weights::read_model_dir(*model).sampling;
 }
 
 }  // namespace
 
 Precision precision_of(const CommonOptions& common, const Device& device) {
-  std::string name = common.precision;
-  if (name == "auto" && device.is_cpu()) name = advised_precision(common);
-  if (name == "auto" || name.empty()) return usual_precision(device);
-  const Precision precision = precision_from_name(name);
+  if (common.precision == "auto") return rerank::advised_precision(sampling_advice(common), device);
+  const Precision precision = precision_from_name(common.precision);
   check_precision(precision, device);
   return precision;
 }

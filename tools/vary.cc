@@ -10,11 +10,11 @@ struct VaryOptions {
   std::vector<int> depths = {8, 16, 24};
 };
 
-GivenPicture given_picture(const VaryOptions& options, const Studio& studio) {
+GivenPicture given_picture(const VaryOptions& options, const rerank::ModelSet& models) {
   GivenPicture given;
   given.picture = read_image(options.image);
   for (const int depth : options.depths)
-    given.redraws.push_back(rerank::keep_top_rows(studio.config().grid, depth));
+    given.redraws.push_back(rerank::keep_top_rows(models.config().grid, depth));
   given.options = {{"image", sha256_of_input(options.image)}, {"depths", options.depths}};
   return given;
 }
@@ -22,22 +22,23 @@ GivenPicture given_picture(const VaryOptions& options, const Studio& studio) {
 }  // namespace
 
 Command vary_command() {
-  return {
-      "vary", "Draw variations of a picture: its top rows are kept, to several depths",
-      "dalle1 vary --image cat.png --depths 8,16,24 --prompt \"a cat\" --candidates 96 --keep 12",
-      [](CLI::App& app, CommonOptions& common) {
-        auto options = std::make_shared<DrawOptions>();
-        auto vary = std::make_shared<VaryOptions>();
-        app.add_option("--image", vary->image, "The picture; its centred square is used")->required();
-        app.add_option("--depths", vary->depths, "Rows kept; candidates take them in turn (default: 8,16,24)")
-            ->delimiter(',')
-            ->allow_extra_args(false);
-        add_draw_options(app, *options);
-        add_model_options(app, common);
-        return [options, vary, &common] {
-          return draw(*options, common, [&](const Studio& studio) { return given_picture(*vary, studio); });
-        };
-      }};
+  return {"vary", "Draw variations of a picture: its top rows are kept, to several depths",
+          "dalle1 vary --image cat.png --depths 8,16,24 --prompt \"a cat\" --candidates 96 --keep 12",
+          [](CLI::App& app, CommonOptions& common) {
+            auto options = std::make_shared<DrawOptions>();
+            auto vary = std::make_shared<VaryOptions>();
+            app.add_option("--image", vary->image, "The picture; its centred square is used")->required();
+            app.add_option("--depths", vary->depths,
+                           "Rows kept; candidates take them in turn (default: 8,16,24)")
+                ->delimiter(',')
+                ->allow_extra_args(false);
+            add_draw_options(app, *options);
+            add_model_options(app, common);
+            return [options, vary, &common] {
+              return draw(*options, common,
+                          [&](const rerank::ModelSet& models) { return given_picture(*vary, models); });
+            };
+          }};
 }
 
 }  // namespace dalle1::tools

@@ -28,7 +28,15 @@ struct Rule {
   bool one_or_list = false;            ///< A list of one is written as its element.
   bool omit_empty = false;             ///< An empty list is not written.
   std::optional<bool> null_when = {};  ///< null may be given, for 0 or the default; written where true.
+  std::string_view help = {};          ///< What people read about it.
+
+  Rule with(std::string_view text) const {
+    Rule rule = *this;
+    rule.help = text;
+    return rule;
+  }
 };
+inline Rule help(std::string_view text) { return {.help = text}; }
 inline Rule within(double least, double most) { return {.range = {least, most}}; }
 inline Rule at_least(double least) { return {.range = {.low = least}}; }
 inline Rule above(double low, double most) { return {.range = {low, most, true, false}}; }

@@ -2,12 +2,11 @@
 // model.
 #include <doctest/doctest.h>
 
-#include <numeric>
-
 #include "core/text/tokenizer.h"
 #include "dvae/dvae.h"
 #include "rerank/dvae_decoder.h"
 #include "rerank/pipeline.h"
+#include "rerank/run_folder.h"
 #include "rerank/transformer_source.h"
 #include "tests/support/golden.h"
 #include "tests/tools/tiny_model.h"
@@ -38,27 +37,27 @@ TEST_CASE("example: draw 12 candidates of a prompt, keep 3, stop early") {
   rerank::LikelihoodScorer scorer;
 
   rerank::PipelineOptions options;
-  options.folder = scratch / "cats";
-  options.candidates.resize(12);
-  std::iota(options.candidates.begin(), options.candidates.end(), 0);
-  options.keep = 3;
   options.wave = 4;
-  options.info.prompt = "a red cat";
-  options.info.seed = 7;
+  options.info.request.prompt = "a red cat";
+  options.info.request.seed = 7;
+  options.info.request.candidates = 12;
+  options.info.request.keep = 3;
 
   // The callback sees every step and may cancel: here once eight candidates are complete.
-  const auto first = rerank::run_pipeline(source, decoder, scorer, options,
+  rerank::RunFolder begun(scratch / "cats", rerank::Existing::refuse, options.info.request.result_options());
+  const auto first = rerank::run_pipeline(source, decoder, scorer, options, begun,
                                           [](const auto& progress) { return progress.candidates_done < 8; });
   CHECK(first.partial);
   CHECK(first.candidates_done == 8);
-  CHECK(std::filesystem::exists(first.sheet));
+  CHECK(std::filesystem::exists(begun.sheet_path()));
 
   // Resumed, it samples the missing ones only and ranks all.
-  options.existing = rerank::Existing::resume;
-  const auto whole = rerank::run_pipeline(source, decoder, scorer, options);
+  rerank::RunFolder resumed(scratch / "cats", rerank::Existing::resume,
+                            options.info.request.result_options());
+  const auto whole = rerank::run_pipeline(source, decoder, scorer, options, resumed);
   CHECK_FALSE(whole.partial);
   CHECK(whole.candidates_done == 12);
   REQUIRE(whole.best.size() == 3);
   CHECK(whole.best[0].scores[0].second >= whole.best[1].scores[0].second);
-  CHECK(std::filesystem::exists(options.folder / whole.best[0].file));
+  CHECK(std::filesystem::exists(resumed.path() / whole.best[0].file));
 }

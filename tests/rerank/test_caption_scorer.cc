@@ -3,8 +3,8 @@
 
 #include "core/text/train_sentencepiece.h"
 #include "rerank/caption_scorer.h"
-#include "rerank/pipeline.h"
 #include "tests/rerank/fakes.h"
+#include "tests/rerank/folder_run.h"
 #include "tests/support/golden.h"
 
 namespace dalle1::rerank {
@@ -94,12 +94,12 @@ TEST_CASE("the pipeline ranks by a sum with the captioner, and records its colum
   CHECK(!WeightedSumScorer({{caption, 2.0}}).reads_pictures());
   test::FakeSource source(3);
   test::FakeDecoder decoder;
-  PipelineOptions options;
+  test::FolderRun options;
   options.folder = scratch / "run";
-  for (uint32_t i = 0; i < 10; ++i) options.candidates.push_back(i);
-  options.keep = 3;
+  options.draw(10);
+  options.info.request.keep = 3;
   options.wave = 4;
-  const auto result = run_pipeline(source, decoder, sum, options);
+  const auto result = test::run_pipeline(source, decoder, sum, options);
   REQUIRE(result.best.size() == 3);
   double before = 1e9;
   for (const auto& row : read_results(scratch / "run/results.jsonl")) {

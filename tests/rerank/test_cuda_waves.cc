@@ -1,10 +1,9 @@
 // A run on a GPU gives a candidate the same bits however the run was asked for.
 #include <map>
-#include <numeric>
 
-#include "rerank/pipeline.h"
 #include "rerank/transformer_source.h"
 #include "tests/rerank/fakes.h"
+#include "tests/rerank/folder_run.h"
 #include "tests/support/cuda_check.h"
 #include "tests/support/golden.h"
 #include "tests/transformer/small_models.h"
@@ -21,7 +20,7 @@ struct Drawn {
 };
 
 std::map<uint32_t, Drawn> draw(Device& device, std::shared_ptr<const Transformer> model,
-                               const PipelineOptions& options, const ProgressCallback& progress = {}) {
+                               const FolderRun& options, const ProgressCallback& progress = {}) {
   transformer::DecodeRequest request;
   request.text = transformer::fill_text_slots(model->config(), {3, 1, 4}, {});
   request.sampling.seed = 3;
@@ -35,12 +34,11 @@ std::map<uint32_t, Drawn> draw(Device& device, std::shared_ptr<const Transformer
   return drawn;
 }
 
-PipelineOptions options_for(const std::filesystem::path& folder) {
-  PipelineOptions options;
+FolderRun options_for(const std::filesystem::path& folder) {
+  FolderRun options;
   options.folder = folder;
-  options.candidates.resize(30);
-  std::iota(options.candidates.begin(), options.candidates.end(), 0);
-  options.keep = 2;
+  options.draw(30);
+  options.info.request.keep = 2;
   options.wave = 11;
   options.whole_waves = true;
   return options;
@@ -64,7 +62,7 @@ CUDA_CHECK("candidates of --only and --resume have the bits of the whole run") {
   REQUIRE(all.size() == 30);
 
   auto options = options_for(scratch / "only");
-  options.candidates = {4, 17, 29};
+  options.draw_only({4, 17, 29});
   const auto only = draw(*cuda, model, options);
   REQUIRE(only.size() == 3);
   for (const auto& [candidate, drawn] : only) {

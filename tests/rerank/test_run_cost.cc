@@ -1,12 +1,10 @@
 // What run.json says of cost: all calls together, and what a kill leaves of it.
 #include <doctest/doctest.h>
 
-#include <numeric>
-
 #include "core/data/atomic_file.h"
 #include "core/error.h"
-#include "rerank/pipeline.h"
 #include "tests/rerank/fakes.h"
+#include "tests/rerank/folder_run.h"
 #include "tests/support/golden.h"
 #include "tests/tools/run_files.h"
 
@@ -30,20 +28,19 @@ struct DyingScorer : test::FakeScorer {
 struct Run {
   explicit Run(const std::filesystem::path& folder) {
     options.folder = folder;
-    options.candidates.resize(kCandidates);
-    std::iota(options.candidates.begin(), options.candidates.end(), 0);
+    options.draw(kCandidates);
     options.wave = kWave;
     options.existing = Existing::resume;
   }
   void go_on(const ProgressCallback& progress = {}) {
     test::FakeSource source(5);
     test::FakeDecoder decoder;
-    run_pipeline(source, decoder, scorer, options, progress);
+    test::run_pipeline(source, decoder, scorer, options, progress);
   }
   std::filesystem::path file() const { return options.folder / "run.json"; }
   Json record() const { return Json::parse(test::content_of(file())); }
 
-  PipelineOptions options;
+  test::FolderRun options;
   DyingScorer scorer;
 };
 

@@ -5,21 +5,21 @@
 #include "tests/support/fake_gpu.h"
 #include "tests/tools/tiny_model.h"
 #include "tools/estimate.h"
+#include "tools/open_model_set.h"
 #include "tools/rehearsal.h"
-#include "tools/studio.h"
 
 using namespace dalle1;
 using namespace dalle1::tools;
 
 namespace {
 
-Studio studio_on_cpu() {
+rerank::ModelSet models_on_cpu() {
   CommonOptions common;
   common.model = test::shallow_model().string();
   common.device = "cpu";
   common.threads = 1;
   common.quiet = true;
-  return Studio(common, "clip=1,likelihood-ratio=1");
+  return open_model_set(common, "clip=1,likelihood-ratio=1");
 }
 
 }  // namespace
@@ -39,9 +39,9 @@ TEST_CASE("blocks are kept by size and taken again, as the CPU does it") {
 }
 
 TEST_CASE("memory grows with the wave and with guidance, not with the candidates") {
-  const auto studio = studio_on_cpu();
+  const auto models = models_on_cpu();
   DrawOptions options;
-  const auto of = [&](int candidates, int wave) { return rehearse(studio, options, {}, candidates, wave); };
+  const auto of = [&](int candidates, int wave) { return rehearse(models, options, {}, candidates, wave); };
   const auto small = of(64, 8), large = of(64, 16);
   CHECK(small.picture_size == 64);
   CHECK(large.cache > small.cache);
@@ -56,15 +56,15 @@ TEST_CASE("memory grows with the wave and with guidance, not with the candidates
 }
 
 TEST_CASE("a run on a GPU is gone through, too, also one that keeps a part of a picture") {
-  const auto studio = studio_on_cpu();
-  const auto on_gpu = studio.on(std::make_shared<test::FakeGpu>());
+  const auto models = models_on_cpu();
+  const auto on_gpu = models.on(std::make_shared<test::FakeGpu>());
   const DrawOptions options;
-  const auto cpu = rehearse(studio, options, {}, 16, 8), gpu = rehearse(on_gpu, options, {}, 16, 8);
+  const auto cpu = rehearse(models, options, {}, 16, 8), gpu = rehearse(on_gpu, options, {}, 16, 8);
   CHECK(gpu.weights < cpu.weights);  // matrices in bf16
   CHECK(gpu.total() < cpu.total());  // and no second form of them
   const std::vector<rerank::Redraw> redraws = {rerank::keep_top_rows(8, 2), rerank::keep_top_rows(8, 6)};
   CHECK(rehearse(on_gpu, options, std::span(redraws).first(1), 16, 8).total() > 0);
-  CHECK(rehearse(studio, options, redraws, 16, 7).total() > 0);
+  CHECK(rehearse(models, options, redraws, 16, 7).total() > 0);
 }
 
 TEST_CASE("keys and values are bf16 unless the wave fits only in fp8; what does not fit is halved") {
@@ -87,8 +87,8 @@ TEST_CASE("keys and values are bf16 unless the wave fits only in fp8; what does 
 }
 
 TEST_CASE("a GPU's cache weighs half as much in fp8, but for the prompt's part, and mixed lies between") {
-  const auto studio = studio_on_cpu();
-  const auto on_gpu = studio.on(std::make_shared<test::FakeGpu>());
+  const auto models = models_on_cpu();
+  const auto on_gpu = models.on(std::make_shared<test::FakeGpu>());
   DrawOptions options;
   const auto with = [&](const std::string& kv_dtype, int wave = 32) {
     options.kv_dtype = kv_dtype;
