@@ -51,9 +51,10 @@ int train_captioner(const CaptionerOptions& options, const CommonOptions& common
   check_dvae(common, shards.info(), options.data);
   const auto config = complete_config(file.architecture, shards.info(),
                                       weights::sha256_of_file(tokenizer_path), options.data);
-  check(tokenizer->vocab_size() <= config.text_vocab, ErrorKind::model,
-        "{} has {} tokens, and this captioner {}; raise text_vocab", tokenizer_path.string(),
-        tokenizer->vocab_size(), config.text_vocab);
+  // Not more, either: all that a captioner writes has to be a text.
+  check(tokenizer->vocab_size() == config.text_vocab, ErrorKind::model,
+        "{} has {} tokens, and this captioner {}; set text_vocab to {}", tokenizer_path.string(),
+        tokenizer->vocab_size(), config.text_vocab, tokenizer->vocab_size());
   DataReport data(common);
   const transformer::TokenSamples samples(shards, options.max_bad, data.on_bad());
   data.add({.samples = shards.size(), .without_caption = samples.without_caption()});

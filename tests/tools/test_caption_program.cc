@@ -59,7 +59,7 @@ struct Trained {
                  {"width", 32},
                  {"heads", 2},
                  {"text_slots", 24},
-                 {"text_vocab", 96},
+                 {"text_vocab", 60},
                  {"grid", 8},
                  {"image_vocab", 32},
                  {"code_width", 16},
@@ -213,6 +213,9 @@ TEST_CASE("what does not fit a captioner is refused in one line") {
               scratch / "small"),
           4, "this captioner reads grids of 8");
 
+  data.write_config({{"grid", 8}, {"text_vocab", 96}});
+  refused(test::run_program(data.train("none")), 4, "set text_vocab to 60");
+  data.write_config({{"grid", 8}});
   fs::create_directories(data.scratch / "empty");
   refused(test::run_program(data.train("none", "empty")), 3, "empty");
   Trained::succeeds(data.shard("coarse", "4"));
