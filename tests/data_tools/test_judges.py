@@ -27,14 +27,14 @@ class JudgesTest(unittest.TestCase):
             folder = Path(scratch)
             run = folder / "pool" / "prompt-0000"
             run.mkdir(parents=True)
-            (run / "results.jsonl").write_text("")
             shape = kinds.describe(1, "train", "shape", 0)
             kinds.render(1, "train", "shape", 0, shape["spec"], 256).save(run / "right.png")
             landscape = kinds.describe(1, "train", "landscape", 0)
             kinds.render(1, "train", "landscape", 0, landscape["spec"], 256).save(run / "wrong.png")
-            scores = {"right.png": {"clip": 0.1, "caption": -1.0}, "wrong.png": {"clip": 0.2, "caption": -5.0}}
-            results = [{"file": file, "scores": scores[file]} for file in scores]
-            (run / "ranked.json").write_text(json.dumps({"prompt": shape["caption"], "results": results}))
+            drawn = [{"file": "wrong.png", "scores": {"clip": 0.2}}, {"file": "right.png", "scores": {"clip": 0.1}}]
+            (run / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in drawn))
+            ranked = [{"file": "right.png", "scores": {"caption": -1.0}}, {"file": "wrong.png", "scores": {"caption": -5.0}}]
+            (run / "ranked.json").write_text(json.dumps({"prompt": shape["caption"], "results": ranked}))
             program = folder / "program"
             program.write_text(PROGRAM)
             program.chmod(program.stat().st_mode | stat.S_IXUSR)
