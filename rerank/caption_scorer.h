@@ -12,8 +12,9 @@ namespace dalle1::rerank {
 
 /// "caption": mean over the prompt's tokens and its end of log p(token | picture, tokens before it), in nats;
 /// "caption-ratio": the same of log p(token | picture, ...) - log p(token | no picture, ...), the pointwise
-/// mutual information of prompt and picture, which does not reward prompts for being common. Codes are read,
-/// not pictures.
+/// mutual information of prompt and picture, which does not reward prompts for being common. Candidates of
+/// one prompt are ranked alike by both; the ratio says on a scale of its own whether a picture speaks for the
+/// prompt at all. Codes are read, not pictures.
 class CaptionScorer : public Scorer {
  public:
   enum class Kind : uint8_t { caption, ratio };
