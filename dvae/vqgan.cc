@@ -104,12 +104,13 @@ class Vqgan::Encoder {
   }
 
   Tensor forward(Context& context, const Tensor& images) const {
-    Tensor x = input_.forward(context, images.to(input_.weight.dtype()));
+    Tensor x = input_.forward(context, ops::cast(context, images, input_.weight.dtype()));
     for (const Level& level : levels_) {
       x = level.forward(context, x);
       if (level.resample) x = downsample(context, *level.resample, x);
     }
-    return output_.forward(context, norm_swish(context, norm_, middle_->forward(context, x))).to(DType::f32);
+    const Tensor z = output_.forward(context, norm_swish(context, norm_, middle_->forward(context, x)));
+    return ops::cast(context, z, DType::f32);
   }
 
   void visit(const ParameterVisitor& visitor) {
@@ -148,12 +149,14 @@ class Vqgan::Decoder {
   }
 
   Tensor forward(Context& context, const Tensor& z) const {
-    Tensor x = middle_->forward(context, input_.forward(context, z.to(input_.weight.dtype())));
+    Tensor x =
+        middle_->forward(context, input_.forward(context, ops::cast(context, z, input_.weight.dtype())));
     for (size_t i = levels_.size(); i-- > 0;) {
       x = levels_[i].forward(context, x);
       if (levels_[i].resample) x = levels_[i].resample->forward(context, ops::upsample(context, x));
     }
-    return ops::to_plain(context, output_.forward(context, norm_swish(context, norm_, x).to(DType::f32)));
+    return ops::to_plain(
+        context, output_.forward(context, ops::cast(context, norm_swish(context, norm_, x), DType::f32)));
   }
 
   void visit(const ParameterVisitor& visitor) {

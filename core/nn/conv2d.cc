@@ -3,7 +3,8 @@
 namespace dalle1::nn {
 
 Conv2d Conv2d::zeros(Device& device, int64_t outputs, int64_t channels, int kernel, DType dtype) {
-  return {Tensor::zeros(device, {outputs, channels, kernel, kernel}, dtype), Tensor::zeros(device, {outputs})};
+  return {Tensor::zeros(device, {outputs, channels, kernel, kernel}, dtype),
+          Tensor::zeros(device, {outputs})};
 }
 
 void Conv2d::visit(const std::string& weight_name, const std::string& bias_name,

@@ -8,14 +8,15 @@
 
 namespace dalle1::nn {
 
-/// x [B, C, H, W] * w + b, see ops::conv2d; of stride 1 and, for an odd kernel, keeping the size, unless options
-/// say otherwise.
+/// x [B, C, H, W] * w + b, see ops::conv2d; of stride 1 and, for an odd kernel, keeping the size, unless
+/// options say otherwise.
 struct Conv2d {
   Tensor weight;  ///< [O, C, kernel, kernel]: f32 or bf16 (CUDA).
   Tensor bias;    ///< f32 [O], or undefined.
 
   /// Zeros.
-  static Conv2d zeros(Device& device, int64_t outputs, int64_t channels, int kernel, DType dtype = DType::f32);
+  static Conv2d zeros(Device& device, int64_t outputs, int64_t channels, int kernel,
+                      DType dtype = DType::f32);
   /// Published names of weights and biases differ: w and b, weight and bias.
   void visit(const std::string& weight_name, const std::string& bias_name, const ParameterVisitor& visitor);
   /// NAME.weight and NAME.bias.

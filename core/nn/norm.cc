@@ -19,8 +19,8 @@ Tensor LayerNorm::forward(Context& context, const Tensor& x) const {
 }
 
 GroupNorm GroupNorm::identity(Device& device, int64_t channels, int groups, float epsilon) {
-  check(channels % groups == 0, ErrorKind::model, "group norm: a width of {} is not a multiple of {}", channels,
-        groups);
+  check(channels % groups == 0, ErrorKind::model, "group norm: a width of {} is not a multiple of {}",
+        channels, groups);
   return {Tensor::full(device, {channels}, 1.0f), Tensor::zeros(device, {channels}), groups, epsilon};
 }
 
