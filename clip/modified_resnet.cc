@@ -108,7 +108,7 @@ class AttentionPool {
     const Tensor mean =
         ops::affine(context, ops::sum(context, tokens, {1}), 1.0f / static_cast<float>(places));
     tokens = ops::add(context, ops::concat(context, {mean, tokens}, 1), positional_embedding_);
-    tokens = ops::cast(context, tokens, context.compute);
+    tokens = ops::cast(context, tokens, context.activations());
     const Tensor query = ops::slice(context, tokens, 1, 0, 1);
     const auto pattern = AttentionPattern::full(static_cast<int32_t>(places + 1));
     const auto split = [&](const Tensor& projected) {
@@ -155,7 +155,7 @@ class ModifiedResNet final : public ImageEncoder {
   }
 
   Tensor forward(Context& context, const Tensor& images) override {
-    Tensor x = conv1_.with_relu(context, ops::cast(context, images, context.compute), 2);
+    Tensor x = conv1_.with_relu(context, ops::cast(context, images, context.activations()), 2);
     x = conv3_.with_relu(context, conv2_.with_relu(context, x));
     x = ops::avg_pool(context, x, 2);
     for (const auto& stage : stages_) {

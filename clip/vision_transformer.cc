@@ -29,7 +29,8 @@ class VisionTransformer final : public ImageEncoder {
     const int64_t batch = images.dim(0), tokens = grid_ * grid_ + 1;
     ops::Conv2dOptions options;
     options.geometry.stride = static_cast<int>(patch_);
-    Tensor x = ops::conv2d(context, ops::cast(context, images, context.compute), conv1_, Tensor(), options);
+    Tensor x =
+        ops::conv2d(context, ops::cast(context, images, context.activations()), conv1_, Tensor(), options);
     x = ops::cast(context, x, DType::f32);  // [B, C, g, g], f32 as all that is summed up from here on
     x = ops::permute(context, ops::reshape(context, x, {batch, width_, grid_ * grid_}), {0, 2, 1});
     const Tensor first = ops::broadcast_to(context, ops::reshape(context, class_embedding_, {1, 1, width_}),

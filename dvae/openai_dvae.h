@@ -80,7 +80,7 @@ class OpenAiDvae : public Dvae {
   /// What the blocks compute in: the type of their weights, or bf16 with f32 weights when the context says
   /// so.
   DType block_type(const Context& context) const {
-    return context.compute == DType::bf16 ? DType::bf16 : encoder_input_.weight.dtype();
+    return context.activations() == DType::bf16 ? DType::bf16 : encoder_input_.weight.dtype();
   }
 
   OpenAiConfig config_;

@@ -41,10 +41,10 @@ std::function<void(const nlohmann::json&)> reporter(const CommonOptions& common)
 }  // namespace
 
 void add_training_options(CLI::App& app, TrainingOptions& options, const std::string& data) {
-  app.add_option(
-         "--config", options.config,
-         "Training file: JSON with the architecture and a 'train' object, whose 'compute' is f32 or, with "
-         "--device cuda and the default there, bf16")
+  app.add_option("--config", options.config,
+                 "Training file: JSON with the architecture and a 'train' object, whose 'compute' is f32, "
+                 "bf16 or auto: "
+                 "bf16 where the device multiplies it; without the word bf16 on a GPU, f32 on a CPU")
       ->required();
   app.add_option(data, options.data, "What to train on")->required();
   app.add_option("--out", options.out, "Folder of the run")->required();

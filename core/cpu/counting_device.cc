@@ -90,7 +90,7 @@ class CountingKernels final : public Kernels {
   void sum_to(const Tensor&, Tensor&) override {}
   void max_last(const Tensor&, Tensor&, Tensor&) override {}
   void reorder(const Tensor&, Tensor&) override {}
-  void matmul(const Tensor&, const Tensor&, bool, bool, bool, Tensor&) override {}
+  void matmul(const Tensor&, const Tensor&, const MatmulOptions&, Tensor&) override {}
   void conv2d_backward_data(const Tensor&, const Tensor&, const Conv2dGeometry&, Tensor&) override {}
   void conv2d_backward_weights(const Tensor&, const Tensor&, const Conv2dGeometry&, Tensor&,
                                Tensor*) override {}

@@ -11,6 +11,7 @@
 #include <fstream>
 #include <mutex>
 
+#include "core/cpu/bf16_product.h"
 #include "core/cpu/block_stock.h"
 #include "core/cpu/cpu_kernels.h"
 #include "core/cpu/isa.h"
@@ -60,6 +61,7 @@ class CpuDevice final : public Device {
                        static_cast<double>(available_memory()) / (1 << 30));
   }
   int threads() const override { return threads_; }
+  bool multiplies_bf16() const override { return cpu::bf16_kernels() != nullptr; }
   Kernels& kernels() override { return kernels_; }
 
   void* allocate(size_t bytes) override {

@@ -25,10 +25,11 @@ class CpuKernels final : public Kernels {
   bool all_finite(const Tensor& x) override;
   void reorder(const Tensor& x, Tensor& y) override;
   void linear(const Tensor& x, const Tensor& w, const Tensor* bias, Tensor& y) override;
+  void training_linear(const Tensor& x, const Tensor& w, const Tensor* bias, DType compute,
+                       Tensor& y) override;
   Int8Weights pack_int8(const Tensor& q, const Tensor& scale) override;
   void int8_linear(const Tensor& x, const Int8Weights& w, const Tensor* bias, Tensor& y) override;
-  void matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b, bool accumulate,
-              Tensor& y) override;
+  void matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options, Tensor& y) override;
   Layout preferred_layout(int64_t channels) const override;
   void conv2d(const Tensor& x, const Tensor& w, const Tensor* bias, const Conv2dGeometry& geometry,
               const Conv2dEpilogue& epilogue, Tensor& y) override;

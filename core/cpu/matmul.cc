@@ -1,9 +1,11 @@
-// Products of training, by oneDNN. Its summation order depends on the shape and, with `a` transposed
-// (gradients of weights), on the number of threads: see linear.cc for inference.
+// Products of training: in bf16 by our own kernels, in f32 by oneDNN. Its summation order depends on the
+// shape and, with `a` transposed (gradients of weights), on the number of threads: see linear.cc for
+// inference.
 #include <dnnl.hpp>
 #include <map>
 #include <mutex>
 
+#include "core/cpu/bf16_product.h"
 #include "core/cpu/cpu_kernels.h"
 #include "core/cpu/thread_limit.h"
 
@@ -31,6 +33,31 @@ int64_t leading(const Tensor& x) {
   for (int axis = 0; axis + 2 < x.rank(); ++axis) batch *= x.dim(axis);
   return batch;
 }
+
+/// Matrix `index` of a batch (0 where all share one) with items along axis `items` of the last two.
+cpu::Bf16Source source_of(const Tensor& x, int64_t index, bool items_last) {
+  const int64_t rows = x.dim(-2), columns = x.dim(-1), own = leading(x) == 1 ? 0 : index;
+  return {x.floats() + own * rows * columns, items_last ? 1 : columns, items_last ? columns : 1};
+}
+
+/// y = op(a) op(b) + bias [N] or nothing.
+void multiply_in_bf16(const Tensor& a, const Tensor& b, const MatmulOptions& options, const Tensor* bias,
+                      int threads, Tensor& y) {
+  cpu::Bf16Product product;
+  product.rows = y.dim(-2);
+  product.columns = y.dim(-1);
+  product.depth = a.dim(options.transpose_a ? -2 : -1);
+  product.bias = bias ? bias->floats() : nullptr;
+  product.accumulate = options.accumulate;
+  for (int64_t i = 0; i < leading(y); ++i) {
+    product.a = source_of(a, i, options.transpose_a);
+    product.b = source_of(b, i, !options.transpose_b);
+    product.y = y.floats() + i * product.rows * product.columns;
+    cpu::multiply_bf16(*cpu::bf16_kernels(), product, y.device(), threads);
+  }
+}
+
+bool is_bf16(DType compute) { return compute == DType::bf16 && cpu::bf16_kernels(); }
 
 }  // namespace
 
@@ -75,18 +102,18 @@ std::shared_ptr<CpuKernels::MatmulCache> CpuKernels::make_matmul_cache() {
   return std::make_shared<MatmulCache>();
 }
 
-void CpuKernels::matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b, bool accumulate,
-                        Tensor& y) {
+void CpuKernels::matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options, Tensor& y) {
+  if (is_bf16(options.compute)) return multiply_in_bf16(a, b, options, nullptr, threads_, y);
   MatmulShape shape;
   shape.batch = leading(y);
   shape.a_batch = leading(a);
   shape.b_batch = leading(b);
   shape.m = y.dim(-2);
   shape.n = y.dim(-1);
-  shape.k = a.dim(transpose_a ? -2 : -1);
-  shape.transpose_a = transpose_a;
-  shape.transpose_b = transpose_b;
-  shape.accumulate = accumulate;
+  shape.k = a.dim(options.transpose_a ? -2 : -1);
+  shape.transpose_a = options.transpose_a;
+  shape.transpose_b = options.transpose_b;
+  shape.accumulate = options.accumulate;
   if (y.numel() == 0) return;
   const cpu::ThreadLimit limit(threads_);
   const auto& [description, primitive] = matmuls_->entry(shape);
@@ -95,6 +122,12 @@ void CpuKernels::matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool
                      {DNNL_ARG_WEIGHTS, memory(description.weights_desc(), matmuls_->engine, b.raw())},
                      {DNNL_ARG_DST, memory(description.dst_desc(), matmuls_->engine, y.raw())}});
   matmuls_->stream.wait();
+}
+
+void CpuKernels::training_linear(const Tensor& x, const Tensor& w, const Tensor* bias, DType compute,
+                                 Tensor& y) {
+  if (is_bf16(compute)) return multiply_in_bf16(x, w, {.transpose_b = true}, bias, threads_, y);
+  Kernels::training_linear(x, w, bias, compute, y);
 }
 
 }  // namespace dalle1

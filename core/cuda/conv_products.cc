@@ -82,7 +82,7 @@ void product_conv2d(const Tensor& x, const Tensor& filter, int stride, const Ten
   const Patches patches(x, filter, stride, y);
   in_pieces(x.dim(0), patches.at_once(), [&](int64_t first, int64_t count) {
     Tensor rows = pixel_rows(y, first, count);
-    y.kernels().matmul(patches.of(x, first, count), as_matrix(filter), false, true, false, rows);
+    y.kernels().matmul(patches.of(x, first, count), as_matrix(filter), {.transpose_b = true}, rows);
   });
 }
 
@@ -91,7 +91,7 @@ void product_conv2d_data(const Tensor& dy, const Tensor& filter, int stride, con
   Kernels& kernels = dx.kernels();
   in_pieces(dx.dim(0), patches.at_once(), [&](int64_t first, int64_t count) {
     Tensor slopes = Tensor::empty(dx.device(), {count * patches.pixels(), patches.row()});
-    kernels.matmul(pixel_rows(dy, first, count), as_matrix(filter), false, false, false, slopes);
+    kernels.matmul(pixel_rows(dy, first, count), as_matrix(filter), {}, slopes);
     Tensor sums = Tensor::zeros(dx.device(), {count * patches.in_picture()});
     patches.add_back(slopes, count, sums);
     Tensor rows = pixel_rows(dx, first, count);
@@ -103,8 +103,8 @@ void product_conv2d_weights(const Tensor& x, const Tensor& dy, int stride, const
   const Patches patches(x, dfilter, stride, dy);
   Tensor matrix = as_matrix(dfilter);
   in_pieces(x.dim(0), patches.at_once(), [&](int64_t first, int64_t count) {
-    dfilter.kernels().matmul(pixel_rows(dy, first, count), patches.of(x, first, count), true, false,
-                             /*accumulate=*/first > 0, matrix);
+    dfilter.kernels().matmul(pixel_rows(dy, first, count), patches.of(x, first, count),
+                             {.transpose_a = true, .accumulate = first > 0}, matrix);
   });
 }
 

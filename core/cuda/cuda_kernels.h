@@ -36,9 +36,9 @@ class CudaKernels : public Kernels {
   void linear(const Tensor& x, const Tensor& w, const Tensor* bias, Tensor& y) override;
   void linear_fused(const Tensor& x, const Tensor& w, const Tensor* bias, const LinearEpilogue& epilogue,
                     Tensor& y) override;
-  void training_linear(const Tensor& x, const Tensor& w, const Tensor* bias, Tensor& y) override;
-  void matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b, bool accumulate,
-              Tensor& y) override;
+  void training_linear(const Tensor& x, const Tensor& w, const Tensor* bias, DType compute,
+                       Tensor& y) override;
+  void matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options, Tensor& y) override;
   Layout preferred_layout(int64_t channels) const override;
   void conv2d(const Tensor& x, const Tensor& w, const Tensor* bias, const Conv2dGeometry& geometry,
               const Conv2dEpilogue& epilogue, Tensor& y) override;

@@ -85,12 +85,11 @@ void CudaKernels::linear_fused(const Tensor& x, const Tensor& w, const Tensor* b
   multiply(products(), shape, x, w, bias, epilogue.residual ? *epilogue.residual : y, y);
 }
 
-void CudaKernels::training_linear(const Tensor& x, const Tensor& w, const Tensor* bias, Tensor& y) {
+void CudaKernels::training_linear(const Tensor& x, const Tensor& w, const Tensor* bias, DType, Tensor& y) {
   linear(x, w, bias, y);
 }
 
-void CudaKernels::matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b,
-                         bool accumulate, Tensor& y) {
+void CudaKernels::matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options, Tensor& y) {
   if (y.numel() == 0) return;
   Products::Shape shape;
   shape.batch = leading(y);
@@ -98,12 +97,12 @@ void CudaKernels::matmul(const Tensor& a, const Tensor& b, bool transpose_a, boo
   shape.b_batch = leading(b);
   shape.m = y.dim(-2);
   shape.n = y.dim(-1);
-  shape.k = a.dim(transpose_a ? -2 : -1);
-  shape.transpose_a = transpose_a;
-  shape.transpose_b = transpose_b;
-  shape.accumulate = accumulate;
+  shape.k = a.dim(options.transpose_a ? -2 : -1);
+  shape.transpose_a = options.transpose_a;
+  shape.transpose_b = options.transpose_b;
+  shape.accumulate = options.accumulate;
   if (shape.k == 0) {
-    if (!accumulate) device_.fill_zero(y.raw(), y.bytes());
+    if (!options.accumulate) device_.fill_zero(y.raw(), y.bytes());
     return;
   }
   multiply(products(), shape, a, b, nullptr, y, y);

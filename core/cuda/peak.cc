@@ -38,7 +38,7 @@ DevicePeak measure_peak(Device& device) {
       device.kernels().affine(*x, 2.0f, -1.0f, *x);
     }
     const double seconds =
-        best_seconds(device, [&] { device.kernels().matmul(a, b, false, true, false, y); });
+        best_seconds(device, [&] { device.kernels().matmul(a, b, {.transpose_b = true}, y); });
     peak.tflops = 2.0 * kSide * kSide * kSide / seconds * 1e-12;
   }
   const Tensor from = Tensor::zeros(device, {kCopied}, DType::u8);

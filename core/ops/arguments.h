@@ -40,6 +40,14 @@ struct Conv2dEpilogue {
   bool relu = false;
 };
 
+/// y = op(a) op(b), and with `accumulate` what y was.
+struct MatmulOptions {
+  bool transpose_a = false, transpose_b = false, accumulate = false;
+  /// What a CPU multiplies its f32 operands in: bf16 (with sums in f32) only where Device::multiplies_bf16().
+  /// A GPU multiplies in the operands' type.
+  DType compute = DType::f32;
+};
+
 /// What is done to a product's result: y = residual + activation(x w^T + bias).
 struct LinearEpilogue {
   std::optional<Unary> activation;

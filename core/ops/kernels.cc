@@ -32,8 +32,9 @@ void Kernels::linear_fused(const Tensor& x, const Tensor& w, const Tensor* bias,
   if (epilogue.residual) binary(Binary::add, *epilogue.residual, y, y);
 }
 
-void Kernels::training_linear(const Tensor& x, const Tensor& w, const Tensor* bias, Tensor& y) {
-  matmul(x, w, false, true, /*accumulate=*/false, y);
+void Kernels::training_linear(const Tensor& x, const Tensor& w, const Tensor* bias, DType compute,
+                              Tensor& y) {
+  matmul(x, w, {.transpose_b = true, .compute = compute}, y);
   if (bias) binary(Binary::add, y, *bias, y);
 }
 

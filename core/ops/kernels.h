@@ -64,8 +64,10 @@ class Kernels {
   /// linear() with an epilogue; by itself the plain composition.
   virtual void linear_fused(const Tensor& x, const Tensor& w, const Tensor* bias,
                             const LinearEpilogue& epilogue, Tensor& y);
-  /// y = x w^T + bias as in linear(), in training: by itself matmul() and a sum.
-  virtual void training_linear(const Tensor& x, const Tensor& w, const Tensor* bias, Tensor& y);
+  /// y = x w^T + bias as in linear(), in training: by itself matmul() and a sum. `compute`: see
+  /// MatmulOptions.
+  virtual void training_linear(const Tensor& x, const Tensor& w, const Tensor* bias, DType compute,
+                               Tensor& y);
   /// Weights q i8 [N, K], |q| <= 127, times scale f32 [N], as int8_linear() reads them. CPU alone.
   virtual Int8Weights pack_int8(const Tensor& q, const Tensor& scale);
   /// linear() with weights in eight bits: each row of x is rounded to 127 steps of its largest magnitude, the
@@ -73,8 +75,7 @@ class Kernels {
   virtual void int8_linear(const Tensor& x, const Int8Weights& w, const Tensor* bias, Tensor& y);
   /// y = op(a) op(b), batched over all leading axes: a [.., M, K], b [.., K, N] before transposition.
   /// Training: the fastest order of summation, which depends on the threads. With `accumulate`, adds.
-  virtual void matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b, bool accumulate,
-                      Tensor& y) = 0;
+  virtual void matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options, Tensor& y) = 0;
 
   // --- pictures: [B, C, H, W], plain or blocked ------------------------------------------------------------
   /// Layout in which convolutions with this many channels run fastest.

@@ -9,17 +9,17 @@
 namespace dalle1::ops {
 namespace {
 
-Tensor product(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b, DType result) {
+Tensor product(const Tensor& a, const Tensor& b, const MatmulOptions& options, DType result) {
   Shape shape = a.shape();
-  shape[-2] = a.dim(transpose_a ? -1 : -2);
-  shape[-1] = b.dim(transpose_b ? -2 : -1);
+  shape[-2] = a.dim(options.transpose_a ? -1 : -2);
+  shape[-1] = b.dim(options.transpose_b ? -2 : -1);
   Tensor y = Tensor::empty(a.device(), shape, result);
-  a.kernels().matmul(a, b, transpose_a, transpose_b, /*accumulate=*/false, y);
+  a.kernels().matmul(a, b, options, y);
   return y;
 }
 
-Tensor product(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
-  return product(a, b, transpose_a, transpose_b, a.dtype());
+Tensor product(const Tensor& a, const Tensor& b, const MatmulOptions& options) {
+  return product(a, b, options, a.dtype());
 }
 
 void check_shapes(const Tensor& x, const Tensor& w, const Tensor& bias) {
@@ -46,15 +46,17 @@ Tensor linear_in(Context& context, const Tensor& input, const Tensor& w, const T
     return y;
   }
   Tensor y = Tensor::empty(x.device(), {rows, outputs}, result.value_or(x.dtype()));
-  x.kernels().training_linear(rows_in, w, bias.defined() ? &bias : nullptr, y);
+  const DType compute = context.compute;
+  x.kernels().training_linear(rows_in, w, bias.defined() ? &bias : nullptr, compute, y);
   y = y.view(shape);
   const bool need_x = context.tape->tracks(x), need_w = context.tape->tracks(w);
   context.tape->record({x, w, bias}, y, [=](const Tensor& dy) {
     // Products run in the type of the activations; the gradient of f32 weights stays f32.
     const Tensor rows_dy = dy.to(x.dtype()).view({rows, outputs});
-    return std::vector<Tensor>{need_x ? product(rows_dy, w, false, false).view(x.shape()) : Tensor(),
-                               need_w ? product(rows_dy, rows_in, true, false, w.dtype()) : Tensor(),
-                               bias.defined() ? reduced_to(rows_dy, bias.shape()) : Tensor()};
+    return std::vector<Tensor>{
+        need_x ? product(rows_dy, w, {.compute = compute}).view(x.shape()) : Tensor(),
+        need_w ? product(rows_dy, rows_in, {.transpose_a = true, .compute = compute}, w.dtype()) : Tensor(),
+        bias.defined() ? reduced_to(rows_dy, bias.shape()) : Tensor()};
   });
   return y;
 }
@@ -121,11 +123,15 @@ Tensor matmul(Context& context, const Tensor& a, const Tensor& b, bool transpose
   for (int i = 0; i + 2 < a.rank(); ++i) {
     check(a.dim(i) == b.dim(i), ErrorKind::internal, "matmul: batches of {} and {}", a.shape(), b.shape());
   }
-  Tensor y = product(a, b, transpose_a, transpose_b);
+  const DType compute = context.compute;
+  const auto times = [compute](const Tensor& left, const Tensor& right, bool first, bool second) {
+    return product(left, right, {first, second, /*accumulate=*/false, compute});
+  };
+  Tensor y = times(a, b, transpose_a, transpose_b);
   if (context.tape) {
     context.tape->record({a, b}, y, [=](const Tensor& dy) {
-      Tensor da = transpose_a ? product(b, dy, transpose_b, true) : product(dy, b, false, !transpose_b);
-      Tensor db = transpose_b ? product(dy, a, true, transpose_a) : product(a, dy, !transpose_a, false);
+      Tensor da = transpose_a ? times(b, dy, transpose_b, true) : times(dy, b, false, !transpose_b);
+      Tensor db = transpose_b ? times(dy, a, true, transpose_a) : times(a, dy, !transpose_a, false);
       return std::vector<Tensor>{da, db};
     });
   }

@@ -60,6 +60,8 @@ class Device {
   virtual bool captures() const { return false; }
   virtual std::unique_ptr<Graph> capture(std::function<void()> work);
 
+  /// Whether products run in bf16: always on a GPU, on a CPU that has AVX512-BF16 or AMX.
+  virtual bool multiplies_bf16() const { return !is_cpu(); }
   bool is_cpu() const { return kind() == DeviceKind::cpu; }
 
  protected:

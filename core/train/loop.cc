@@ -16,6 +16,17 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+OptimizerOptions computing_in(OptimizerOptions options, DType compute) {
+  options.compute = compute;
+  return options;
+}
+
+// What the first row of a run warns of.
+std::string notice(const TrainOptions& options, const Device& device) {
+  if (options.compute != "bf16" || device.multiplies_bf16()) return {};
+  return "this processor has no arithmetic of bf16 (AVX512-BF16 or AMX): computing in f32";
+}
+
 // Everything of a run that outlives a step.
 class Session {
  public:
@@ -26,7 +37,8 @@ class Session {
         run_(run),
         compute_(compute_type(options, device)),
         optimizer_(
-            task.model(), options.optimizer, [&](const std::string& name) { return task.trainable(name); },
+            task.model(), computing_in(options.optimizer, compute_),
+            [&](const std::string& name) { return task.trainable(name); },
             [&](const std::string& name) { return task.hidden_matrices(name); }),
         ema_(task.model(), options.ema_decay),
         store_(run.folder / "checkpoints", *run.format) {
@@ -201,7 +213,7 @@ void TrainOptions::visit(auto& self, auto& field) {
   field("ema_decay", self.ema_decay, config::below_one());
   field("accumulate", self.accumulate, config::at_least(1));
   field("seed", self.seed);
-  field("compute", self.compute, config::one_of({"f32", "bf16"}));
+  field("compute", self.compute, config::one_of({"auto", "f32", "bf16"}));
   field("log_every", self.log_every, config::at_least(1));
   field("evaluate_every", self.evaluate_every, config::at_least(1));
   field("checkpoint_every", self.checkpoint_every, config::at_least(1));
@@ -214,12 +226,8 @@ TrainOptions train_options_from_json(const nlohmann::json& json, const config::N
 }
 
 DType compute_type(const TrainOptions& options, const Device& device) {
-  if (device.is_cpu()) {
-    check(options.compute != "bf16", ErrorKind::usage, "'train.compute' is bf16, which needs {} cuda",
-          OptionName{"device"});
-    return DType::f32;
-  }
-  return options.compute == "f32" ? DType::f32 : DType::bf16;
+  const bool wanted = options.compute.empty() ? !device.is_cpu() : options.compute != "f32";
+  return wanted && device.multiplies_bf16() ? DType::bf16 : DType::f32;
 }
 
 TrainResult train(Device& device, TrainTask& task, const TrainOptions& options, const TrainRun& run) {
@@ -232,6 +240,7 @@ TrainResult train(Device& device, TrainTask& task, const TrainOptions& options, 
   double training_seconds = 0;  // since the last row: neither measuring nor saving counts
   int64_t last_row = session.step();
   bool stopped = false, last = progress.over(session.step());
+  std::string warning = notice(options, device);
   while (!last && !stopped) {
     const auto begin = std::chrono::steady_clock::now();
     nlohmann::json row = session.advance(progress.place(session.step()));
@@ -242,6 +251,7 @@ TrainResult train(Device& device, TrainTask& task, const TrainOptions& options, 
     if (done % options.log_every == 0 || done % options.evaluate_every == 0 || last) {
       row["seconds_per_step"] = std::exchange(training_seconds, 0.0) / static_cast<double>(done - last_row);
       last_row = done;
+      if (!warning.empty()) row["warning"] = std::exchange(warning, {});
       metrics.write(row);
       if (run.report) run.report(row);
     }

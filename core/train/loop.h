@@ -48,8 +48,9 @@ struct TrainOptions {
   float ema_decay = 0.999f;  ///< 0: off.
   int accumulate = 1;        ///< Micro-batches per update.
   uint64_t seed = 0;
-  /// "f32" or "bf16": the type of a step's activations and products. The parameters, their gradients and the
-  /// optimiser are f32. Empty: bf16 on a GPU, f32 on the CPU.
+  /// "f32" or "bf16": what a step's products compute in, and on a GPU the type of its activations.
+  /// Parameters, gradients, sums, norms, losses and the optimiser are f32. "auto": bf16 where the device
+  /// multiplies it. Empty: bf16 on a GPU, f32 on the CPU, as in versions that knew no other.
   std::string compute;
   double max_minutes = 0;  ///< Stops with a checkpoint after this long; 0: off.
   /// Above 0 the schedules of all steps run over so many seconds, and the training ends with them, after as
@@ -67,7 +68,7 @@ struct TrainOptions {
 /// fields that the model's trainer reads itself.
 TrainOptions train_options_from_json(const nlohmann::json& json, const config::Names& own);
 
-/// What the steps compute in on `device`. Error(usage) where bf16 is asked of the CPU.
+/// What the steps compute in on `device`: f32 where it has no arithmetic for what is asked.
 DType compute_type(const TrainOptions& options, const Device& device);
 
 struct TrainRun {

@@ -27,7 +27,7 @@ Tensor normalised(const Tensor& x) {
 
 }  // namespace
 
-Tensor orthogonalised(const Tensor& x) {
+Tensor orthogonalised(const Tensor& x, DType compute) {
   Kernels& kernels = x.kernels();
   // The smaller of x x^T and x^T x.
   const bool wide = x.dim(0) <= x.dim(1);
@@ -35,12 +35,12 @@ Tensor orthogonalised(const Tensor& x) {
   Tensor current = normalised(x), next = Tensor::empty(x.device(), x.shape());
   Tensor gram = Tensor::empty(x.device(), {side, side}), polynomial = Tensor::empty(x.device(), {side, side});
   for (int step = 0; step < kSteps; ++step) {
-    kernels.matmul(current, current, !wide, wide, false, gram);
-    kernels.matmul(gram, gram, false, false, false, polynomial);
+    kernels.matmul(current, current, {.transpose_a = !wide, .transpose_b = wide, .compute = compute}, gram);
+    kernels.matmul(gram, gram, {.compute = compute}, polynomial);
     kernels.affine(polynomial, kQuintic, 0.0f, polynomial);
     kernels.add_scaled(gram, kCubic, polynomial);
     const Tensor &left = wide ? polynomial : current, &right = wide ? current : polynomial;
-    kernels.matmul(left, right, false, false, false, next);
+    kernels.matmul(left, right, {.compute = compute}, next);
     kernels.add_scaled(current, kLinear, next);
     std::swap(current, next);
   }
@@ -65,7 +65,7 @@ void muon_update(const MuonOptions& options, const Tensor& gradient, int parts, 
   kernels.affine(parameter, 1.0f - options.learning_rate * options.weight_decay, 0.0f, parameter);
   for (int part = 0; part < parts; ++part) {
     Tensor target = parameter.rows(part * rows, (part + 1) * rows);
-    kernels.add_scaled(orthogonalised(direction.rows(part * rows, (part + 1) * rows)),
+    kernels.add_scaled(orthogonalised(direction.rows(part * rows, (part + 1) * rows), options.compute),
                        -options.learning_rate * shape, target);
   }
   parameter.touch();

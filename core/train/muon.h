@@ -10,6 +10,7 @@ struct MuonOptions {
   float weight_decay = 0.0f;    ///< Decoupled.
   float gradient_scale = 1.0f;  ///< Clipping and accumulation, applied to the gradient first.
   float learning_rate = 0.02f;
+  DType compute = DType::f32;  ///< Of the Newton-Schulz steps, see MatmulOptions.
 };
 
 /// One update of `parameter` [parts * M, N] and `momentum` of its shape (Jordan et al. 2024): each part's
@@ -21,7 +22,7 @@ void muon_update(const MuonOptions& options, const Tensor& gradient, int parts, 
 
 /// The polar factor U V^T of x = U S V^T [M, N], within what five Newton-Schulz steps of the quintic
 /// 3.4445 s - 4.7750 s^3 + 2.0315 s^5 give: singular values above a thousandth of the norm land in
-/// [0.6, 1.3].
-Tensor orthogonalised(const Tensor& x);
+/// [0.6, 1.3]. The steps bear bf16, as Jordan et al. have them.
+Tensor orthogonalised(const Tensor& x, DType compute = DType::f32);
 
 }  // namespace dalle1

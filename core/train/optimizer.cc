@@ -69,7 +69,7 @@ void Optimizer::update(Entry& entry, float learning_rate, float gradient_scale) 
   const float weight_decay = entry.parameter.rank() >= 2 ? options_.weight_decay : 0.0f;
   if (entry.matrices > 0) {
     const MuonOptions muon{options_.momentum, weight_decay, gradient_scale,
-                           learning_rate * options_.matrix_rate};
+                           learning_rate * options_.matrix_rate, options_.compute};
     muon_update(muon, entry.gradient, entry.matrices, entry.parameter, entry.m);
     return;
   }

@@ -19,10 +19,11 @@ struct OptimizerOptions {
   OptimizerKind kind = OptimizerKind::adamw;
   float beta1 = 0.9f, beta2 = 0.999f;
   float epsilon = 1e-8f;
-  float weight_decay = 0.0f;  ///< Decoupled; applied to tensors of two or more axes only.
-  float clip_norm = 0.0f;     ///< Largest L2 norm of the whole gradient; 0: off.
-  float matrix_rate = 5.0f;   ///< Muon's learning rate over AdamW's.
-  float momentum = 0.95f;     ///< Muon's.
+  float weight_decay = 0.0f;   ///< Decoupled; applied to tensors of two or more axes only.
+  float clip_norm = 0.0f;      ///< Largest L2 norm of the whole gradient; 0: off.
+  float matrix_rate = 5.0f;    ///< Muon's learning rate over AdamW's.
+  float momentum = 0.95f;      ///< Muon's.
+  DType compute = DType::f32;  ///< Of Muon's products, see MatmulOptions.
 };
 
 class Optimizer {

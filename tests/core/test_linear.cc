@@ -110,8 +110,8 @@ void check_matmul(int64_t batch, int64_t m, int64_t k, int64_t n) {
     const Shape right = transpose_b ? Shape{batch, n, k} : Shape{batch, k, n};
     Tensor y =
         accumulate ? Tensor::from(*device, {batch, m, n}, before) : Tensor::empty(*device, {batch, m, n});
-    device->kernels().matmul(Tensor::from(*device, left, a), Tensor::from(*device, right, b), transpose_a,
-                             transpose_b, accumulate, y);
+    device->kernels().matmul(Tensor::from(*device, left, a), Tensor::from(*device, right, b),
+                             {transpose_a, transpose_b, accumulate}, y);
     CHECK(distance(y.to_floats(), expected) < 1e-5);
   }
 }

@@ -31,7 +31,7 @@ Values product_work(Device& device, DType dtype) {
   kernels.linear_fused(x, w, &bias, {Unary::gelu_tanh}, activated);
   kernels.linear_fused(x, w, &bias, {std::nullopt, &residual}, added);
   const Tensor pair = random_tensor(device, {2, rows, in}, 6, dtype);
-  kernels.matmul(pair, pair, true, false, /*accumulate=*/true, batched);
+  kernels.matmul(pair, pair, {.transpose_a = true, .accumulate = true}, batched);
   Values values;
   for (const Tensor& y : {biased, activated, added, batched}) append(values, y);
   return values;

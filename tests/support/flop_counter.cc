@@ -38,11 +38,10 @@ class CountingKernels final : public Kernels {
     flops_ += 2.0 * static_cast<double>(x.numel()) * static_cast<double>(w.dim(0));
     inner_.linear(x, w, bias, y);
   }
-  void matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b, bool accumulate,
-              Tensor& y) override {
+  void matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options, Tensor& y) override {
     flops_ +=
-        2.0 * static_cast<double>(y.numel()) * static_cast<double>(a.dim(a.rank() - (transpose_a ? 2 : 1)));
-    inner_.matmul(a, b, transpose_a, transpose_b, accumulate, y);
+        2.0 * static_cast<double>(y.numel()) * static_cast<double>(a.dim(options.transpose_a ? -2 : -1));
+    inner_.matmul(a, b, options, y);
   }
   Layout preferred_layout(int64_t channels) const override { return inner_.preferred_layout(channels); }
   void conv2d(const Tensor& x, const Tensor& w, const Tensor* bias, const Conv2dGeometry& geometry,

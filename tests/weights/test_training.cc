@@ -161,9 +161,12 @@ TEST_CASE("steps compute in bf16 on a GPU, in f32 on the CPU and where a trainin
   CHECK(types(gpu, "f32") == std::set{DType::f32});
   CHECK(types(*cpu, "") == std::set{DType::f32});
   CHECK(types(*cpu, "f32") == std::set{DType::f32});
-  CHECK_THROWS_WITH_AS(types(*cpu, "bf16"), "'train.compute' is bf16, which needs device cuda", Error);
+  const DType narrow = cpu->multiplies_bf16() ? DType::bf16 : DType::f32;
+  CHECK(types(*cpu, "bf16") == std::set{narrow});
+  CHECK(types(*cpu, "auto") == std::set{narrow});
+  CHECK(types(gpu, "auto") == std::set{DType::bf16});
   CHECK_THROWS_WITH_AS(train_options_from_json({{"compute", "f16"}}, {}),
-                       "'train.compute' is 'f16'; it must be f32 or bf16", Error);
+                       "'train.compute' is 'f16'; it must be auto, f32 or bf16", Error);
 }
 
 TEST_CASE("under a deadline the schedules follow the time, and the training ends with it") {
