@@ -1,11 +1,19 @@
-// The eight tile registers of AMX: 16 rows of 64 bytes each.
+// The eight tile registers of AMX: 16 rows of 64 bytes each. The instructions are macros, since a register's
+// number is part of its instruction; tests on machines without AMX put plain code in their place.
 //
-// Only for files that are compiled for AMX, or for tests with a stand-in of these functions.
+// Only for files that are compiled for AMX.
 #pragma once
 
 #include <immintrin.h>
 
 #include <cstdint>
+
+#define DALLE1_TILE_ZERO(t) _tile_zero(t)
+#define DALLE1_TILE_LOAD(t, from, stride) _tile_loadd(t, from, stride)
+#define DALLE1_TILE_STORE(t, to, stride) _tile_stored(t, to, stride)
+#define DALLE1_TILE_DOT_BF16(sums, rows, columns) _tile_dpbf16ps(sums, rows, columns)
+/// Rows of unsigned bytes, columns of signed ones.
+#define DALLE1_TILE_DOT_INT8(sums, rows, columns) _tile_dpbusd(sums, rows, columns)
 
 namespace dalle1::cpu {
 namespace {

@@ -32,88 +32,143 @@ struct CpuKernels::AttentionPlans {
   }
 };
 
-namespace {
+/// B * H heads of [B, T, H, D], or of thirds of [B, T, 3 H D]: where each begins, and their gradients.
+struct CpuKernels::AttentionHeads {
+  Device& device;
+  int64_t batch = 0, heads = 0;
+  int32_t queries = 0, keys = 0, size = 0;
+  int64_t stride = 0;  ///< Between positions of q, k, v and their gradients.
+  const float *q = nullptr, *k = nullptr, *v = nullptr;
+  float *y = nullptr, *logsumexp = nullptr;
+  const float* dy = nullptr;
+  float *dq = nullptr, *dk = nullptr, *dv = nullptr;
 
-/// [B, T, H, D] seen as B * H heads.
-struct Heads {
-  int64_t batch, heads;
-  int32_t queries, keys, size;
+  int64_t count() const { return batch * heads; }
+  int64_t y_stride() const { return heads * size; }
+  int64_t offset(int64_t head, int64_t positions, int64_t step) const {
+    return head / heads * positions * step + head % heads * size;
+  }
+  cpu::AttentionHead head(int64_t index, float scale) const {
+    const int64_t at_q = offset(index, queries, stride), at_k = offset(index, keys, stride);
+    cpu::AttentionHead head;
+    head.q = q + at_q;
+    head.k = k + at_k;
+    head.v = v + at_k;
+    head.y = y + offset(index, queries, y_stride());
+    head.logsumexp = logsumexp + index * queries;
+    head.stride = stride;
+    head.y_stride = y_stride();
+    head.size = size;
+    head.scale = scale;
+    return head;
+  }
+  cpu::AttentionHeadGradients gradients(int64_t index) const {
+    const int64_t at_q = offset(index, queries, stride), at_k = offset(index, keys, stride);
+    return {dy + offset(index, queries, y_stride()), dq + at_q, dk + at_k, dv + at_k};
+  }
 
-  Heads(const Tensor& q, const Tensor& k)
-      : batch(q.dim(0)),
+  AttentionHeads(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& y, const Tensor& logsumexp)
+      : device(q.device()),
+        batch(q.dim(0)),
         heads(q.dim(2)),
         queries(static_cast<int32_t>(q.dim(1))),
         keys(static_cast<int32_t>(k.dim(1))),
-        size(static_cast<int32_t>(q.dim(3))) {}
-  int64_t count() const { return batch * heads; }
-  int64_t stride() const { return heads * size; }
-  int64_t query_offset(int64_t head) const { return head / heads * queries * stride() + head % heads * size; }
-  int64_t key_offset(int64_t head) const { return head / heads * keys * stride() + head % heads * size; }
+        size(static_cast<int32_t>(q.dim(3))),
+        stride(heads * size),
+        q(q.floats()),
+        k(k.floats()),
+        v(v.floats()),
+        y(y.floats()),
+        logsumexp(logsumexp.floats()) {}
+  AttentionHeads(const Tensor& qkv, const Tensor& y, const Tensor& logsumexp)
+      : device(qkv.device()),
+        batch(qkv.dim(0)),
+        heads(logsumexp.dim(1)),
+        queries(static_cast<int32_t>(qkv.dim(1))),
+        keys(queries),
+        size(static_cast<int32_t>(qkv.dim(2) / 3 / heads)),
+        stride(qkv.dim(2)),
+        q(qkv.floats()),
+        k(q + stride / 3),
+        v(k + stride / 3),
+        y(y.floats()),
+        logsumexp(logsumexp.floats()) {}
 };
 
-cpu::AttentionHead head_of(const Heads& heads, int64_t index, const Tensor& q, const Tensor& k,
-                           const Tensor& v, const Tensor& y, const Tensor& logsumexp) {
-  cpu::AttentionHead head;
-  head.q = q.floats() + heads.query_offset(index);
-  head.k = k.floats() + heads.key_offset(index);
-  head.v = v.floats() + heads.key_offset(index);
-  head.y = y.floats() + heads.query_offset(index);
-  head.logsumexp = logsumexp.floats() + index * heads.queries;
-  head.stride = heads.stride();
-  head.size = heads.size;
-  return head;
+namespace cpu {
+
+const AttentionKernels& attention_kernels(DType compute) {
+  if (compute == DType::bf16 && may_use(Isa::amx)) return attention_amx;
+  if (compute == DType::bf16 && may_use(Isa::bf16)) return attention_avx512bf16;
+  return best_isa() == Isa::avx512 ? attention_avx512 : attention_avx2;
 }
 
-}  // namespace
+}  // namespace cpu
 
 std::shared_ptr<CpuKernels::AttentionPlans> CpuKernels::make_attention_plans() {
   return std::make_shared<AttentionPlans>();
 }
 
-void CpuKernels::attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionPattern& pattern,
-                           float scale, Tensor& y, Tensor& logsumexp) {
-  const Heads heads(q, k);
-  if (y.numel() == 0) return;
-  const auto plan = attention_plans_->find(pattern, heads.queries, heads.keys);
+void CpuKernels::attend_sequences(const AttentionHeads& heads, const AttentionOptions& options) {
+  const auto plan = attention_plans_->find(options.pattern, heads.queries, heads.keys);
   const cpu::AttentionTiles tiles = plan->tiles();
-  const cpu::AttentionKernels& kernels = cpu::attention_kernels(cpu::best_isa());
+  const cpu::AttentionKernels& kernels = cpu::attention_kernels(options.compute);
   // A head's queries are shared out only when there are fewer heads than threads.
   const int64_t parts =
       std::min<int64_t>((threads_ + heads.count() - 1) / heads.count(), plan->query_tiles());
   const int64_t pieces = heads.count() * parts;
-  const cpu::ThreadScratch scratch(q.device(), std::min<int64_t>(threads_, pieces),
+  const cpu::ThreadScratch scratch(heads.device, std::min<int64_t>(threads_, pieces),
                                    kernels.forward_scratch(tiles.key_tiles, heads.size));
   cpu::parallel_tasks(threads_, pieces, [&](int64_t piece) {
     const int64_t index = piece / parts, part = piece % parts;
-    cpu::AttentionHead head = head_of(heads, index, q, k, v, y, logsumexp);
-    head.scale = scale;
     const auto first = static_cast<int32_t>(plan->query_tiles() * part / parts);
     const auto last = static_cast<int32_t>(plan->query_tiles() * (part + 1) / parts);
-    kernels.forward(tiles, head, first, last, scratch.mine());
+    kernels.forward(tiles, heads.head(index, options.scale), first, last, scratch.mine());
   });
+}
+
+void CpuKernels::attend_sequences_backward(const AttentionHeads& heads, const AttentionOptions& options) {
+  const auto plan = attention_plans_->find(options.pattern, heads.queries, heads.keys);
+  const cpu::AttentionTiles tiles = plan->tiles();
+  const cpu::AttentionKernels& kernels = cpu::attention_kernels(options.compute);
+  const cpu::ThreadScratch scratch(heads.device, std::min<int64_t>(threads_, heads.count()),
+                                   kernels.backward_scratch(tiles.key_tiles, heads.size));
+  cpu::parallel_tasks(threads_, heads.count(), [&](int64_t index) {
+    kernels.backward(tiles, heads.head(index, options.scale), heads.gradients(index), scratch.mine());
+  });
+}
+
+void CpuKernels::attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& options,
+                           Tensor& y, Tensor& logsumexp) {
+  if (y.numel() > 0) attend_sequences({q, k, v, y, logsumexp}, options);
 }
 
 void CpuKernels::attention_backward(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& y,
                                     const Tensor& logsumexp, const Tensor& dy,
-                                    const AttentionPattern& pattern, float scale,
-                                    AttentionGradients& gradients) {
-  const Heads heads(q, k);
+                                    const AttentionOptions& options, AttentionGradients& gradients) {
   if (k.numel() == 0) return;
-  const auto plan = attention_plans_->find(pattern, heads.queries, heads.keys);
-  const cpu::AttentionTiles tiles = plan->tiles();
-  const cpu::AttentionKernels& kernels = cpu::attention_kernels(cpu::best_isa());
-  const cpu::ThreadScratch scratch(q.device(), std::min<int64_t>(threads_, heads.count()),
-                                   kernels.backward_scratch(tiles.key_tiles, heads.size));
-  cpu::parallel_tasks(threads_, heads.count(), [&](int64_t index) {
-    cpu::AttentionHead head = head_of(heads, index, q, k, v, y, logsumexp);
-    head.scale = scale;
-    cpu::AttentionHeadGradients out;
-    out.dy = dy.floats() + heads.query_offset(index);
-    out.dq = gradients.dq.floats() + heads.query_offset(index);
-    out.dk = gradients.dk.floats() + heads.key_offset(index);
-    out.dv = gradients.dv.floats() + heads.key_offset(index);
-    kernels.backward(tiles, head, out, scratch.mine());
-  });
+  AttentionHeads heads(q, k, v, y, logsumexp);
+  heads.dy = dy.floats();
+  heads.dq = gradients.dq.floats();
+  heads.dk = gradients.dk.floats();
+  heads.dv = gradients.dv.floats();
+  attend_sequences_backward(heads, options);
+}
+
+void CpuKernels::self_attention(const Tensor& qkv, const AttentionOptions& options, Tensor& y,
+                                Tensor& logsumexp) {
+  if (y.numel() > 0) attend_sequences({qkv, y, logsumexp}, options);
+}
+
+void CpuKernels::self_attention_backward(const Tensor& qkv, const Tensor& y, const Tensor& logsumexp,
+                                         const Tensor& dy, const AttentionOptions& options, Tensor& dqkv) {
+  if (y.numel() == 0) return;
+  AttentionHeads heads(qkv, y, logsumexp);
+  heads.dy = dy.floats();
+  heads.dq = dqkv.floats();
+  heads.dk = heads.dq + heads.stride / 3;
+  heads.dv = heads.dk + heads.stride / 3;
+  attend_sequences_backward(heads, options);
 }
 
 }  // namespace dalle1

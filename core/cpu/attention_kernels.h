@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "core/cpu/isa.h"
+#include "core/tensor/dtype.h"
 
 namespace dalle1::cpu {
 
@@ -27,12 +28,13 @@ struct AttentionTiles {
   const uint32_t* masks = nullptr;  ///< attention_tile rows each
 };
 
-/// One head of one sequence. Consecutive positions lie `stride` floats apart.
+/// One head of one sequence. Consecutive positions lie `stride` floats apart, of y and its gradient
+/// `y_stride`.
 struct AttentionHead {
   const float *q = nullptr, *k = nullptr, *v = nullptr;
   float* y = nullptr;
   float* logsumexp = nullptr;  ///< [queries], contiguous
-  int64_t stride = 0;
+  int64_t stride = 0, y_stride = 0;
   int32_t size = 0;  ///< D
   float scale = 1.0f;
 };
@@ -55,9 +57,10 @@ struct AttentionKernels {
 
 extern const AttentionKernels attention_avx2;
 extern const AttentionKernels attention_avx512;
+extern const AttentionKernels attention_avx512bf16;
+extern const AttentionKernels attention_amx;
 
-inline const AttentionKernels& attention_kernels(Isa isa) {
-  return isa == Isa::avx512 ? attention_avx512 : attention_avx2;
-}
+/// The fastest that may be used: with products in bf16 if `compute` says so and the processor has them.
+const AttentionKernels& attention_kernels(DType compute);
 
 }  // namespace dalle1::cpu

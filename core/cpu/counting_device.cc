@@ -49,14 +49,14 @@ class CountingKernels final : public Kernels {
     };
     derive(w, in_memory(x) * in_memory(y) * w.dim(2) * w.dim(3));
   }
-  void attention(const Tensor& q, const Tensor& k, const Tensor&, const AttentionPattern&, float, Tensor&,
+  void attention(const Tensor& q, const Tensor& k, const Tensor&, const AttentionOptions& options, Tensor&,
                  Tensor&) override {
-    if (!cpu_ || q.numel() == 0) return;
-    constexpr int tile = cpu::attention_tile;
-    const auto tiles = static_cast<int32_t>((k.dim(1) + tile - 1) / tile);
-    const auto size = static_cast<int32_t>(q.dim(3));
-    const cpu::ThreadScratch scratch(q.device(), threads_,
-                                     cpu::attention_kernels(cpu::best_isa()).forward_scratch(tiles, size));
+    if (q.numel() > 0) attend(q.device(), k.dim(1), q.dim(3), options);
+  }
+  void self_attention(const Tensor& qkv, const AttentionOptions& options, Tensor& y,
+                      Tensor& logsumexp) override {
+    if (!cpu_) return Kernels::self_attention(qkv, options, y, logsumexp);
+    attend(qkv.device(), qkv.dim(1), qkv.dim(2) / 3 / logsumexp.dim(1), options);
   }
   void cached_attention(const Tensor& q, const CachedAttention& cache, float, Tensor&) override {
     if (!cpu_) return;
@@ -118,7 +118,7 @@ class CountingKernels final : public Kernels {
   void embedding_backward(const Tensor&, const Tensor&, Tensor&) override {}
   void uniform(uint64_t, Stream, uint32_t, uint32_t, Tensor&) override {}
   void attention_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
-                          const Tensor&, const AttentionPattern&, float, AttentionGradients&) override {}
+                          const Tensor&, const AttentionOptions&, AttentionGradients&) override {}
   void cache_store(const Tensor&, int64_t, Tensor&) override {}
   void attend_step(const Tensor& qkv, const CachedAttention& cache, int64_t slot, float scale,
                    Tensor& y) override {
@@ -128,6 +128,15 @@ class CountingKernels final : public Kernels {
   void lerp(const Tensor&, float, Tensor&) override {}
 
  private:
+  void attend(Device& device, int64_t keys, int64_t size, const AttentionOptions& options) {
+    if (!cpu_) return;
+    constexpr int tile = cpu::attention_tile;
+    const cpu::AttentionKernels& kernels = cpu::attention_kernels(options.compute);
+    const cpu::ThreadScratch scratch(
+        device, threads_,
+        kernels.forward_scratch(static_cast<int32_t>((keys + tile - 1) / tile), static_cast<int32_t>(size)));
+  }
+
   // The form in which products want their weights, once per tensor and size.
   static void derive(const Tensor& w, int64_t floats) {
     auto kept = std::static_pointer_cast<std::vector<Tensor>>(w.derived());

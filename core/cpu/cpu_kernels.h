@@ -63,11 +63,15 @@ class CpuKernels final : public Kernels {
   void embedding(const Tensor& ids, const Tensor& table, Tensor& y) override;
   void embedding_backward(const Tensor& ids, const Tensor& dy, Tensor& dtable) override;
   void uniform(uint64_t seed, Stream stream, uint32_t index, uint32_t step, Tensor& y) override;
-  void attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionPattern& pattern,
-                 float scale, Tensor& y, Tensor& logsumexp) override;
+  void attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& options,
+                 Tensor& y, Tensor& logsumexp) override;
   void attention_backward(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& y,
-                          const Tensor& logsumexp, const Tensor& dy, const AttentionPattern& pattern,
-                          float scale, AttentionGradients& gradients) override;
+                          const Tensor& logsumexp, const Tensor& dy, const AttentionOptions& options,
+                          AttentionGradients& gradients) override;
+  void self_attention(const Tensor& qkv, const AttentionOptions& options, Tensor& y,
+                      Tensor& logsumexp) override;
+  void self_attention_backward(const Tensor& qkv, const Tensor& y, const Tensor& logsumexp, const Tensor& dy,
+                               const AttentionOptions& options, Tensor& dqkv) override;
   void cached_attention(const Tensor& q, const CachedAttention& cache, float scale, Tensor& y) override;
   void cache_store(const Tensor& x, int64_t slot, Tensor& store) override;
   void attend_step(const Tensor& qkv, const CachedAttention& cache, int64_t slot, float scale,
@@ -84,8 +88,11 @@ class CpuKernels final : public Kernels {
   struct ConvolutionCache;  // oneDNN primitives by shape
   struct MatmulCache;       // the same for matmul
   struct AttentionPlans;    // tiles and masks by pattern
+  struct AttentionHeads;    // where they lie
 
  private:
+  void attend_sequences(const AttentionHeads& heads, const AttentionOptions& options);
+  void attend_sequences_backward(const AttentionHeads& heads, const AttentionOptions& options);
   int threads_;
   std::unique_ptr<ConvolutionCache> convolutions_;
   static std::shared_ptr<MatmulCache> make_matmul_cache();

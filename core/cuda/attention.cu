@@ -305,35 +305,33 @@ void differentiate(CudaDevice& device, const DevicePlan& plan, const Heads& head
 }  // namespace
 
 void CudaKernels::attention(const Tensor& q, const Tensor& k, const Tensor& v,
-                            const AttentionPattern& pattern, float scale, Tensor& y, Tensor& logsumexp) {
+                            const AttentionOptions& options, Tensor& y, Tensor& logsumexp) {
   if (y.numel() == 0) return;
-  attend(device_, attention_plans().find(device_, pattern, q.dim(1), k.dim(1)), heads_of(q, k),
-         thirds_of(q, k, v), scale, y, logsumexp);
+  attend(device_, attention_plans().find(device_, options.pattern, q.dim(1), k.dim(1)), heads_of(q, k),
+         thirds_of(q, k, v), options.scale, y, logsumexp);
 }
 
 void CudaKernels::attention_backward(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& y,
                                      const Tensor& logsumexp, const Tensor& dy,
-                                     const AttentionPattern& pattern, float scale,
-                                     AttentionGradients& gradients) {
+                                     const AttentionOptions& options, AttentionGradients& gradients) {
   if (k.numel() == 0) return;
-  differentiate(device_, attention_plans().find(device_, pattern, q.dim(1), k.dim(1)), heads_of(q, k),
-                thirds_of(q, k, v), scale, y, logsumexp, dy,
+  differentiate(device_, attention_plans().find(device_, options.pattern, q.dim(1), k.dim(1)), heads_of(q, k),
+                thirds_of(q, k, v), options.scale, y, logsumexp, dy,
                 thirds_of(gradients.dq, gradients.dk, gradients.dv));
 }
 
-void CudaKernels::self_attention(const Tensor& qkv, const AttentionPattern& pattern, float scale, Tensor& y,
+void CudaKernels::self_attention(const Tensor& qkv, const AttentionOptions& options, Tensor& y,
                                  Tensor& logsumexp) {
   if (y.numel() == 0) return;
-  attend(device_, attention_plans().find(device_, pattern, qkv.dim(1), qkv.dim(1)),
-         heads_of_thirds(qkv, logsumexp.dim(1)), thirds_of(qkv), scale, y, logsumexp);
+  attend(device_, attention_plans().find(device_, options.pattern, qkv.dim(1), qkv.dim(1)),
+         heads_of_thirds(qkv, logsumexp.dim(1)), thirds_of(qkv), options.scale, y, logsumexp);
 }
 
 void CudaKernels::self_attention_backward(const Tensor& qkv, const Tensor& y, const Tensor& logsumexp,
-                                          const Tensor& dy, const AttentionPattern& pattern, float scale,
-                                          Tensor& dqkv) {
+                                          const Tensor& dy, const AttentionOptions& options, Tensor& dqkv) {
   if (y.numel() == 0) return;
-  differentiate(device_, attention_plans().find(device_, pattern, qkv.dim(1), qkv.dim(1)),
-                heads_of_thirds(qkv, logsumexp.dim(1)), thirds_of(qkv), scale, y, logsumexp, dy,
+  differentiate(device_, attention_plans().find(device_, options.pattern, qkv.dim(1), qkv.dim(1)),
+                heads_of_thirds(qkv, logsumexp.dim(1)), thirds_of(qkv), options.scale, y, logsumexp, dy,
                 thirds_of(dqkv));
 }
 

@@ -72,15 +72,15 @@ class CudaKernels : public Kernels {
   void embedding(const Tensor& ids, const Tensor& table, Tensor& y) override;
   void embedding_backward(const Tensor& ids, const Tensor& dy, Tensor& dtable) override;
   void uniform(uint64_t seed, Stream stream, uint32_t index, uint32_t step, Tensor& y) override;
-  void attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionPattern& pattern,
-                 float scale, Tensor& y, Tensor& logsumexp) override;
+  void attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& options,
+                 Tensor& y, Tensor& logsumexp) override;
   void attention_backward(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& y,
-                          const Tensor& logsumexp, const Tensor& dy, const AttentionPattern& pattern,
-                          float scale, AttentionGradients& gradients) override;
-  void self_attention(const Tensor& qkv, const AttentionPattern& pattern, float scale, Tensor& y,
+                          const Tensor& logsumexp, const Tensor& dy, const AttentionOptions& options,
+                          AttentionGradients& gradients) override;
+  void self_attention(const Tensor& qkv, const AttentionOptions& options, Tensor& y,
                       Tensor& logsumexp) override;
   void self_attention_backward(const Tensor& qkv, const Tensor& y, const Tensor& logsumexp, const Tensor& dy,
-                               const AttentionPattern& pattern, float scale, Tensor& dqkv) override;
+                               const AttentionOptions& options, Tensor& dqkv) override;
   void cached_attention(const Tensor& q, const CachedAttention& cache, float scale, Tensor& y) override;
   void attend_step(const Tensor& qkv, const CachedAttention& cache, int64_t slot, float scale,
                    Tensor& y) override;

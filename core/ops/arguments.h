@@ -54,6 +54,13 @@ struct LinearEpilogue {
   const Tensor* residual = nullptr;  ///< Of y's shape and type.
 };
 
+/// How a whole sequence attends.
+struct AttentionOptions {
+  AttentionPattern pattern;
+  float scale = 1.0f;          ///< Of the scores.
+  DType compute = DType::f32;  ///< Of its products, as in MatmulOptions.
+};
+
 /// What each step of cached decoding sees, in device memory: work that was recorded once then serves every
 /// step. Lists that repeat are shared.
 struct DecodeSteps {

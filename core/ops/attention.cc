@@ -22,13 +22,14 @@ Tensor attention(Context& context, const Tensor& q, const Tensor& k, const Tenso
         k.dim(1), pattern.length());
   Tensor y = Tensor::empty(q.device(), q.shape(), q.dtype());
   Tensor logsumexp = Tensor::empty(q.device(), {q.dim(0), q.dim(2), q.dim(1)});
-  q.kernels().attention(q, k, v, pattern, scale, y, logsumexp);
+  const AttentionOptions options{pattern, scale, context.compute};
+  q.kernels().attention(q, k, v, options, y, logsumexp);
   if (context.tape) {
     context.tape->record({q, k, v}, y, [=](const Tensor& dy) {
       Kernels::AttentionGradients gradients{Tensor::empty(q.device(), q.shape(), q.dtype()),
                                             Tensor::empty(k.device(), k.shape(), k.dtype()),
                                             Tensor::empty(v.device(), v.shape(), v.dtype())};
-      q.kernels().attention_backward(q, k, v, y, logsumexp, dy, pattern, scale, gradients);
+      q.kernels().attention_backward(q, k, v, y, logsumexp, dy, options, gradients);
       return std::vector<Tensor>{gradients.dq, gradients.dk, gradients.dv};
     });
   }
@@ -41,14 +42,14 @@ Tensor self_attention(Context& context, const Tensor& qkv, int64_t heads, const 
   const int64_t batch = qkv.dim(0), length = qkv.dim(1), width = qkv.dim(2) / 3;
   check(length <= pattern.length(), ErrorKind::internal, "{} positions under a pattern of {}", length,
         pattern.length());
-  const float scale = scale_of(width / heads);
+  const AttentionOptions options{pattern, scale_of(width / heads), context.compute};
   Tensor y = Tensor::empty(qkv.device(), {batch, length, width}, qkv.dtype());
   Tensor logsumexp = Tensor::empty(qkv.device(), {batch, heads, length});
-  qkv.kernels().self_attention(qkv, pattern, scale, y, logsumexp);
+  qkv.kernels().self_attention(qkv, options, y, logsumexp);
   if (context.tape) {
     context.tape->record({qkv}, y, [=](const Tensor& dy) {
       Tensor dqkv = Tensor::empty(qkv.device(), qkv.shape(), qkv.dtype());
-      qkv.kernels().self_attention_backward(qkv, y, logsumexp, dy, pattern, scale, dqkv);
+      qkv.kernels().self_attention_backward(qkv, y, logsumexp, dy, options, dqkv);
       return std::vector<Tensor>{dqkv};
     });
   }

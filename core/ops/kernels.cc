@@ -46,22 +46,21 @@ void Kernels::int8_linear(const Tensor&, const Int8Weights&, const Tensor*, Tens
   fail(ErrorKind::internal, "int8_linear: this device packs no weights in int8");
 }
 
-void Kernels::self_attention(const Tensor& qkv, const AttentionPattern& pattern, float scale, Tensor& y,
+void Kernels::self_attention(const Tensor& qkv, const AttentionOptions& options, Tensor& y,
                              Tensor& logsumexp) {
   const Shape shape = heads_of(qkv, logsumexp);
   Tensor rows = y.view(shape);
-  attention(third_of(qkv, 0, shape), third_of(qkv, 1, shape), third_of(qkv, 2, shape), pattern, scale, rows,
+  attention(third_of(qkv, 0, shape), third_of(qkv, 1, shape), third_of(qkv, 2, shape), options, rows,
             logsumexp);
 }
 
 void Kernels::self_attention_backward(const Tensor& qkv, const Tensor& y, const Tensor& logsumexp,
-                                      const Tensor& dy, const AttentionPattern& pattern, float scale,
-                                      Tensor& dqkv) {
+                                      const Tensor& dy, const AttentionOptions& options, Tensor& dqkv) {
   const Shape shape = heads_of(qkv, logsumexp);
   const auto empty = [&] { return Tensor::empty(qkv.device(), shape, qkv.dtype()); };
   AttentionGradients gradients{empty(), empty(), empty()};
   attention_backward(third_of(qkv, 0, shape), third_of(qkv, 1, shape), third_of(qkv, 2, shape), y.view(shape),
-                     logsumexp, dy.view(shape), pattern, scale, gradients);
+                     logsumexp, dy.view(shape), options, gradients);
   put_third(gradients.dq, 0, dqkv);
   put_third(gradients.dk, 1, dqkv);
   put_third(gradients.dv, 2, dqkv);

@@ -142,21 +142,20 @@ class Kernels {
   // --- attention -------------------------------------------------------------------------------------------
   /// Whole sequences: q [B, Tq, H, D], k, v [B, Tk, H, D], y like q, logsumexp [B, H, Tq].
   /// Time and memory follow the pattern's ones; no Tq x Tk buffer.
-  virtual void attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionPattern& pattern,
-                         float scale, Tensor& y, Tensor& logsumexp) = 0;
+  virtual void attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& options,
+                         Tensor& y, Tensor& logsumexp) = 0;
   struct AttentionGradients {
     Tensor dq, dk, dv;
   };
   virtual void attention_backward(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& y,
-                                  const Tensor& logsumexp, const Tensor& dy, const AttentionPattern& pattern,
-                                  float scale, AttentionGradients& gradients) = 0;
+                                  const Tensor& logsumexp, const Tensor& dy, const AttentionOptions& options,
+                                  AttentionGradients& gradients) = 0;
   /// The same for thirds q, k, v of qkv [B, T, 3 H D] where they lie: y [B, T, H D], logsumexp [B, H, T]. By
   /// themselves a split and the two above.
-  virtual void self_attention(const Tensor& qkv, const AttentionPattern& pattern, float scale, Tensor& y,
+  virtual void self_attention(const Tensor& qkv, const AttentionOptions& options, Tensor& y,
                               Tensor& logsumexp);
   virtual void self_attention_backward(const Tensor& qkv, const Tensor& y, const Tensor& logsumexp,
-                                       const Tensor& dy, const AttentionPattern& pattern, float scale,
-                                       Tensor& dqkv);
+                                       const Tensor& dy, const AttentionOptions& options, Tensor& dqkv);
   /// One new position of N candidates: q, y [N, H, D]. Keys are visited in order of position.
   virtual void cached_attention(const Tensor& q, const CachedAttention& cache, float scale, Tensor& y) = 0;
   /// store [N, H, S, D] at `slot` = x [N, H, D].

@@ -94,8 +94,8 @@ Results run(Device& device, const Sizes& s, const AttentionPattern& pattern, flo
   r.y = Tensor::empty(device, queries);
   r.logsumexp = Tensor::empty(device, {s.batch, s.heads, s.queries});
   r.gradients = {Tensor::empty(device, queries), Tensor::empty(device, keys), Tensor::empty(device, keys)};
-  device.kernels().attention(q, k, v, pattern, scale, r.y, r.logsumexp);
-  device.kernels().attention_backward(q, k, v, r.y, r.logsumexp, dy, pattern, scale, r.gradients);
+  device.kernels().attention(q, k, v, {pattern, scale}, r.y, r.logsumexp);
+  device.kernels().attention_backward(q, k, v, r.y, r.logsumexp, dy, {pattern, scale}, r.gradients);
   return r;
 }
 

@@ -44,8 +44,8 @@ Values attention_work(Device& device, DType dtype, const AttentionPattern& patte
   Kernels::AttentionGradients gradients{Tensor::empty(device, shape, dtype),
                                         Tensor::empty(device, shape, dtype),
                                         Tensor::empty(device, shape, dtype)};
-  device.kernels().attention(q, k, v, pattern, 0.3f, y, logsumexp);
-  device.kernels().attention_backward(q, k, v, y, logsumexp, dy, pattern, 0.3f, gradients);
+  device.kernels().attention(q, k, v, {pattern, 0.3f}, y, logsumexp);
+  device.kernels().attention_backward(q, k, v, y, logsumexp, dy, {pattern, 0.3f}, gradients);
   Values values;
   for (const Tensor& x : {y, logsumexp, gradients.dq, gradients.dk, gradients.dv}) append(values, x);
   return values;
@@ -89,11 +89,11 @@ Values thirds_work(Device& device, DType dtype, bool where_they_lie) {
          dqkv = Tensor::empty(device, qkv.shape(), dtype);
   Kernels& kernels = device.kernels();
   if (where_they_lie) {
-    kernels.self_attention(qkv, pattern, 0.3f, y, logsumexp);
-    kernels.self_attention_backward(qkv, y, logsumexp, dy, pattern, 0.3f, dqkv);
+    kernels.self_attention(qkv, {pattern, 0.3f}, y, logsumexp);
+    kernels.self_attention_backward(qkv, y, logsumexp, dy, {pattern, 0.3f}, dqkv);
   } else {
-    kernels.Kernels::self_attention(qkv, pattern, 0.3f, y, logsumexp);
-    kernels.Kernels::self_attention_backward(qkv, y, logsumexp, dy, pattern, 0.3f, dqkv);
+    kernels.Kernels::self_attention(qkv, {pattern, 0.3f}, y, logsumexp);
+    kernels.Kernels::self_attention_backward(qkv, y, logsumexp, dy, {pattern, 0.3f}, dqkv);
   }
   Values values;
   for (const Tensor& x : {y, logsumexp, dqkv}) append(values, x);
@@ -297,7 +297,7 @@ void check_wide_head(Device& cuda) {
     const Tensor q = random_tensor(device, shape, 1, dtype), k = random_tensor(device, shape, 2, dtype),
                  v = random_tensor(device, shape, 3, dtype);
     Tensor y = Tensor::empty(device, shape, dtype), logsumexp = Tensor::empty(device, {1, 1, 40});
-    device.kernels().attention(q, k, v, AttentionPattern::full(40), 0.1f, y, logsumexp);
+    device.kernels().attention(q, k, v, {AttentionPattern::full(40), 0.1f}, y, logsumexp);
     return plain_values(y);
   };
   check_close("bf16", work(cuda, DType::bf16), work(*cpu, DType::f32), 1e-2);

@@ -113,15 +113,15 @@ class CountingKernels final : public Kernels {
   void uniform(uint64_t seed, Stream stream, uint32_t index, uint32_t step, Tensor& y) override {
     inner_.uniform(seed, stream, index, step, y);
   }
-  void attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionPattern& pattern,
-                 float scale, Tensor& y, Tensor& logsumexp) override {
-    count_attention(q, k, pattern);
-    inner_.attention(q, k, v, pattern, scale, y, logsumexp);
+  void attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& options,
+                 Tensor& y, Tensor& logsumexp) override {
+    count_attention(q, k, options.pattern);
+    inner_.attention(q, k, v, options, y, logsumexp);
   }
   void attention_backward(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& y,
-                          const Tensor& logsumexp, const Tensor& dy, const AttentionPattern& pattern,
-                          float scale, AttentionGradients& gradients) override {
-    inner_.attention_backward(q, k, v, y, logsumexp, dy, pattern, scale, gradients);
+                          const Tensor& logsumexp, const Tensor& dy, const AttentionOptions& options,
+                          AttentionGradients& gradients) override {
+    inner_.attention_backward(q, k, v, y, logsumexp, dy, options, gradients);
   }
   void cached_attention(const Tensor& q, const CachedAttention& cache, float scale, Tensor& y) override {
     count_cached(q, cache);
