@@ -19,25 +19,25 @@ constexpr int64_t bf16_width(int64_t size) { return (size + tile - 1) / tile * t
 
 /// A [tile, width] matrix in f32 as operands. Summed over the head: [2 tiles][width / 32 steps]. Summed over
 /// the positions: [width / 16 tiles], one step each.
-void pack_over_head(bool rows, const float* matrix, int64_t width, Bf16* packed) {
+template <bool rows>
+void pack_over_head(const float* matrix, int64_t width, Bf16* packed) {
   const int64_t steps = width / tile;
   for (int64_t i = 0; i < 2; ++i)
     for (int64_t step = 0; step < steps; ++step) {
       const Bf16Source source{matrix + i * bf16_tile * width + step * tile, width, 1};
-      pack_tile(source, bf16_tile, tile, rows, packed + (i * steps + step) * bf16_tile_size);
+      pack_tile<rows>(source, bf16_tile, tile, packed + (i * steps + step) * bf16_tile_size);
     }
 }
 void pack_over_positions(const float* matrix, int64_t width, Bf16* packed) {
   for (int64_t i = 0; i < width / bf16_tile; ++i)
-    pack_tile({matrix + i * bf16_tile, 1, width}, bf16_tile, tile, /*items_first=*/false,
-              packed + i * bf16_tile_size);
+    pack_tile<false>({matrix + i * bf16_tile, 1, width}, bf16_tile, tile, packed + i * bf16_tile_size);
 }
 /// A [tile, tile] matrix, or its transpose, as rows.
 void pack_square(const float* matrix, int64_t stride, bool transposed, Bf16* packed) {
   for (int64_t i = 0; i < 2; ++i) {
     const Bf16Source source = transposed ? Bf16Source{matrix + i * bf16_tile, 1, stride}
                                          : Bf16Source{matrix + i * bf16_tile * stride, stride, 1};
-    pack_tile(source, bf16_tile, tile, /*items_first=*/true, packed + i * bf16_tile_size);
+    pack_tile<true>(source, bf16_tile, tile, packed + i * bf16_tile_size);
   }
 }
 
@@ -79,7 +79,7 @@ void forward_query_tile(const AttentionTiles& plan, const AttentionHead& head, i
   const int32_t first = query_tile * tile;
   gather_rows({head.q, head.stride, head.size}, plan.query_order, first, plan.queries, head.scale, rows,
               width);
-  pack_over_head(true, rows, width, queries);
+  pack_over_head<true>(rows, width, queries);
   std::memset(sums, 0, tile * width * sizeof(float));
   OnlineSoftmax state;
   start_softmax(state);
@@ -112,7 +112,7 @@ void forward(const AttentionTiles& plan, const AttentionHead& head, int32_t firs
   float* rows = rest.take(packed_size);
   for (int32_t j = 0; j < plan.key_tiles; ++j) {
     gather_rows({head.k, head.stride, head.size}, plan.key_order, j * tile, plan.keys, 1.0f, rows, width);
-    pack_over_head(false, rows, width, keys + j * packed_size);
+    pack_over_head<false>(rows, width, keys + j * packed_size);
     gather_rows({head.v, head.stride, head.size}, plan.key_order, j * tile, plan.keys, 1.0f, rows, width);
     pack_over_positions(rows, width, values + j * packed_size);
   }
@@ -161,10 +161,10 @@ void gather_queries(const AttentionTiles& plan, const AttentionHead& head, const
                     float* rows, float* dy_rows, int64_t width, BackwardQueries& queries) {
   gather_rows({head.q, head.stride, head.size}, plan.query_order, first, plan.queries, head.scale, rows,
               width);
-  pack_over_head(true, rows, width, queries.rows);
+  pack_over_head<true>(rows, width, queries.rows);
   pack_over_positions(rows, width, queries.rows_columns);
   gather_rows({dy, head.y_stride, head.size}, plan.query_order, first, plan.queries, 1.0f, dy_rows, width);
-  pack_over_head(true, dy_rows, width, queries.dy);
+  pack_over_head<true>(dy_rows, width, queries.dy);
   pack_over_positions(dy_rows, width, queries.dy_columns);
   gather_rows({head.y, head.y_stride, head.size}, plan.query_order, first, plan.queries, 1.0f, rows, width);
   start_gradient(plan, head, first, rows, dy_rows, width, queries.softmax);
@@ -182,10 +182,10 @@ void backward(const AttentionTiles& plan, const AttentionHead& head, const Atten
   std::memset(keys.dv, 0, whole * sizeof(float));
   for (int32_t j = 0; j < plan.key_tiles; ++j) {
     gather_rows({head.k, head.stride, head.size}, plan.key_order, j * tile, plan.keys, 1.0f, rows, width);
-    pack_over_head(false, rows, width, keys.keys + j * part);
+    pack_over_head<false>(rows, width, keys.keys + j * part);
     pack_over_positions(rows, width, keys.key_rows + j * part);
     gather_rows({head.v, head.stride, head.size}, plan.key_order, j * tile, plan.keys, 1.0f, rows, width);
-    pack_over_head(false, rows, width, keys.values + j * part);
+    pack_over_head<false>(rows, width, keys.values + j * part);
   }
   BackwardQueries queries;
   queries.rows = take_bf16(scratch, part);

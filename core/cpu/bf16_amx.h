@@ -6,6 +6,15 @@
 namespace dalle1::cpu {
 namespace {
 
+/// Asks for eight rows of the result, which else is fetched from memory only when it is stored.
+inline void prefetch_sums(const Bf16Block& block, int row) {
+  for (int r = row; r < row + 8; ++r) {
+    const char* place = reinterpret_cast<const char*>(block.c + r * block.c_stride);
+    __builtin_prefetch(place, 1);
+    __builtin_prefetch(place + 64, 1);
+  }
+}
+
 // Registers 0 to 3 hold the sums, 4 and 5 two row tiles, 6 and 7 two column tiles.
 inline void multiply_bf16_tiles(const Bf16Block& block) {
   constexpr int tile_bytes = bf16_tile_depth * sizeof(Bf16);  // of a row of a packed tile
@@ -24,6 +33,7 @@ inline void multiply_bf16_tiles(const Bf16Block& block) {
   }
   for (int64_t step = 0; step < block.steps; ++step) {
     const int64_t tile = step * bf16_tile_size;
+    if (step < 4) prefetch_sums(block, static_cast<int>(step) * 8);
     DALLE1_TILE_LOAD(4, block.rows[0] + tile, tile_bytes);
     DALLE1_TILE_LOAD(6, block.columns[0] + tile, tile_bytes);
     DALLE1_TILE_DOT_BF16(0, 4, 6);

@@ -11,8 +11,9 @@ namespace dalle1::cpu {
 namespace {
 
 constexpr int64_t kPair = 2 * bf16_tile;  // rows or columns of a register block
-constexpr int64_t kRows = 256;   // rows that are packed at a time: half of the second-level cache at most
-constexpr int64_t kDepth = 512;  // of the depth: two column tiles stay in the first-level cache
+constexpr int64_t kRows = 256;  // rows that are packed at a time: half of the second-level cache at most
+constexpr int64_t kColumnPairs = 32;  // that the rows pass by at a time, from the second-level cache
+constexpr int64_t kDepth = 512;       // of the depth: two column tiles stay in the first-level cache
 
 int64_t ceil_divide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -71,8 +72,8 @@ void multiply_border(const Bf16Kernels& kernels, Bf16Block block, int64_t rows, 
 void multiply_packed(const Bf16Kernels& kernels, const Bf16Product& p, Range rows, Range columns, Range depth,
                      const Bf16* row_tiles, const Bf16* column_tiles) {
   const int64_t steps = ceil_divide(depth.size(), bf16_tile_depth), tile_row = steps * bf16_tile_size;
-  for (int64_t column = columns.begin; column < columns.end; column += kPair)
-    for (int64_t row = rows.begin; row < rows.end; row += kPair) {
+  for (int64_t row = rows.begin; row < rows.end; row += kPair)
+    for (int64_t column = columns.begin; column < columns.end; column += kPair) {
       const Bf16* r = row_tiles + (row - rows.begin) / bf16_tile * tile_row;
       const Bf16* c = column_tiles + (column - columns.begin) / bf16_tile * tile_row;
       Bf16Block block{{r, r + tile_row}, {c, c + tile_row}, steps, nullptr, 0, p.y + row * p.columns + column,
@@ -136,8 +137,9 @@ void multiply_bf16(const Bf16Kernels& kernels, const Bf16Product& p, Device& dev
       auto* row_tiles = reinterpret_cast<Bf16*>(scratch.mine());
       pack(kernels.pack_rows, p.a, rows, depth, row_tiles);
       kernels.begin();
-      multiply_packed(kernels, p, rows, columns_of(first, last), depth, row_tiles,
-                      column_tiles + first * pair_size);
+      for (int64_t pair = first; pair < last; pair += kColumnPairs)
+        multiply_packed(kernels, p, rows, columns_of(pair, std::min(last, pair + kColumnPairs)), depth,
+                        row_tiles, column_tiles + pair * pair_size);
       kernels.end();
     });
   }

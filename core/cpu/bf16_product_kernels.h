@@ -14,38 +14,54 @@ inline Lanes load_up_to(const float* from, int64_t count) {
   return count > 0 ? load_first(from, static_cast<int>(count)) : zero();
 }
 
-/// The tile as the source has it: for `along_depth` line i is item i with its pairs of k, else line i is pair
-/// i of k with all items.
-inline void load_lines(const Bf16Source& source, int64_t count, int64_t depth, bool along_depth,
-                       Pairs (&lines)[lane_count]) {
+/// The tile as the source has it. Along the depth, line i is item i with its pairs of k; else line i is pair
+/// i of k with all items. A whole tile has all its 16 items and 32 k.
+template <bool along_depth, bool whole>
+inline void load_lines(const Bf16Source& source, int64_t count, int64_t depth, Pairs (&lines)[lane_count]) {
+  constexpr int half = lane_count;
   for (int i = 0; i < lane_count; ++i) {
-    if (along_depth) {
+    if constexpr (along_depth) {
       const float* line = source.data + i * source.stride;
-      lines[i] = i < count
-                     ? rounded(load_up_to(line, depth), load_up_to(line + lane_count, depth - lane_count))
-                     : rounded(zero(), zero());
+      if constexpr (whole)
+        lines[i] = rounded(load(line), load(line + half));
+      else
+        lines[i] = i < count ? rounded(load_up_to(line, depth), load_up_to(line + half, depth - half))
+                             : rounded(zero(), zero());
     } else {
-      const float* line = source.data + 2 * i * source.depth_stride;
-      lines[i] =
-          rounded_and_woven(2 * i < depth ? load_up_to(line, count) : zero(),
-                            2 * i + 1 < depth ? load_up_to(line + source.depth_stride, count) : zero());
+      const float *even = source.data + 2 * i * source.depth_stride, *odd = even + source.depth_stride;
+      if constexpr (whole)
+        lines[i] = rounded_and_woven(load(even), load(odd));
+      else
+        lines[i] = rounded_and_woven(2 * i < depth ? load_up_to(even, count) : zero(),
+                                     2 * i + 1 < depth ? load_up_to(odd, count) : zero());
     }
   }
 }
 
-inline void pack_tile(const Bf16Source& source, int64_t count, int64_t depth, bool items_first, Bf16* tile) {
-  const bool along_depth = source.depth_stride == 1;
+template <bool along_depth, bool items_first, bool whole>
+inline void pack_lines(const Bf16Source& source, int64_t count, int64_t depth, Bf16* tile) {
   Pairs lines[lane_count];
-  load_lines(source, count, depth, along_depth, lines);
-  if (along_depth != items_first) transpose(lines);
+  load_lines<along_depth, whole>(source, count, depth, lines);
+  if constexpr (along_depth != items_first) transpose(lines);
   for (int i = 0; i < lane_count; ++i) store_pairs(tile + i * bf16_tile_depth, lines[i]);
 }
 
+template <bool items_first>
+inline void pack_tile(const Bf16Source& source, int64_t count, int64_t depth, Bf16* tile) {
+  const bool whole = count == bf16_tile && depth >= bf16_tile_depth;
+  if (source.depth_stride == 1)
+    whole ? pack_lines<true, items_first, true>(source, count, depth, tile)
+          : pack_lines<true, items_first, false>(source, count, depth, tile);
+  else
+    whole ? pack_lines<false, items_first, true>(source, count, depth, tile)
+          : pack_lines<false, items_first, false>(source, count, depth, tile);
+}
+
 inline void pack_bf16_rows(const Bf16Source& source, int64_t count, int64_t depth, Bf16* tile) {
-  pack_tile(source, count, depth, true, tile);
+  pack_tile<true>(source, count, depth, tile);
 }
 inline void pack_bf16_columns(const Bf16Source& source, int64_t count, int64_t depth, Bf16* tile) {
-  pack_tile(source, count, depth, false, tile);
+  pack_tile<false>(source, count, depth, tile);
 }
 
 constexpr int bf16_register_rows = 8;

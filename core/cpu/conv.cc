@@ -6,6 +6,7 @@
 #include <limits>
 #include <unordered_map>
 
+#include "core/cpu/bf16_product.h"
 #include "core/cpu/convolution_cache.h"
 #include "core/cpu/isa.h"
 #include "core/cpu/parallel.h"
@@ -79,8 +80,63 @@ Tensor plain_copy(CpuKernels& kernels, const Tensor& x) {
 }
 
 memory describe(Cache& cache, const Tensor& t, int64_t channels) {
-  return memory({{t.dim(0), channels, t.dim(2), t.dim(3)}, memory::data_type::f32, cpu::tag_of(t.layout())},
-                cache.engine, t.raw());
+  const auto type = t.dtype() == DType::bf16 ? memory::data_type::bf16 : memory::data_type::f32;
+  return memory({{t.dim(0), channels, t.dim(2), t.dim(3)}, type, cpu::tag_of(t.layout())}, cache.engine,
+                t.raw());
+}
+
+// Whether AMX or AVX512-BF16 multiplies. Pictures of few channels stay in f32, and what is not in blocks
+// of 16.
+bool is_narrow(const Conv2dGeometry& geometry, const Tensor& x, const Tensor& y) {
+  return geometry.compute == DType::bf16 && cpu::bf16_kernels() && x.layout() == Layout::blocked16 &&
+         y.layout() == Layout::blocked16;
+}
+
+Conv2dGeometry in_f32(Conv2dGeometry geometry) {
+  geometry.compute = DType::f32;
+  return geometry;
+}
+
+Shape shape_in_memory(const Tensor& blocked) {
+  constexpr int64_t block = 16;
+  return {blocked.dim(0), (blocked.dim(1) + block - 1) / block * block, blocked.dim(2), blocked.dim(3)};
+}
+
+/// Calls body(f32 of a blocked16 tensor, index of the same 16 channels channels_last) for all of its pixels.
+template <typename Body>
+void for_each_block(const Tensor& blocked, int threads, const Body& body) {
+  const Shape shape = shape_in_memory(blocked);
+  const int64_t blocks = shape[1] / 16, pixels = shape[2] * shape[3];
+  auto* values = static_cast<float*>(blocked.raw());
+  cpu::parallel_for(threads, shape[0] * pixels, 256, [&](int64_t begin, int64_t end) {
+    for (int64_t at = begin; at < end; ++at) {
+      const int64_t picture = at / pixels, pixel = at % pixels;
+      for (int64_t block = 0; block < blocks; ++block)
+        body(values + ((picture * blocks + block) * pixels + pixel) * 16, (at * blocks + block) * 16);
+    }
+  });
+}
+
+// Rounded to nearest even; NaN stays NaN.
+uint16_t rounded_bits(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  const uint32_t up = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+  return static_cast<uint16_t>(value == value ? up : (bits >> 16) | 0x40);
+}
+
+// A blocked16 tensor in bf16, channels_last, with its padding channels.
+Tensor narrowed(const Tensor& x, int threads) {
+  Tensor y = Tensor::empty(x.device(), shape_in_memory(x), DType::bf16, Layout::channels_last);
+  auto* target = static_cast<uint16_t*>(y.raw());
+  for_each_block(x, threads, [target](const float* from, int64_t to) {
+    for (int i = 0; i < 16; ++i) target[to + i] = rounded_bits(from[i]);
+  });
+  return y;
+}
+
+Tensor narrow_result(const Tensor& y) {
+  return Tensor::empty(y.device(), shape_in_memory(y), DType::f32, Layout::channels_last);
 }
 
 void run_forward(Cache& cache, const ConvolutionPlan& plan, const ConvolutionShape& shape, const Tensor& x,
@@ -104,6 +160,20 @@ void run_forward(Cache& cache, const ConvolutionPlan& plan, const ConvolutionSha
   const ThreadLimit limit(plan.alone ? 1 : omp_get_max_threads());
   plan.primitive.execute(cache.stream, arguments);
   cache.stream.wait();
+}
+
+// y = residual + gain * result, then ReLU, from a result of narrow_result().
+void widen(const Tensor& result, const Conv2dEpilogue& epilogue, const Tensor& y, int threads) {
+  const auto* from = static_cast<const float*>(result.raw());
+  auto* const target = static_cast<float*>(y.raw());
+  const auto* residual = epilogue.residual ? static_cast<const float*>(epilogue.residual->raw()) : nullptr;
+  const float floor = epilogue.relu ? 0.0f : -std::numeric_limits<float>::infinity(), gain = epilogue.gain;
+  for_each_block(y, threads, [=](float* to, int64_t at) {
+    for (int i = 0; i < 16; ++i) {
+      const float sum = gain * from[at + i] + (residual ? residual[to - target + i] : 0.0f);
+      to[i] = sum < floor ? floor : sum;
+    }
+  });
 }
 
 // y = residual + gain * y, then ReLU, in place and in any layout.
@@ -148,8 +218,15 @@ void CpuKernels::conv2d(const Tensor& x, const Tensor& w, const Tensor* bias, co
                         const Conv2dEpilogue& epilogue, Tensor& y) {
   const ThreadLimit limit(threads_);
   Cache& cache = *convolutions_;
-  const ConvolutionShape shape(x, w.dim(2), w.dim(3), y, geometry);
   const bool with_bias = bias != nullptr;
+  if (is_narrow(geometry, x, y)) {
+    const ConvolutionShape narrow = ConvolutionShape(x, w.dim(2), w.dim(3), y, geometry).narrow();
+    const Tensor result = narrow_result(y);
+    run_forward(cache, *cache.plan(Direction::forward, narrow, {.bias = with_bias}), narrow,
+                narrowed(x, threads_), w, bias, {}, result);
+    return widen(result, epilogue, y, threads_);
+  }
+  const ConvolutionShape shape(x, w.dim(2), w.dim(3), y, in_f32(geometry));
   const auto plan = cache.plan(Direction::forward, shape,
                                {with_bias, epilogue.residual != nullptr, epilogue.relu, epilogue.gain});
   if (plan->vectorised) {
@@ -176,7 +253,13 @@ void CpuKernels::conv2d_backward_data(const Tensor& dy, const Tensor& w, const C
                                           {DNNL_ARG_DIFF_SRC, describe(cache, to, shape.in)}});
     cache.stream.wait();
   };
-  const ConvolutionShape shape(dx, w.dim(2), w.dim(3), dy, geometry);
+  if (is_narrow(geometry, dx, dy)) {
+    const ConvolutionShape narrow = ConvolutionShape(dx, w.dim(2), w.dim(3), dy, geometry).narrow();
+    const Tensor result = narrow_result(dx);
+    run(*cache.plan(Direction::backward_data, narrow, {}), narrow, narrowed(dy, threads_), result);
+    return widen(result, {}, dx, threads_);
+  }
+  const ConvolutionShape shape(dx, w.dim(2), w.dim(3), dy, in_f32(geometry));
   const auto plan = cache.plan(Direction::backward_data, shape, {});
   if (plan->vectorised) return run(*plan, shape, dy, dx);
   const ConvolutionShape plain = shape.plain(dx.dim(1), dy.dim(1));
@@ -190,11 +273,13 @@ void CpuKernels::conv2d_backward_weights(const Tensor& x, const Tensor& dy, cons
                                          Tensor& dw, Tensor* dbias) {
   const ThreadLimit limit(threads_);
   Cache& cache = *convolutions_;
-  ConvolutionShape shape(x, dw.dim(2), dw.dim(3), dy, geometry);
+  const bool narrow = is_narrow(geometry, x, dy);
+  ConvolutionShape shape(x, dw.dim(2), dw.dim(3), dy, narrow ? geometry : in_f32(geometry));
+  if (narrow) shape = shape.narrow();
   const Cache::Fused fused{.bias = dbias != nullptr};
   auto plan = cache.plan(Direction::backward_weights, shape, fused);
-  Tensor input = x, gradient = dy;
-  if (!plan->vectorised) {
+  Tensor input = narrow ? narrowed(x, threads_) : x, gradient = narrow ? narrowed(dy, threads_) : dy;
+  if (!plan->vectorised && !narrow) {
     shape = shape.plain(x.dim(1), dy.dim(1));
     plan = cache.plan(Direction::backward_weights, shape, fused);
     input = plain_copy(*this, x);

@@ -13,19 +13,28 @@ using cpu::ConvolutionShape;
 using cpu::tag_of;
 using dnnl::memory;
 using Fused = CpuKernels::ConvolutionCache::Fused;
+using Direction = CpuKernels::ConvolutionCache::Direction;
 
 struct Descriptors {
   memory::desc x, w, bias, y;
   memory::dims strides, before, after;
 };
 
-Descriptors describe(const ConvolutionShape& shape, bool with_bias) {
+// The results of the three directions are f32; what each multiplies has the type to compute in.
+Descriptors describe(const ConvolutionShape& shape, bool with_bias, Direction direction) {
   constexpr auto f32 = memory::data_type::f32;
+  const auto narrow = shape.geometry.compute == DType::bf16 ? memory::data_type::bf16 : f32;
   const Conv2dGeometry& g = shape.geometry;
   Descriptors d;
-  d.x = {{shape.batch, shape.in, shape.height, shape.width}, f32, tag_of(shape.x_layout)};
-  d.y = {{shape.batch, shape.out, shape.out_height, shape.out_width}, f32, tag_of(shape.y_layout)};
-  d.w = {{shape.out, shape.in, shape.kernel_height, shape.kernel_width}, f32, memory::format_tag::any};
+  d.x = {{shape.batch, shape.in, shape.height, shape.width},
+         direction == Direction::backward_data ? f32 : narrow,
+         tag_of(shape.x_layout)};
+  d.y = {{shape.batch, shape.out, shape.out_height, shape.out_width},
+         direction == Direction::forward ? f32 : narrow,
+         tag_of(shape.y_layout)};
+  d.w = {{shape.out, shape.in, shape.kernel_height, shape.kernel_width},
+         direction == Direction::backward_weights ? f32 : narrow,
+         memory::format_tag::any};
   if (with_bias) d.bias = {{shape.out}, f32, memory::format_tag::x};
   d.strides = {g.stride, g.stride};
   d.before = {g.pad_top, g.pad_left};
@@ -82,9 +91,10 @@ ConvolutionPlan make_forward(const Descriptors& d, const Fused& fused, const dnn
   return {dnnl::convolution_forward(pd), pd.weights_desc(), is_vectorised(name), is_product(name)};
 }
 
-ConvolutionPlan make_backward_data(const Descriptors& d, const dnnl::engine& engine) {
+ConvolutionPlan make_backward_data(const Descriptors& d, const Descriptors& forward,
+                                   const dnnl::engine& engine) {
   using Backward = dnnl::convolution_backward_data;
-  const auto hint = forward_descriptor(d, {}, dnnl::prop_kind::forward_training, engine);
+  const auto hint = forward_descriptor(forward, {}, dnnl::prop_kind::forward_training, engine);
   const auto pd = invariant([&] {
     return Backward::primitive_desc({kDirect, d.x, d.w, d.y, d.strides, d.before, d.after}, engine, hint);
   });
@@ -92,9 +102,10 @@ ConvolutionPlan make_backward_data(const Descriptors& d, const dnnl::engine& eng
   return {Backward(pd), pd.weights_desc(), is_vectorised(name), is_product(name)};
 }
 
-ConvolutionPlan make_backward_weights(const Descriptors& d, const dnnl::engine& engine) {
+ConvolutionPlan make_backward_weights(const Descriptors& d, const Descriptors& forward,
+                                      const dnnl::engine& engine) {
   using Backward = dnnl::convolution_backward_weights;
-  const auto hint = forward_descriptor(d, {}, dnnl::prop_kind::forward_training, engine);
+  const auto hint = forward_descriptor(forward, {}, dnnl::prop_kind::forward_training, engine);
   const auto desc = d.bias.is_zero()
                         ? Backward::desc(kDirect, d.x, d.w, d.y, d.strides, d.before, d.after)
                         : Backward::desc(kDirect, d.x, d.w, d.bias, d.y, d.strides, d.before, d.after);
@@ -145,13 +156,21 @@ ConvolutionShape ConvolutionShape::plain(int64_t in_channels, int64_t out_channe
   shape.in = in_channels;
   shape.out = out_channels;
   shape.x_layout = shape.y_layout = Layout::plain;
+  shape.geometry.compute = DType::f32;
+  return shape;
+}
+
+ConvolutionShape ConvolutionShape::narrow() const {
+  ConvolutionShape shape = *this;
+  shape.x_layout = shape.y_layout = Layout::channels_last;
   return shape;
 }
 
 void ConvolutionShape::append_to(std::vector<int64_t>& key) const {
   key.insert(key.end(), {batch, in, height, width, out, out_height, out_width, kernel_height, kernel_width,
                          static_cast<int64_t>(x_layout), static_cast<int64_t>(y_layout), geometry.stride,
-                         geometry.pad_top, geometry.pad_left, geometry.pad_bottom, geometry.pad_right});
+                         geometry.pad_top, geometry.pad_left, geometry.pad_bottom, geometry.pad_right,
+                         static_cast<int64_t>(geometry.compute)});
 }
 
 }  // namespace cpu
@@ -165,17 +184,18 @@ std::shared_ptr<const ConvolutionPlan> CpuKernels::ConvolutionCache::plan(Direct
   std::lock_guard lock(mutex_);
   auto& entry = plans_[std::move(key)];
   if (entry) return entry;
-  const Descriptors d = describe(shape, fused.bias);
+  const Descriptors d = describe(shape, fused.bias, direction),
+                    forward = describe(shape, fused.bias, Direction::forward);
   ConvolutionPlan plan;
   switch (direction) {
     case Direction::forward:
       plan = make_forward(d, fused, engine);
       break;
     case Direction::backward_data:
-      plan = make_backward_data(d, engine);
+      plan = make_backward_data(d, forward, engine);
       break;
     case Direction::backward_weights:
-      plan = make_backward_weights(d, engine);
+      plan = make_backward_weights(d, forward, engine);
       break;
   }
   entry = std::make_shared<const ConvolutionPlan>(std::move(plan));

@@ -26,12 +26,14 @@ struct ConvolutionShape {
   int64_t out = 0, out_height = 0, out_width = 0;    // y
   int64_t kernel_height = 0, kernel_width = 0;
   Layout x_layout = Layout::plain, y_layout = Layout::plain;
-  Conv2dGeometry geometry;
+  Conv2dGeometry geometry;  ///< Computing in bf16, x (and the gradient of y) and w are bf16, results f32.
 
   ConvolutionShape(const Tensor& x, int64_t kernel_height, int64_t kernel_width, const Tensor& y,
                    const Conv2dGeometry& geometry);
   /// The same convolution between plain tensors of the true channel counts.
   ConvolutionShape plain(int64_t in_channels, int64_t out_channels) const;
+  /// The same with operands in bf16 and all tensors channels_last, which is what AMX takes.
+  ConvolutionShape narrow() const;
   void append_to(std::vector<int64_t>& key) const;
 };
 

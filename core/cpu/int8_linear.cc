@@ -102,10 +102,11 @@ void pack_int8_panel(const Int8LinearKernels& kernels, const int8_t* q, int64_t 
 }
 
 const Int8LinearKernels& int8_linear() {
-  static const Int8LinearKernels& best = may_use(Isa::vnni) && may_use(Isa::avx512) ? int8_linear_vnni
-                                         : may_use(Isa::vnni)                       ? int8_linear_avxvnni
-                                         : may_use(Isa::avx512)                     ? int8_linear_avx512
-                                                                                    : int8_linear_avx2;
+  static const Int8LinearKernels& best = may_use(Isa::amx)                            ? int8_linear_amx
+                                         : may_use(Isa::vnni) && may_use(Isa::avx512) ? int8_linear_vnni
+                                         : may_use(Isa::vnni)                         ? int8_linear_avxvnni
+                                         : may_use(Isa::avx512)                       ? int8_linear_avx512
+                                                                                      : int8_linear_avx2;
   return best;
 }
 
@@ -140,9 +141,12 @@ void CpuKernels::int8_linear(const Tensor& x, const Int8Weights& w, const Tensor
   auto* rounded_rows = static_cast<char*>(rounded.raw());
   constexpr int64_t grain = 16384;  // elements for which a thread is worth its start
   cpu::parallel_for(threads_, rows, grain / std::max<int64_t>(depth, 1), [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row)
-      scales.floats()[row] = cpu::round_int8_row(kernels.activations, x.floats() + row * depth, depth,
-                                                 rounded_rows + row * steps * 4);
+    for (int64_t row = begin; row < end; ++row) {
+      char* target = rounded_rows + row * steps * 4;
+      std::memset(target + (steps - kernels.step_multiple) * 4, 0, kernels.step_multiple * 4);
+      scales.floats()[row] =
+          cpu::round_int8_row(kernels.activations, x.floats() + row * depth, depth, target);
+    }
   });
 
   cpu::Int8LinearBlock whole;

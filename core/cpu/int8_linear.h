@@ -39,15 +39,20 @@ struct Int8LinearKernels {
   int row_step;  ///< Rows that one register block covers; blocks of a multiple of it waste nothing.
   Int8Activations activations;
   void (*multiply)(const Int8LinearBlock& block);
+  int step_multiple = 1;  ///< Of the steps of a row; those beyond the depth have weights of zero.
 
   int depth_step() const { return activations == Int8Activations::pairs ? 2 : 4; }
-  int64_t steps(int64_t depth) const { return (depth + depth_step() - 1) / depth_step(); }
+  int64_t steps(int64_t depth) const {
+    const int64_t multiple = int64_t{depth_step()} * step_multiple;
+    return (depth + multiple - 1) / multiple * step_multiple;
+  }
 };
 
 extern const Int8LinearKernels int8_linear_avx2;
 extern const Int8LinearKernels int8_linear_avx512;
 extern const Int8LinearKernels int8_linear_avxvnni;
 extern const Int8LinearKernels int8_linear_vnni;
+extern const Int8LinearKernels int8_linear_amx;
 
 /// The fastest that this processor runs.
 const Int8LinearKernels& int8_linear();

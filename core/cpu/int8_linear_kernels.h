@@ -1,5 +1,6 @@
 // The eight-bit product's register blocks, for the instruction set that the including file is compiled for.
-// The including file sets DALLE1_INT8_FOURS to 1 for vpdpbusd, to 0 for vpmaddwd.
+// The including file sets DALLE1_INT8_FOURS to 1 for vpdpbusd, to 0 for vpmaddwd; a stand-in for wider
+// registers sets DALLE1_INT8_PANEL_LANES.
 #pragma once
 
 #include "core/cpu/int8_linear.h"
@@ -38,7 +39,10 @@ inline Sums multiply_add(Sums sums, int32_t x, Quads w) {
 
 #else
 
-constexpr int int8_panel_lanes = 1, int8_most_rows = 6;  // 12 of 16
+#ifndef DALLE1_INT8_PANEL_LANES
+#define DALLE1_INT8_PANEL_LANES 1
+#endif
+constexpr int int8_panel_lanes = DALLE1_INT8_PANEL_LANES, int8_most_rows = 6;  // 12 of 16
 
 struct Sums {
   __m256i low, high;

@@ -9,7 +9,7 @@ namespace dalle1::cpu {
 
 /// In the order in which processors gained them: avx2 with fma; avx512: the parts of x86-64-v4; vnni: 8-bit
 /// products, of AVX-512 or (AVX-VNNI) of 256 bits; bf16: AVX512-BF16; amx: tiles of int8 and bf16, which the
-/// kernel grants. The last two are oneDNN's alone.
+/// kernel grants.
 enum class Isa : uint8_t { avx2, avx512, vnni, bf16, amx };
 
 std::string_view name_of(Isa isa);

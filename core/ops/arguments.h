@@ -28,9 +28,11 @@ enum class Unary : uint8_t {
 };
 enum class Binary : uint8_t { add, sub, mul, div, max };
 
+/// Where the windows of a convolution lie, and what they are multiplied in.
 struct Conv2dGeometry {
   int stride = 1;
   int pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;  ///< Zero padding.
+  DType compute = DType::f32;                                    ///< As in MatmulOptions.
 };
 
 /// What is done to a convolution's result: y = residual + gain * conv(x), then ReLU if set.

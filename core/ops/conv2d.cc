@@ -85,7 +85,8 @@ struct SavedConv {
 
 Tensor conv2d(Context& context, const Tensor& x, const Tensor& w, const Tensor& bias,
               const Conv2dOptions& options) {
-  const Conv2dGeometry& g = options.geometry;
+  Conv2dGeometry g = options.geometry;
+  g.compute = context.compute;
   check_operands("conv2d", x, w, w.dim(1), bias, w.dim(0), g);
   const Shape shape{x.dim(0), w.dim(0), output_extent(x.dim(2), w.dim(2), g.pad_top, g.pad_bottom, g.stride),
                     output_extent(x.dim(3), w.dim(3), g.pad_left, g.pad_right, g.stride)};
@@ -119,7 +120,9 @@ Tensor conv2d(Context& context, const Tensor& x, const Tensor& w, const Tensor& 
 }
 
 Tensor conv_transpose2d(Context& context, const Tensor& x, const Tensor& w, const Tensor& bias,
-                        const Conv2dGeometry& g) {
+                        const Conv2dGeometry& geometry) {
+  Conv2dGeometry g = geometry;
+  g.compute = context.compute;
   check_operands("conv_transpose2d", x, w, w.dim(0), bias, w.dim(1), g);
   const int64_t height = (x.dim(2) - 1) * g.stride + w.dim(2) - g.pad_top - g.pad_bottom;
   const int64_t width = (x.dim(3) - 1) * g.stride + w.dim(3) - g.pad_left - g.pad_right;

@@ -194,7 +194,7 @@ TEST_CASE("tiled attention has the same bits on both instruction sets") {
   const cpu::AttentionPlan plan =
       cpu::make_attention_plan(grid_pattern(PatternKind::row, 37, 9), length, length);
   const auto run_isa = [&](cpu::Isa isa) {
-    const auto& kernels = cpu::attention_kernels(isa);
+    const auto& kernels = isa == cpu::Isa::avx2 ? cpu::attention_avx2 : cpu::attention_avx512;
     const auto q = random_values(length * size, 1), k = random_values(length * size, 2);
     const auto v = random_values(length * size, 3), dy = random_values(length * size, 4);
     std::vector<std::vector<float>> out(4, std::vector<float>(length * size));
@@ -202,7 +202,7 @@ TEST_CASE("tiled attention has the same bits on both instruction sets") {
     cpu::AttentionHead head;
     head.q = q.data(), head.k = k.data(), head.v = v.data(), head.y = out[0].data();
     head.logsumexp = logsumexp.data();
-    head.stride = head.size = size;
+    head.stride = head.y_stride = head.size = size;
     head.scale = 0.2f;
     const int64_t floats = std::max(kernels.forward_scratch(plan.key_tiles(), size),
                                     kernels.backward_scratch(plan.key_tiles(), size));

@@ -14,7 +14,7 @@
 
 namespace dalle1 {
 namespace cpu {
-extern const Int8LinearKernels int8_linear_stand_in;
+extern const Int8LinearKernels int8_linear_stand_in, int8_amx_stand_in;
 }
 namespace {
 
@@ -101,6 +101,8 @@ std::vector<Named> all_kernels() {
           {"stand-in for vpdpbusd", &cpu::int8_linear_stand_in, true},
           {"avx512", &cpu::int8_linear_avx512, wide},
           {"avx512 vnni", &cpu::int8_linear_vnni, wide && vnni},
+          {"stand-in for amx", &cpu::int8_amx_stand_in, true},
+          {"amx", &cpu::int8_linear_amx, cpu::supports(Isa::amx)},
           {"avx vnni", &cpu::int8_linear_avxvnni, cpu::has_avx_vnni()}};
 }
 
@@ -131,6 +133,9 @@ TEST_CASE("products in int8 equal a plain loop over integers, bit for bit, by ev
                                                {25, 101, 47},
                                                {1, 513, 130},
                                                {6, 192, 64},
+                                               {16, 64, 32},
+                                               {33, 130, 70},
+                                               {85, 192, 96},
                                                {2, 16384, 3}}) {
       CAPTURE(depth);
       const Problem p(rows, depth, columns);

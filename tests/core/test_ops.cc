@@ -14,8 +14,13 @@
 namespace dalle1::test {
 namespace {
 
-constexpr double kValueTolerance = 1e-5;     // normwise, relative
-constexpr double kGradientTolerance = 1e-4;  // normwise, relative
+/// Normwise and relative, by what products compute in.
+struct Tolerance {
+  double value, gradient;
+};
+Tolerance tolerance(DType compute) {
+  return compute == DType::bf16 ? Tolerance{1e-2, 2e-2} : Tolerance{1e-5, 1e-4};
+}
 
 std::vector<HostTensor> random_inputs(const OpCase& c, uint64_t seed) {
   std::vector<HostTensor> inputs;
@@ -66,7 +71,7 @@ double weighted(const OpCase& c, const std::vector<HostTensor>& inputs, const st
   return sum;
 }
 
-void check_value(Device& device, const OpCase& c) {
+void check_value(Device& device, const OpCase& c, DType compute) {
   const auto inputs = random_inputs(c, 1);
   const HostTensor expected = c.reference(inputs);
   Tape tape;
@@ -74,18 +79,20 @@ void check_value(Device& device, const OpCase& c) {
   for (const Tensor& tensor : tensors) tape.watch(tensor);
   for (Tape* used : {static_cast<Tape*>(nullptr), &tape}) {
     Context context(device, used);
+    context.compute = compute;
     const Tensor y = c.op(context, tensors);
     REQUIRE(y.shape() == expected.shape);
-    CHECK(normwise_error(y.to_floats(), expected.values) < kValueTolerance);
+    CHECK(normwise_error(y.to_floats(), expected.values) < tolerance(compute).value);
   }
 }
 
-void check_gradient(Device& device, const OpCase& c) {
+void check_gradient(Device& device, const OpCase& c, DType compute) {
   auto inputs = random_inputs(c, 2);
   const auto tensors = on_device(device, inputs);
   Tape tape;
   for (const Tensor& tensor : tensors) tape.watch(tensor);
   Context context(device, &tape);
+  context.compute = compute;
   const Tensor y = c.op(context, tensors);
   const auto weights = output_weights(y.numel());
   tape.backward(y, Tensor::from(device, y.shape(), std::vector<float>(weights.begin(), weights.end())));
@@ -106,25 +113,26 @@ void check_gradient(Device& device, const OpCase& c) {
       inputs[i].values[n] = kept;
       numeric[n] = (above - below) / (2 * step);
     }
-    CHECK(normwise_error(gradient.to_floats(), numeric) < kGradientTolerance);
+    CHECK(normwise_error(gradient.to_floats(), numeric) < tolerance(compute).gradient);
   }
 }
 
 void for_each_case(Device& device, const std::vector<OpCase>& cases,
-                   const std::function<void(Device&, const OpCase&)>& check) {
+                   const std::function<void(Device&, const OpCase&, DType)>& check,
+                   DType compute = DType::f32) {
   for (const OpCase& c : cases) {
     CAPTURE(c.name);
     try {
-      check(device, c);
+      check(device, c, compute);
     } catch (const Error& error) {  // the others are looked at all the same
       FAIL_CHECK(error.what());
     }
   }
 }
 
-void check_both(Device& device, const OpCase& c) {
-  check_value(device, c);
-  check_gradient(device, c);
+void check_both(Device& device, const OpCase& c, DType compute) {
+  check_value(device, c, compute);
+  check_gradient(device, c, compute);
 }
 
 std::shared_ptr<Device> poisoned() { return make_cpu_device(2, /*poison=*/true); }
@@ -136,6 +144,14 @@ CUDA_CHECK("op table values") { for_each_case(*make_cuda_device(0), all_op_cases
 
 TEST_CASE("op table: gradients against numeric differences of the double reference") {
   for_each_case(*poisoned(), all_op_cases(), check_gradient);
+}
+TEST_CASE("op table: values and gradients with products in bf16") {
+  const auto device = poisoned();
+  if (!device->multiplies_bf16()) {
+    MESSAGE("skipped: this processor has no arithmetic of bf16; test_bf16_product.cc has stand-ins");
+    return;
+  }
+  for_each_case(*device, all_op_cases(), check_both, DType::bf16);
 }
 CUDA_CHECK("op table gradients") { for_each_case(*make_cuda_device(0), all_op_cases(), check_gradient); }
 
