@@ -36,8 +36,7 @@ class VisionTransformer final : public ImageEncoder {
     const Tensor first = ops::broadcast_to(context, ops::reshape(context, class_embedding_, {1, 1, width_}),
                                            {batch, 1, width_});
     x = ops::add(context, ops::concat(context, {first, x}, 1), positional_embedding_);
-    Context whole = context;
-    whole.compute = DType::f32;
+    Context whole = context.in_f32();
     x = ln_pre_.forward(whole, x);
     const auto pattern = AttentionPattern::full(static_cast<int32_t>(tokens));
     for (const auto& block : blocks_) x = block.forward(context, x, pattern);

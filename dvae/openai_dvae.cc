@@ -115,7 +115,8 @@ Tensor OpenAiDvae::encode_features(Context& context, const Tensor& images) {
 }
 
 Tensor OpenAiDvae::logits_of(Context& context, const Tensor& features) {
-  return ops::to_plain(context, encoder_output_.forward(context, features));
+  Context exact = context.in_f32();
+  return ops::to_plain(exact, encoder_output_.forward(exact, features));
 }
 
 Tensor OpenAiDvae::encode(Context& context, const Tensor& images) {
@@ -161,7 +162,8 @@ Tensor OpenAiDvae::decode_features(Context& context, const Tensor& features) {
     for (const ResidualBlock& block : decoder_groups_[g]) x = block.forward(context, x);
   }
   const Tensor last = ops::cast(context, ops::relu(context, x), DType::f32);
-  return ops::to_plain(context, decoder_output_.forward(context, last));
+  Context exact = context.in_f32();
+  return ops::to_plain(exact, decoder_output_.forward(exact, last));
 }
 
 Tensor OpenAiDvae::image_of(Context& context, const Tensor& stats) {

@@ -121,7 +121,8 @@ Tensor DvaeTask::gumbel_features(Context& context, const Tensor& features, nlohm
     divergence = ops::affine(context, kl, weight * per_value);
   }
   const Tensor flat = ops::reshape(context, codes, {grid[0] * grid[1] * grid[2], grid[3]});
-  const Tensor rows = ops::matmul(context, flat, graph_.code_table(context));
+  Context exact = context.in_f32();
+  const Tensor rows = ops::matmul(exact, flat, graph_.code_table(context));
   const Tensor picture = ops::reshape(context, rows, {grid[0], grid[1], grid[2], rows.dim(1)});
   return ops::permute(context, picture, {0, 3, 1, 2});
 }

@@ -25,6 +25,12 @@ struct Context {
 
   DType activations() const { return device->is_cpu() ? DType::f32 : compute; }
   Kernels& kernels() const { return device->kernels(); }
+  /// The same context for what is to be multiplied in f32 in any training: similarities, codes, pixels.
+  Context in_f32() const {
+    Context copy = *this;
+    copy.compute = DType::f32;
+    return copy;
+  }
   /// The same context without a tape.
   Context untaped() const {
     Context copy = *this;
