@@ -5,20 +5,21 @@
 
 namespace dalle1::clip {
 
-ResidualAttentionBlock::ResidualAttentionBlock(Device& device, const BlockShape& shape, DType matrices)
+ResidualAttentionBlock::ResidualAttentionBlock(Device& device, const BlockShape& shape,
+                                               const Precision& precision)
     : heads_(shape.heads),
       activation_(shape.activation),
-      ln_1_(nn::LayerNorm::identity(device, shape.width)),
-      ln_2_(nn::LayerNorm::identity(device, shape.width)),
-      in_proj_(nn::Linear::zeros(device, 3 * shape.width, shape.width, matrices)),
-      out_proj_(nn::Linear::zeros(device, shape.width, shape.width, matrices)),
-      c_fc_(nn::Linear::zeros(device, shape.mlp_width, shape.width, matrices)),
-      c_proj_(nn::Linear::zeros(device, shape.width, shape.mlp_width, matrices)) {}
+      ln_1_(nn::LayerNorm::identity(device, shape.width, 1e-5f, precision.activations)),
+      ln_2_(nn::LayerNorm::identity(device, shape.width, 1e-5f, precision.activations)),
+      in_proj_(nn::Linear::zeros(device, 3 * shape.width, shape.width, precision)),
+      out_proj_(nn::Linear::zeros(device, shape.width, shape.width, precision)),
+      c_fc_(nn::Linear::zeros(device, shape.mlp_width, shape.width, precision)),
+      c_proj_(nn::Linear::zeros(device, shape.width, shape.mlp_width, precision)) {}
 
 Tensor ResidualAttentionBlock::forward(Context& context, const Tensor& x,
                                        const AttentionPattern& pattern) const {
   const Tensor qkv = in_proj_.forward(context, ln_1_.forward(context, x));
-  const Tensor attended = ops::self_attention(context, qkv, heads_, pattern);
+  const Tensor attended = ops::self_attention(context, qkv, heads_, pattern, in_proj_.compute);
   const Tensor h = ops::add(context, x, out_proj_.forward(context, attended));
   const Tensor inner = ops::unary(context, activation_, c_fc_.forward(context, ln_2_.forward(context, h)));
   return ops::add(context, h, c_proj_.forward(context, inner));

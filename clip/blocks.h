@@ -18,7 +18,7 @@ struct BlockShape {
 /// x + attention(ln_1(x)), then x + mlp(ln_2(x)).
 class ResidualAttentionBlock {
  public:
-  ResidualAttentionBlock(Device& device, const BlockShape& shape, DType matrices);
+  ResidualAttentionBlock(Device& device, const BlockShape& shape, const Precision& precision);
   Tensor forward(Context& context, const Tensor& x, const AttentionPattern& pattern) const;  ///< x [B, T, C]
   void visit(const std::string& name, const ParameterVisitor& visitor);
 

@@ -12,35 +12,27 @@
 
 namespace dalle1::clip {
 
-Clip::Clip(const ClipConfig& config, Device& device, DType matrices)
+Clip::Clip(const ClipConfig& config, Device& device, const Precision& precision)
     : config_(config.resolved()),
-      matrices_(matrices),
-      vision_(config_.is_resnet() ? make_modified_resnet(config_, device, matrices)
-                                  : make_vision_transformer(config_, device, matrices)),
+      compute_(precision.compute),
+      vision_(config_.is_resnet() ? make_modified_resnet(config_, device, precision)
+                                  : make_vision_transformer(config_, device, precision)),
       token_embedding_(Tensor::zeros(device, {config_.vocab_size, config_.transformer_width})),
       positional_embedding_(Tensor::zeros(device, {config_.context_length, config_.transformer_width})),
-      ln_final_(nn::LayerNorm::identity(device, config_.transformer_width)),
-      text_projection_(Tensor::zeros(device, {config_.transformer_width, config_.embed_dim}, matrices)),
+      ln_final_(nn::LayerNorm::identity(device, config_.transformer_width, 1e-5f, precision.activations)),
+      text_projection_(
+          Tensor::zeros(device, {config_.transformer_width, config_.embed_dim}, precision.parameters)),
       logit_scale_(Tensor::full(device, {}, std::log(1.0f / 0.07f))) {
   const BlockShape shape{config_.transformer_width, config_.transformer_heads, config_.transformer_mlp_width,
                          ops::activation_from_name(config_.activation)};
-  for (int64_t i = 0; i < config_.transformer_layers; ++i) blocks_.emplace_back(device, shape, matrices);
+  for (int64_t i = 0; i < config_.transformer_layers; ++i) blocks_.emplace_back(device, shape, precision);
 }
 
-// Norms then give what products take.
-Context Clip::computing(const Context& context) const {
-  Context inner = context;
-  if (matrices_ == DType::bf16) inner.compute = DType::bf16;
-  return inner;
-}
-
-Tensor Clip::encode_images(Context& outer, const Tensor& images) {
-  Context context = computing(outer);
+Tensor Clip::encode_images(Context& context, const Tensor& images) {
   return vision_->forward(context, images);
 }
 
-Tensor Clip::encode_texts(Context& outer, const Tensor& ids) const {
-  Context context = computing(outer);
+Tensor Clip::encode_texts(Context& context, const Tensor& ids) const {
   check(ids.rank() == 2 && ids.dim(1) <= config_.context_length, ErrorKind::internal,
         "encode_texts: ids {} for a context of {}", ids.shape(), config_.context_length);
   const int64_t batch = ids.dim(0), length = ids.dim(1), width = config_.transformer_width;
@@ -62,7 +54,7 @@ Tensor Clip::encode_texts(Context& outer, const Tensor& ids) const {
   const Tensor picked = Tensor::from(*context.device, {batch}, ends);
   const Tensor feature = ops::embedding(context, picked, ops::reshape(context, x, {batch * length, width}));
   return ops::linear_fused(context, feature, ops::permute(context, text_projection_, {1, 0}), {}, {},
-                           DType::f32);
+                           DType::f32, compute_);
 }
 
 float Clip::scale() const { return std::exp(logit_scale_.item()); }

@@ -12,10 +12,9 @@ namespace dalle1::clip {
 
 class Clip final : public Module {
  public:
-  /// Parameters are zero (norms: one) until they are loaded or initialised. With bf16 `matrices` (on a GPU,
-  /// for inference), or in a context that computes in bf16 (training there), products run in bf16, and sums,
-  /// norms and features stay f32.
-  Clip(const ClipConfig& config, Device& device, DType matrices = DType::f32);
+  /// Parameters are zero (norms: one) until they are loaded or initialised. In any precision
+  /// sums, norms and features are f32.
+  Clip(const ClipConfig& config, Device& device, const Precision& precision = {});
 
   const ClipConfig& config() const { return config_; }
 
@@ -37,10 +36,8 @@ class Clip final : public Module {
   Tensor& logit_scale() { return logit_scale_; }
 
  private:
-  Context computing(const Context& context) const;
-
   ClipConfig config_;
-  DType matrices_;
+  DType compute_;
   std::unique_ptr<ImageEncoder> vision_;
   std::vector<ResidualAttentionBlock> blocks_;
   Tensor token_embedding_;       // [vocab_size, C]

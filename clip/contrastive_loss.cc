@@ -16,8 +16,7 @@ Tensor contrastive_loss(Context& context, const Tensor& image_features, const Te
   check(pictures >= pairs && texts >= pairs && excluded.shape() == Shape({pictures, texts}),
         ErrorKind::internal, "contrastive_loss: {} pairs, {} pictures, {} texts and exclusions {}", pairs,
         pictures, texts, excluded.shape());
-  Context exact = context.in_f32();
-  const Tensor cosines = ops::linear(exact, ops::l2_normalise(context, image_features),
+  const Tensor cosines = ops::linear(context, ops::l2_normalise(context, image_features),
                                      ops::l2_normalise(context, text_features));
   const Tensor scale = ops::reshape(context, ops::exp(context, logit_scale), {1, 1});
   const Tensor logits = ops::add(context, ops::mul(context, cosines, scale), excluded);

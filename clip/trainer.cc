@@ -27,12 +27,13 @@ ClipTraining ClipTraining::from_json(const nlohmann::json& train, uint64_t seed)
 }
 
 ClipTask::ClipTask(Device& device, const ClipConfig& config, const ClipTraining& training,
-                   std::shared_ptr<const text::Tokenizer> tokenizer, uint64_t seed)
+                   std::shared_ptr<const text::Tokenizer> tokenizer, uint64_t seed,
+                   const Precision& precision)
     : device_(device),
       training_(training),
       tokenizer_(std::move(tokenizer)),
       seed_(seed),
-      clip_(config, device) {
+      clip_(config, device, precision) {
   check(tokenizer_->vocab_size() <= config.vocab_size, ErrorKind::model,
         "the tokenizer has {} tokens, and this CLIP {}; raise vocab_size", tokenizer_->vocab_size(),
         config.vocab_size);

@@ -44,7 +44,7 @@ class ClipTask : public TrainTask {
 
   /// The configuration's vocabulary must have room for the tokenizer's: Error(model).
   ClipTask(Device& device, const ClipConfig& config, const ClipTraining& training,
-           std::shared_ptr<const text::Tokenizer> tokenizer, uint64_t seed);
+           std::shared_ptr<const text::Tokenizer> tokenizer, uint64_t seed, const Precision& precision = {});
 
   /// `drawn` may be null: see PairBatches. Where fewer pairs are held out than evaluate_group, the right one
   /// is looked for among all of them; Error(input) for less than two.

@@ -17,11 +17,12 @@ Tensor Dvae::encode_indices(Context& context, const Tensor& images) {
   return best.indices.view({rows.dim(0), rows.dim(1), rows.dim(2)});
 }
 
-std::unique_ptr<Dvae> make_dvae(const nlohmann::json& config, Device& device, DType blocks) {
+std::unique_ptr<Dvae> make_dvae(const nlohmann::json& config, Device& device, const Precision& precision) {
   const auto kind = config::named("dVAE configuration",
                                   [&] { return value_or(config, "kind", std::string(), ErrorKind::model); });
-  if (kind == "openai") return std::make_unique<OpenAiDvae>(device, OpenAiConfig::from_json(config), blocks);
-  if (kind == "vqgan") return std::make_unique<Vqgan>(device, VqganConfig::from_json(config), blocks);
+  if (kind == "openai")
+    return std::make_unique<OpenAiDvae>(device, OpenAiConfig::from_json(config), precision);
+  if (kind == "vqgan") return std::make_unique<Vqgan>(device, VqganConfig::from_json(config), precision);
   fail(ErrorKind::model, "unknown kind of dVAE '{}' in its configuration; known are openai and vqgan", kind);
 }
 

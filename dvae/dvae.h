@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/nn/parameters.h"
+#include "core/nn/precision.h"
 #include "core/tensor/context.h"
 
 namespace dalle1::dvae {
@@ -42,9 +43,10 @@ class Dvae : public Module {
 /// A model of the given configuration ("kind": "openai" or "vqgan") whose parameters are zero until they are
 /// loaded or initialised. Error(model) names what is missing or out of range.
 ///
-/// `blocks` is the type of the convolutions that do nearly all of the work, weights and activations: f32, or
-/// bf16 for inference on a GPU. What leads to codes, from codes and to pixels is f32 always, as in OpenAI's
-/// half-precision code: a logit that is rounded to 8 bits names another code.
-std::unique_ptr<Dvae> make_dvae(const nlohmann::json& config, Device& device, DType blocks = DType::f32);
+/// The precision is that of the convolutions that do nearly all of the work. What leads to codes, from codes
+/// and to pixels is f32 always, as in OpenAI's half-precision code: a logit that is rounded to 8 bits names
+/// another code.
+std::unique_ptr<Dvae> make_dvae(const nlohmann::json& config, Device& device,
+                                const Precision& precision = {});
 
 }  // namespace dalle1::dvae

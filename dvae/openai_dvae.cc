@@ -46,13 +46,13 @@ OpenAiConfig OpenAiConfig::from_json(const nlohmann::json& json) {
 nlohmann::json OpenAiConfig::to_json() const { return config::write<nlohmann::json>(*this); }
 
 ResidualBlock::ResidualBlock(Device& device, int64_t in, int64_t out, const std::vector<int>& kernels,
-                             float post_gain, DType dtype)
+                             float post_gain, const Precision& precision)
     : post_gain_(post_gain) {
-  if (in != out) shortcut_ = nn::Conv2d::zeros(device, out, in, 1, dtype);
+  if (in != out) shortcut_ = nn::Conv2d::zeros(device, out, in, 1, precision);
   const int64_t narrow = out / 4;
   for (size_t i = 0; i < kernels.size(); ++i) {
     path_.push_back(nn::Conv2d::zeros(device, i + 1 == kernels.size() ? out : narrow, i == 0 ? in : narrow,
-                                      kernels[i], dtype));
+                                      kernels[i], precision));
   }
 }
 
@@ -73,9 +73,10 @@ void ResidualBlock::visit(const std::string& prefix, const ParameterVisitor& vis
   }
 }
 
-OpenAiDvae::OpenAiDvae(Device& device, const OpenAiConfig& c, DType blocks)
+OpenAiDvae::OpenAiDvae(Device& device, const OpenAiConfig& c, const Precision& precision)
     : config_(c),
-      encoder_input_(nn::Conv2d::zeros(device, c.hidden, c.channels, 7, blocks)),
+      precision_(precision),
+      encoder_input_(nn::Conv2d::zeros(device, c.hidden, c.channels, 7, precision)),
       encoder_output_(nn::Conv2d::zeros(device, c.codes, c.hidden << (c.groups - 1), 1)),
       decoder_input_(nn::Conv2d::zeros(device, c.decoder_init, c.codes, 1)),
       decoder_output_(nn::Conv2d::zeros(device, c.output_channels, c.hidden, 1)) {
@@ -84,7 +85,7 @@ OpenAiDvae::OpenAiDvae(Device& device, const OpenAiConfig& c, DType blocks)
                              const std::vector<int>& kernels) {
     Group& group = groups.emplace_back();
     for (int i = 0; i < c.blocks_per_group; ++i) {
-      group.emplace_back(device, i == 0 ? in : out, out, kernels, c.post_gain, blocks);
+      group.emplace_back(device, i == 0 ? in : out, out, kernels, c.post_gain, precision);
     }
   };
   int64_t width = c.hidden;
@@ -106,7 +107,7 @@ Tensor OpenAiDvae::encode_features(Context& context, const Tensor& images) {
         "a picture of {}x{} is smaller than one code of {}x{}", images.dim(3), images.dim(2), downsampling(),
         downsampling());
   Tensor x = encoder_input_.forward(
-      context, ops::cast(context, ops::map_pixels(context, images), block_type(context)));
+      context, ops::cast(context, ops::map_pixels(context, images), precision_.activations));
   for (size_t g = 0; g < encoder_groups_.size(); ++g) {
     if (g > 0) x = ops::max_pool(context, x);
     for (const ResidualBlock& block : encoder_groups_[g]) x = block.forward(context, x);
@@ -115,8 +116,7 @@ Tensor OpenAiDvae::encode_features(Context& context, const Tensor& images) {
 }
 
 Tensor OpenAiDvae::logits_of(Context& context, const Tensor& features) {
-  Context exact = context.in_f32();
-  return ops::to_plain(exact, encoder_output_.forward(exact, features));
+  return ops::to_plain(context, encoder_output_.forward(context, features));
 }
 
 Tensor OpenAiDvae::encode(Context& context, const Tensor& images) {
@@ -156,14 +156,13 @@ Tensor OpenAiDvae::decode_stats(Context& context, const Tensor& indices) {
 
 Tensor OpenAiDvae::decode_features(Context& context, const Tensor& features) {
   // Once, before both paths of the first block read it.
-  Tensor x = ops::to_fastest_layout(context, ops::cast(context, features, block_type(context)));
+  Tensor x = ops::to_fastest_layout(context, ops::cast(context, features, precision_.activations));
   for (size_t g = 0; g < decoder_groups_.size(); ++g) {
     if (g > 0) x = ops::upsample(context, x);
     for (const ResidualBlock& block : decoder_groups_[g]) x = block.forward(context, x);
   }
   const Tensor last = ops::cast(context, ops::relu(context, x), DType::f32);
-  Context exact = context.in_f32();
-  return ops::to_plain(exact, decoder_output_.forward(exact, last));
+  return ops::to_plain(context, decoder_output_.forward(context, last));
 }
 
 Tensor OpenAiDvae::image_of(Context& context, const Tensor& stats) {

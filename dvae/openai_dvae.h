@@ -31,7 +31,7 @@ class ResidualBlock {
  public:
   /// `kernels` of the four convolutions: 3, 3, 3, 1 in the encoder, 1, 3, 3, 3 in the decoder.
   ResidualBlock(Device& device, int64_t in, int64_t out, const std::vector<int>& kernels, float post_gain,
-                DType dtype);
+                const Precision& precision);
   Tensor forward(Context& context, const Tensor& x) const;
   void visit(const std::string& prefix, const ParameterVisitor& visitor);
 
@@ -45,7 +45,7 @@ class ResidualBlock {
 class OpenAiDvae : public Dvae {
  public:
   /// `blocks` as in make_dvae().
-  OpenAiDvae(Device& device, const OpenAiConfig& config, DType blocks = DType::f32);
+  OpenAiDvae(Device& device, const OpenAiConfig& config, const Precision& precision = {});
 
   Tensor encode(Context& context, const Tensor& images) override;
   /// Without a tensor of all logits: most of the time of a small encoder would go into moving it.
@@ -60,8 +60,7 @@ class OpenAiDvae : public Dvae {
   const OpenAiConfig& options() const { return config_; }
 
   // The parts between which a quantiser sits; training uses them.
-  // In a context that computes in bf16 the blocks do, with f32 weights too; what lies between and around them
-  // is f32.
+  // The blocks between them have the precision; they themselves are f32.
   /// Pictures to the features before the last convolution, after ReLU: f32 [B, hidden * 2^(groups-1), h, w].
   Tensor encode_features(Context& context, const Tensor& images);
   /// The result of the decoder's look-up, f32 [B, decoder_init, h, w], to raw output, f32 and plain.
@@ -77,13 +76,8 @@ class OpenAiDvae : public Dvae {
  private:
   using Group = std::vector<ResidualBlock>;
 
-  /// What the blocks compute in: the type of their weights, or bf16 with f32 weights when the context says
-  /// so.
-  DType block_type(const Context& context) const {
-    return context.activations() == DType::bf16 ? DType::bf16 : encoder_input_.weight.dtype();
-  }
-
   OpenAiConfig config_;
+  Precision precision_;
   nn::Conv2d encoder_input_;  // 7x7
   std::vector<Group> encoder_groups_;
   nn::Conv2d encoder_output_;  // 1x1, to codes

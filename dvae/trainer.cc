@@ -48,8 +48,9 @@ void DvaeTask::Parameters::visit(const ParameterVisitor& visitor) {
   task->vq_->visit(visitor);
 }
 
-DvaeTask::DvaeTask(Device& device, const OpenAiConfig& config, const DvaeTraining& training, uint64_t seed)
-    : device_(device), training_(training), seed_(seed), graph_(device, config) {
+DvaeTask::DvaeTask(Device& device, const OpenAiConfig& config, const DvaeTraining& training, uint64_t seed,
+                   const Precision& precision)
+    : device_(device), training_(training), seed_(seed), graph_(device, config, precision) {
   check(config.quantiser == "gumbel" || config.quantiser == "vq", ErrorKind::input,
         "'quantiser' is '{}'; use gumbel or vq", config.quantiser);
   check(config.output_channels == 2 * config.channels ||
@@ -121,8 +122,7 @@ Tensor DvaeTask::gumbel_features(Context& context, const Tensor& features, nlohm
     divergence = ops::affine(context, kl, weight * per_value);
   }
   const Tensor flat = ops::reshape(context, codes, {grid[0] * grid[1] * grid[2], grid[3]});
-  Context exact = context.in_f32();
-  const Tensor rows = ops::matmul(exact, flat, graph_.code_table(context));
+  const Tensor rows = ops::matmul(context, flat, graph_.code_table(context));
   const Tensor picture = ops::reshape(context, rows, {grid[0], grid[1], grid[2], rows.dim(1)});
   return ops::permute(context, picture, {0, 3, 1, 2});
 }

@@ -61,7 +61,8 @@ class DvaeTask : public TrainTask {
   /// Writes a model of the given configuration and parameters into a folder.
   using Exporter = std::function<void(OpenAiDvae& model, const std::filesystem::path& folder)>;
 
-  DvaeTask(Device& device, const OpenAiConfig& config, const DvaeTraining& training, uint64_t seed);
+  DvaeTask(Device& device, const OpenAiConfig& config, const DvaeTraining& training, uint64_t seed,
+           const Precision& precision = {});
 
   void set_data(std::shared_ptr<PairReader> reader, std::vector<Image> held_out);
   void set_output(std::filesystem::path folder, Exporter exporter);

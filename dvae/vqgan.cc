@@ -39,11 +39,12 @@ struct Level {
   }
 };
 
-Level make_level(Device& device, int64_t in, int64_t out, int blocks, bool attends, DType dtype) {
+Level make_level(Device& device, int64_t in, int64_t out, int blocks, bool attends,
+                 const Precision& precision) {
   Level level;
   for (int i = 0; i < blocks; ++i) {
-    level.blocks.emplace_back(device, i == 0 ? in : out, out, dtype);
-    if (attends) level.attention.emplace_back(device, out, dtype);
+    level.blocks.emplace_back(device, i == 0 ? in : out, out, precision);
+    if (attends) level.attention.emplace_back(device, out, precision);
   }
   return level;
 }
@@ -89,22 +90,23 @@ nlohmann::json VqganConfig::to_json() const { return config::write<nlohmann::jso
 
 class Vqgan::Encoder {
  public:
-  Encoder(Device& device, const VqganConfig& c, DType dtype)
-      : input_(nn::Conv2d::zeros(device, c.ch, c.in_channels, 3, dtype)) {
+  Encoder(Device& device, const VqganConfig& c, const Precision& precision)
+      : activations_(precision.activations),
+        input_(nn::Conv2d::zeros(device, c.ch, c.in_channels, 3, precision)) {
     int64_t width = c.ch;
     for (size_t i = 0; i < c.ch_mult.size(); ++i) {
       Level& level = levels_.emplace_back(
-          make_level(device, width, c.ch * c.ch_mult[i], c.res_blocks, attends(c, i), dtype));
+          make_level(device, width, c.ch * c.ch_mult[i], c.res_blocks, attends(c, i), precision));
       width = c.ch * c.ch_mult[i];
-      if (i + 1 < c.ch_mult.size()) level.resample = nn::Conv2d::zeros(device, width, width, 3, dtype);
+      if (i + 1 < c.ch_mult.size()) level.resample = nn::Conv2d::zeros(device, width, width, 3, precision);
     }
-    middle_.emplace(device, width, dtype);
+    middle_.emplace(device, width, precision);
     norm_ = nn::GroupNorm::identity(device, width);
-    output_ = nn::Conv2d::zeros(device, c.z_channels, width, 3, dtype);
+    output_ = nn::Conv2d::zeros(device, c.z_channels, width, 3, precision);
   }
 
   Tensor forward(Context& context, const Tensor& images) const {
-    Tensor x = input_.forward(context, ops::cast(context, images, input_.weight.dtype()));
+    Tensor x = input_.forward(context, ops::cast(context, images, activations_));
     for (const Level& level : levels_) {
       x = level.forward(context, x);
       if (level.resample) x = downsample(context, *level.resample, x);
@@ -124,6 +126,7 @@ class Vqgan::Encoder {
   }
 
  private:
+  DType activations_;
   nn::Conv2d input_;
   std::vector<Level> levels_;
   std::optional<MiddleLayers> middle_;
@@ -133,15 +136,16 @@ class Vqgan::Encoder {
 
 class Vqgan::Decoder {
  public:
-  Decoder(Device& device, const VqganConfig& c, DType dtype) {
+  Decoder(Device& device, const VqganConfig& c, const Precision& precision)
+      : activations_(precision.activations) {
     int64_t width = c.ch * c.ch_mult.back();
-    input_ = nn::Conv2d::zeros(device, width, c.z_channels, 3, dtype);
-    middle_.emplace(device, width, dtype);
+    input_ = nn::Conv2d::zeros(device, width, c.z_channels, 3, precision);
+    middle_.emplace(device, width, precision);
     levels_.resize(c.ch_mult.size());
     for (size_t i = c.ch_mult.size(); i-- > 0;) {
-      levels_[i] = make_level(device, width, c.ch * c.ch_mult[i], c.res_blocks + 1, attends(c, i), dtype);
+      levels_[i] = make_level(device, width, c.ch * c.ch_mult[i], c.res_blocks + 1, attends(c, i), precision);
       width = c.ch * c.ch_mult[i];
-      if (i > 0) levels_[i].resample = nn::Conv2d::zeros(device, width, width, 3, dtype);
+      if (i > 0) levels_[i].resample = nn::Conv2d::zeros(device, width, width, 3, precision);
     }
     norm_ = nn::GroupNorm::identity(device, width);
     // With wavelets: one low band and three detail bands per channel.
@@ -149,8 +153,7 @@ class Vqgan::Decoder {
   }
 
   Tensor forward(Context& context, const Tensor& z) const {
-    Tensor x =
-        middle_->forward(context, input_.forward(context, ops::cast(context, z, input_.weight.dtype())));
+    Tensor x = middle_->forward(context, input_.forward(context, ops::cast(context, z, activations_)));
     for (size_t i = levels_.size(); i-- > 0;) {
       x = levels_[i].forward(context, x);
       if (levels_[i].resample) x = levels_[i].resample->forward(context, ops::upsample(context, x));
@@ -169,6 +172,7 @@ class Vqgan::Decoder {
   }
 
  private:
+  DType activations_;
   nn::Conv2d input_;
   std::optional<MiddleLayers> middle_;
   std::vector<Level> levels_;  // by resolution, the finest first
@@ -176,10 +180,10 @@ class Vqgan::Decoder {
   nn::Conv2d output_;
 };
 
-Vqgan::Vqgan(Device& device, const VqganConfig& c, DType blocks)
+Vqgan::Vqgan(Device& device, const VqganConfig& c, const Precision& precision)
     : config_(c),
-      encoder_(std::make_unique<Encoder>(device, c, blocks)),
-      decoder_(std::make_unique<Decoder>(device, c, blocks)),
+      encoder_(std::make_unique<Encoder>(device, c, precision)),
+      decoder_(std::make_unique<Decoder>(device, c, precision)),
       projection_(nn::Conv2d::zeros(device, c.codes, c.embed_dim, 1)),
       codebook_(Tensor::zeros(device, {c.codes, c.embed_dim})),
       quant_(nn::Conv2d::zeros(device, c.embed_dim, c.z_channels, 1)),

@@ -28,7 +28,7 @@ struct VqganConfig {
 class Vqgan : public Dvae {
  public:
   /// `blocks` as in make_dvae().
-  Vqgan(Device& device, const VqganConfig& config, DType blocks = DType::f32);
+  Vqgan(Device& device, const VqganConfig& config, const Precision& precision = {});
   ~Vqgan() override;
 
   Tensor encode(Context& context, const Tensor& images) override;

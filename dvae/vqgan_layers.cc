@@ -12,12 +12,12 @@ Tensor norm_swish(Context& context, const nn::GroupNorm& norm, const Tensor& x) 
   return ops::unary(context, Unary::silu, norm.forward(context, x));
 }
 
-ResnetBlock::ResnetBlock(Device& device, int64_t in, int64_t out, DType dtype)
+ResnetBlock::ResnetBlock(Device& device, int64_t in, int64_t out, const Precision& precision)
     : norm1_(nn::GroupNorm::identity(device, in)),
       norm2_(nn::GroupNorm::identity(device, out)),
-      conv1_(nn::Conv2d::zeros(device, out, in, 3, dtype)),
-      conv2_(nn::Conv2d::zeros(device, out, out, 3, dtype)) {
-  if (in != out) shortcut_ = nn::Conv2d::zeros(device, out, in, 1, dtype);
+      conv1_(nn::Conv2d::zeros(device, out, in, 3, precision)),
+      conv2_(nn::Conv2d::zeros(device, out, out, 3, precision)) {
+  if (in != out) shortcut_ = nn::Conv2d::zeros(device, out, in, 1, precision);
 }
 
 Tensor ResnetBlock::forward(Context& context, const Tensor& x) const {
@@ -35,12 +35,12 @@ void ResnetBlock::visit(const std::string& prefix, const ParameterVisitor& visit
   if (shortcut_) shortcut_->visit(prefix + ".nin_shortcut.weight", prefix + ".nin_shortcut.bias", visitor);
 }
 
-AttentionBlock::AttentionBlock(Device& device, int64_t channels, DType dtype)
+AttentionBlock::AttentionBlock(Device& device, int64_t channels, const Precision& precision)
     : norm_(nn::GroupNorm::identity(device, channels)),
-      q_(nn::Conv2d::zeros(device, channels, channels, 1, dtype)),
-      k_(nn::Conv2d::zeros(device, channels, channels, 1, dtype)),
-      v_(nn::Conv2d::zeros(device, channels, channels, 1, dtype)),
-      output_(nn::Conv2d::zeros(device, channels, channels, 1, dtype)) {}
+      q_(nn::Conv2d::zeros(device, channels, channels, 1, precision)),
+      k_(nn::Conv2d::zeros(device, channels, channels, 1, precision)),
+      v_(nn::Conv2d::zeros(device, channels, channels, 1, precision)),
+      output_(nn::Conv2d::zeros(device, channels, channels, 1, precision)) {}
 
 Tensor AttentionBlock::forward(Context& context, const Tensor& x) const {
   const int64_t batch = x.dim(0), channels = x.dim(1), pixels = x.dim(2) * x.dim(3);
@@ -51,7 +51,7 @@ Tensor AttentionBlock::forward(Context& context, const Tensor& x) const {
   };
   const Tensor mixed = ops::attention(context, rows(q_), rows(k_), rows(v_),
                                       AttentionPattern::full(static_cast<int32_t>(pixels)),
-                                      1.0f / std::sqrt(static_cast<float>(channels)));
+                                      1.0f / std::sqrt(static_cast<float>(channels)), q_.compute);
   const Tensor picture = ops::permute(
       context, ops::reshape(context, mixed, {batch, x.dim(2), x.dim(3), channels}), {0, 3, 1, 2});
   ops::Conv2dOptions options = output_.same();

@@ -15,7 +15,7 @@ Tensor norm_swish(Context& context, const nn::GroupNorm& norm, const Tensor& x);
 /// norm, swish, conv 3x3, norm, swish, conv 3x3, plus x (through a 1x1 convolution where the width changes).
 class ResnetBlock {
  public:
-  ResnetBlock(Device& device, int64_t in, int64_t out, DType dtype);
+  ResnetBlock(Device& device, int64_t in, int64_t out, const Precision& precision);
   Tensor forward(Context& context, const Tensor& x) const;
   void visit(const std::string& prefix, const ParameterVisitor& visitor);
 
@@ -28,7 +28,7 @@ class ResnetBlock {
 /// Single-head self-attention over all pixels, scaled by 1 / sqrt(C), plus x.
 class AttentionBlock {
  public:
-  AttentionBlock(Device& device, int64_t channels, DType dtype);
+  AttentionBlock(Device& device, int64_t channels, const Precision& precision);
   Tensor forward(Context& context, const Tensor& x) const;
   void visit(const std::string& prefix, const ParameterVisitor& visitor);
 
@@ -45,10 +45,10 @@ struct MiddleLayers {
   ResnetBlock block1;
   AttentionBlock attention;
   ResnetBlock block2;
-  MiddleLayers(Device& device, int64_t channels, DType dtype)
-      : block1(device, channels, channels, dtype),
-        attention(device, channels, dtype),
-        block2(device, channels, channels, dtype) {}
+  MiddleLayers(Device& device, int64_t channels, const Precision& precision)
+      : block1(device, channels, channels, precision),
+        attention(device, channels, precision),
+        block2(device, channels, channels, precision) {}
   Tensor forward(Context& context, const Tensor& x) const {
     return block2.forward(context, attention.forward(context, block1.forward(context, x)));
   }

@@ -49,7 +49,7 @@ std::string sha256_of_part(const weights::Checkpoint& checkpoint, const std::fil
 
 }  // namespace
 
-Precision advised_precision(const nlohmann::json& sampling, const Device& device) {
+PrecisionName advised_precision(const nlohmann::json& sampling, const Device& device) {
   if (!device.is_cpu() || !sampling.contains("precision")) return usual_precision(device);
   const auto& advice = sampling["precision"];
   check(advice == "f32" || advice == "int8", ErrorKind::model,
@@ -102,7 +102,7 @@ transformer::CaptionerConfig checked_captioner_config(const weights::Checkpoint&
 }
 
 ModelSet::ModelSet(ModelParts parts, const std::string& scorer, std::shared_ptr<Device> device,
-                   Precision precision)
+                   PrecisionName precision)
     : parts_(std::move(parts)),
       terms_(parse_scorer(scorer)),
       config_(transformer::config_from_json(parts_.transformer.config)),
@@ -143,16 +143,15 @@ const weights::Checkpoint& ModelSet::checkpoint(const std::string& part) const {
 }
 
 void ModelSet::build() {
-  const DType matrices = convolutions_of(precision_);
-  transformer_ = std::make_shared<transformer::Transformer>(*device_, config_, matrices_of(precision_));
-  dvae_ = dvae::make_dvae(parts_.dvae.config, *device_, matrices);
+  const Precision precision = precision_of(precision_), others = precision.without_int8();
+  transformer_ = std::make_shared<transformer::Transformer>(*device_, config_, precision);
+  dvae_ = dvae::make_dvae(parts_.dvae.config, *device_, others);
   check(dvae_->codes() == config_.image_vocab, ErrorKind::model,
         "the dVAE has {} codes and the transformer draws {}: they do not belong together", dvae_->codes(),
         config_.image_vocab);
   decoder_ = std::make_shared<DvaeDecoder>(dvae_, *device_, config_.grid);
   if (parts_.clip)
-    clip_ =
-        std::make_shared<clip::Clip>(clip::clip_config_from_json(parts_.clip->config), *device_, matrices);
+    clip_ = std::make_shared<clip::Clip>(clip::clip_config_from_json(parts_.clip->config), *device_, others);
   if (parts_.captioner) captioner_ = std::make_shared<transformer::Captioner>(*device_, captioner_config_);
 }
 

@@ -37,7 +37,7 @@ ModelParts open_model(const std::filesystem::path& directory, const std::string&
 
 /// What a model's advice says of the CPU (its member "precision"), else the device's usual one. Error(model)
 /// for another value.
-Precision advised_precision(const nlohmann::json& sampling, const Device& device);
+PrecisionName advised_precision(const nlohmann::json& sampling, const Device& device);
 
 /// The configuration of a captioner that reads the codes of grids alone, checked against the dVAE that makes
 /// the codes and the tokenizer's file. `grid` 0: of any side. Error(model) in one line where it does not fit.
@@ -48,7 +48,8 @@ transformer::CaptionerConfig checked_captioner_config(const weights::Checkpoint&
 class ModelSet {
  public:
   /// Checks that the parts which `scorer` needs are there and fit each other; Error(model) says which do not.
-  ModelSet(ModelParts parts, const std::string& scorer, std::shared_ptr<Device> device, Precision precision);
+  ModelSet(ModelParts parts, const std::string& scorer, std::shared_ptr<Device> device,
+           PrecisionName precision);
 
   /// Builds the models and reads their weights onto the device; the files are let go of.
   void load();
@@ -61,9 +62,9 @@ class ModelSet {
   /// Of the parts' files, not of what they take in memory.
   const weights::Checkpoint& checkpoint(const std::string& part) const;
   const nlohmann::json& sampling_advice() const { return parts_.sampling; }
-  Precision precision() const { return precision_; }
+  PrecisionName precision() const { return precision_; }
   /// Before load(): another one than it was made with.
-  void set_precision(Precision precision) { precision_ = precision; }
+  void set_precision(PrecisionName precision) { precision_ = precision; }
   bool has_clip() const { return parts_.clip.has_value(); }
   bool has_captioner() const { return parts_.captioner.has_value(); }
   /// Whether the scorer is, or sums, the one of this name.
@@ -122,7 +123,7 @@ class ModelSet {
   Json files_ = Json::object();  // of load(): where each part is and its sha256
 
   std::shared_ptr<Device> device_;
-  Precision precision_ = Precision::f32;
+  PrecisionName precision_ = PrecisionName::f32;
   std::shared_ptr<transformer::Transformer> transformer_;
   std::shared_ptr<dvae::Dvae> dvae_;
   std::shared_ptr<DvaeDecoder> decoder_;

@@ -189,9 +189,9 @@ std::optional<RunRecord> read_run(const Study& study, const StudyRun& run, const
 bool perform_run(const Study& study, const StudyRun& run, const AblationInputs& inputs,
                  const fs::path& folder, const CommonOptions& common) {
   const auto& config = study.variants[run.variant].config;
-  transformer::Transformer model(inputs.device, config);
-  model.initialise(run.seed);
   const TrainOptions options = train_options_of(study, run);
+  transformer::Transformer model(inputs.device, config, training_precision(options, inputs.device));
+  model.initialise(run.seed);
   TrainingOptions training;
   training.out = folder.string();
   training.resume = true;

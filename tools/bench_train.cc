@@ -81,7 +81,7 @@ Tensor random_ids(Device& device, const Shape& shape, int32_t vocabulary) {
 
 // A whole step: forward, backward, update.
 Json step_row(Device& device, const TrainBench& options, const TransformerConfig& config) {
-  Transformer model(device, config);
+  Transformer model(device, config, Precision::training(compute_type(device), device));
   model.initialise(1);
   Optimizer optimizer(model, {});
   const TokenBatch batch{random_ids(device, {options.batch, config.text_length}, config.text_vocab),
@@ -92,7 +92,6 @@ Json step_row(Device& device, const TrainBench& options, const TransformerConfig
                            optimizer.watch(tape);
                            Context context(device, &tape);
                            context.training = true;
-                           context.compute = compute_type(device);
                            tape.backward(compute_loss(context, model, batch, {}).total);
                            optimizer.accumulate(tape);
                            optimizer.step(1e-4f);

@@ -37,7 +37,8 @@ class Writer {
         options.style, config.style, options.style);
     device_ = open_device(common);
     tokenizer_ = text::open_tokenizer(tokenizer);
-    dvae_ = dvae::make_dvae(dvae.config, *device_, convolutions_of(precision_of(common, *device_)));
+    dvae_ = dvae::make_dvae(dvae.config, *device_,
+                            precision_of(precision_name_of(common, *device_)).without_int8());
     weights::load_parameters(*dvae_, dvae);
     captioner_ = std::make_unique<transformer::Captioner>(*device_, config);
     weights::load_parameters(*captioner_, captioner);

@@ -8,7 +8,8 @@ namespace dalle1::tools {
 
 std::unique_ptr<dvae::Dvae> open_dvae(const CommonOptions& common, Device& device) {
   const weights::Checkpoint checkpoint = open_part(common, "dvae");
-  auto model = dvae::make_dvae(checkpoint.config, device, convolutions_of(precision_of(common, device)));
+  auto model = dvae::make_dvae(checkpoint.config, device,
+                               precision_of(precision_name_of(common, device)).without_int8());
   weights::load_parameters(*model, checkpoint);
   return model;
 }

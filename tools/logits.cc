@@ -157,7 +157,7 @@ int run_logits(const LogitsOptions& options, const CommonOptions& common) {
   const auto model = open_transformer(common, *device);
   const Ids ids = read_ids(options.ids, model->config());
   Context context(*device);
-  const std::string kv_dtype = kv_dtype_of(options.kv_dtype, precision_of(common, *device), *device);
+  const std::string kv_dtype = kv_dtype_of(options.kv_dtype, precision_name_of(common, *device), *device);
   if (!options.out.empty()) write_logits(options, context, *model, ids, cache_type_from_name(kv_dtype));
   if (options.greedy > 0) write_greedy(options, context, *model, ids);
   for (const auto& file : {options.out, options.tokens_out}) {

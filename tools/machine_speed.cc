@@ -32,12 +32,12 @@ double seconds_of(Device& device, int shares, const std::function<void()>& work)
 }
 
 // Operations a second of the product that a transformer of this width has most of.
-double product_speed(Device& device, int shares, int64_t rows, int64_t width, Precision precision) {
+double product_speed(Device& device, int shares, int64_t rows, int64_t width, PrecisionName precision) {
   rows = std::min(rows, kMostRows);
   width = std::min(width, kMostWidth);
   Context context(device);
-  const auto x = Tensor::full(device, {rows, width}, 0.5f).to(convolutions_of(precision));
-  auto layer = nn::Linear::zeros(device, 4 * width, width, matrices_of(precision));
+  const auto x = Tensor::full(device, {rows, width}, 0.5f).to(precision_of(precision).activations);
+  auto layer = nn::Linear::zeros(device, 4 * width, width, precision_of(precision));
   layer.prepare();
   const double seconds = seconds_of(device, shares, [&] {
     Context own = context;
@@ -71,7 +71,7 @@ void convolve_once(Device& device) {
 }
 
 MachineSpeed measure_on(Device& device, const transformer::TransformerConfig& config, int wave, int groups,
-                        Precision precision) {
+                        PrecisionName precision) {
   const int shares = transformer::share_count(wave, groups, device.threads());
   const int64_t candidates = (wave + shares - 1) / shares;
   MachineSpeed speed;
@@ -86,7 +86,7 @@ MachineSpeed measure_on(Device& device, const transformer::TransformerConfig& co
 
 // On a device of its own where that costs nothing: what it keeps for reuse goes with it.
 MachineSpeed measure_speed(Device& device, const transformer::TransformerConfig& config, int wave, int groups,
-                           Precision precision) {
+                           PrecisionName precision) {
   if (!device.is_cpu()) return measure_on(device, config, wave, groups, precision);
   const auto own = make_cpu_device(device.threads());
   return measure_on(*own, config, wave, groups, precision);

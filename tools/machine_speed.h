@@ -16,6 +16,6 @@ struct MachineSpeed {
 
 /// Of a transformer in `precision`, of waves of `wave` candidates with `groups` rows each (2 with guidance).
 MachineSpeed measure_speed(Device& device, const transformer::TransformerConfig& config, int wave, int groups,
-                           Precision precision);
+                           PrecisionName precision);
 
 }  // namespace dalle1::tools

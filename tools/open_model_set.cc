@@ -30,7 +30,7 @@ rerank::ModelSet open_model_set(const CommonOptions& common, const std::string& 
     if (common.transformer.empty()) parts.sampling = directory.sampling;
   }
   const auto device = open_device(common);
-  return rerank::ModelSet(std::move(parts), scorer, device, precision_of(common, *device));
+  return rerank::ModelSet(std::move(parts), scorer, device, precision_name_of(common, *device));
 }
 
 }  // namespace dalle1::tools

@@ -60,7 +60,7 @@ int train_captioner(const CaptionerOptions& options, const CommonOptions& common
   data.add({.samples = shards.size(), .without_caption = samples.without_caption()});
 
   const auto device = open_device(common);
-  transformer::Captioner model(*device, config);
+  transformer::Captioner model(*device, config, training_precision(train_options, *device));
   if (options.init_from.empty())
     model.initialise(train_options.seed);
   else

@@ -64,7 +64,8 @@ int train_clip(const ClipOptions& options, const CommonOptions& common) {
       options.drawn.empty() ? nullptr : open_picture_sources(options.drawn, data);
 
   const auto device = open_device(common);
-  clip::ClipTask task(*device, config, training, tokenizer, train_options.seed);
+  clip::ClipTask task(*device, config, training, tokenizer, train_options.seed,
+                      training_precision(train_options, *device));
   if (!options.init_from.empty())
     weights::load_parameters(task.clip(),
                              weights::open_checkpoint({options.init_from},

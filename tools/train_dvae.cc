@@ -44,7 +44,8 @@ int train_dvae(const DvaeOptions& options, const CommonOptions& common) {
     held_out = open_picture_sources(options.held_out, data);
   }
   const auto device = open_device(common);
-  dvae::DvaeTask task(*device, config, training, train_options.seed);
+  dvae::DvaeTask task(*device, config, training, train_options.seed,
+                      training_precision(train_options, *device));
   if (!options.init_from.empty()) {
     weights::load_parameters(task.graph(), weights::open_checkpoint({options.init_from}, nullptr, "dvae"));
     task.scale_logits();

@@ -51,7 +51,7 @@ int train_transformer(const TransformerOptions& options, const CommonOptions& co
   data.add({.samples = shards.size(), .without_caption = samples.without_caption()});
 
   const auto device = open_device(common);
-  transformer::Transformer model(*device, config);
+  transformer::Transformer model(*device, config, training_precision(train_options, *device));
   if (options.init_from.empty()) {
     model.initialise(train_options.seed, training.zero_ends);
   } else {

@@ -17,21 +17,22 @@ nlohmann::json sampling_advice(const CommonOptions& common) {
 
 }  // namespace
 
-Precision precision_of(const CommonOptions& common, const Device& device) {
+PrecisionName precision_name_of(const CommonOptions& common, const Device& device) {
   if (common.precision == "auto") return rerank::advised_precision(sampling_advice(common), device);
-  const Precision precision = precision_from_name(common.precision);
+  const PrecisionName precision = precision_from_name(common.precision);
   check_precision(precision, device);
   return precision;
 }
 
-std::string kv_dtype_of(const std::string& wanted, Precision precision, const Device& device) {
-  return wanted == "auto" && device.is_cpu() ? std::string(name_of(cache_of(precision))) : wanted;
+std::string kv_dtype_of(const std::string& wanted, PrecisionName precision, const Device& device) {
+  return wanted == "auto" && device.is_cpu() ? std::string(name_of(precision_of(precision).cache)) : wanted;
 }
 
 std::unique_ptr<transformer::Transformer> open_transformer(const CommonOptions& common, Device& device) {
   const weights::Checkpoint checkpoint = open_part(common, "transformer");
-  auto model = std::make_unique<transformer::Transformer>(
-      device, transformer::config_from_json(checkpoint.config), matrices_of(precision_of(common, device)));
+  auto model =
+      std::make_unique<transformer::Transformer>(device, transformer::config_from_json(checkpoint.config),
+                                                 precision_of(precision_name_of(common, device)));
   weights::load_parameters(*model, checkpoint);
   model->prepare();
   return model;

@@ -8,23 +8,25 @@
 
 namespace dalle1::transformer {
 
-Block::Block(Device& device, const BlockConfig& config, int index, DType matrices)
+Block::Block(Device& device, const BlockConfig& config, int index, const Precision& precision)
     : index_(index),
       sandwich_(config.sandwich_norm),
       qk_norm_(config.qk_norm),
       head_size_(config.width / config.heads),
+      compute_(precision.compute),
       epsilon_(config.norm_eps),
       dropout_(config.dropout),
       activation_(ops::activation_from_name(config.activation)),
-      attention_norm_(nn::LayerNorm::identity(device, config.width, config.norm_eps)),
-      mlp_norm_(nn::LayerNorm::identity(device, config.width, config.norm_eps)),
-      qkv_(nn::Linear::zeros(device, 3 * config.width, config.width, matrices)),
-      output_(nn::Linear::zeros(device, config.width, config.width, matrices)),
-      up_(nn::Linear::zeros(device, int64_t{config.mlp_ratio} * config.width, config.width, matrices)),
-      down_(nn::Linear::zeros(device, config.width, int64_t{config.mlp_ratio} * config.width, matrices)) {
+      attention_norm_(nn::LayerNorm::identity(device, config.width, config.norm_eps, precision.activations)),
+      mlp_norm_(nn::LayerNorm::identity(device, config.width, config.norm_eps, precision.activations)),
+      qkv_(nn::Linear::zeros(device, 3 * config.width, config.width, precision)),
+      output_(nn::Linear::zeros(device, config.width, config.width, precision)),
+      up_(nn::Linear::zeros(device, int64_t{config.mlp_ratio} * config.width, config.width, precision)),
+      down_(nn::Linear::zeros(device, config.width, int64_t{config.mlp_ratio} * config.width, precision)) {
   if (!sandwich_) return;
-  attention_post_norm_ = nn::LayerNorm::identity(device, config.width, config.norm_eps);
-  mlp_post_norm_ = nn::LayerNorm::identity(device, config.width, config.norm_eps);
+  attention_post_norm_ =
+      nn::LayerNorm::identity(device, config.width, config.norm_eps, precision.activations);
+  mlp_post_norm_ = nn::LayerNorm::identity(device, config.width, config.norm_eps, precision.activations);
 }
 
 Tensor Block::forward(Context& context, const Tensor& x, Sequence& sequence) const {
@@ -32,7 +34,7 @@ Tensor Block::forward(Context& context, const Tensor& x, Sequence& sequence) con
   Tensor a = attention_norm_.forward(context, x);
   Tensor qkv = qkv_.forward(context, a);
   if (qk_norm_) qkv = ops::rms_norm(context, qkv, head_size_, 2 * x.dim(-1), epsilon_);
-  a = sequence.attend(context, index_, qkv);
+  a = sequence.attend(context, index_, qkv, compute_);
   const Tensor h = add_branch(context, x, a, output_, attention_post_norm_, place);
   Tensor m = mlp_norm_.forward(context, h);
   m = up_.forward(context, m, {activation_});

@@ -28,7 +28,7 @@ struct BlockConfig {
 class Block {
  public:
   /// Block `index` of its model, parameters as in Transformer.
-  Block(Device& device, const BlockConfig& config, int index, DType matrices);
+  Block(Device& device, const BlockConfig& config, int index, const Precision& precision);
   /// x [.., C] to [.., C].
   Tensor forward(Context& context, const Tensor& x, Sequence& sequence) const;
   void visit(const std::string& prefix, const ParameterVisitor& visitor);
@@ -41,6 +41,7 @@ class Block {
   int index_;
   bool sandwich_, qk_norm_;
   int head_size_;
+  DType compute_;
   float epsilon_, dropout_;
   Unary activation_;
   nn::LayerNorm attention_norm_, attention_post_norm_, mlp_norm_, mlp_post_norm_;

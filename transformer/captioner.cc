@@ -19,16 +19,17 @@ ops::Conv2dOptions halving() {
 
 }  // namespace
 
-Captioner::Captioner(Device& device, const CaptionerConfig& config) : config_(config) {
+Captioner::Captioner(Device& device, const CaptionerConfig& config, const Precision& precision)
+    : config_(config), compute_(precision.compute) {
   validate(config);
   const int64_t width = config.width, codes = config.code_width;
   if (config.reads_grid()) {
     code_embedding_ = Tensor::zeros(device, {config.image_vocab, codes});
-    grid_[0] = nn::Conv2d::zeros(device, 2 * codes, codes, kKernel);
-    grid_[1] = nn::Conv2d::zeros(device, width, 2 * codes, kKernel);
+    grid_[0] = nn::Conv2d::zeros(device, 2 * codes, codes, kKernel, precision);
+    grid_[1] = nn::Conv2d::zeros(device, width, 2 * codes, kKernel, precision);
   }
   if (config.reads_clip())
-    embedding_to_vectors_ = nn::Linear::zeros(device, config.prefix * width, config.embed_dim, DType::f32);
+    embedding_to_vectors_ = nn::Linear::zeros(device, config.prefix * width, config.embed_dim, precision);
   no_picture_ = Tensor::zeros(device, {config.picture_vectors(), width});
   token_embedding_ = Tensor::zeros(device, {config.classes(), width});
   position_ = Tensor::zeros(device, {config.positions(), width});
@@ -38,8 +39,8 @@ Captioner::Captioner(Device& device, const CaptionerConfig& config) : config_(co
   block.mlp_ratio = config.mlp_ratio;
   block.activation = config.activation;
   block.qk_norm = config.qk_norm;
-  for (int layer = 0; layer < config.layers; ++layer) blocks_.emplace_back(device, block, layer, DType::f32);
-  final_norm_ = nn::LayerNorm::identity(device, width);
+  for (int layer = 0; layer < config.layers; ++layer) blocks_.emplace_back(device, block, layer, precision);
+  final_norm_ = nn::LayerNorm::identity(device, width, 1e-5f, precision.activations);
   head_bias_ = Tensor::zeros(device, {config.classes()});
 }
 
@@ -123,7 +124,7 @@ Tensor Captioner::trunk(Context& context, Tensor x, Sequence& sequence) const {
   return final_norm_.forward(context, x);
 }
 
-nn::Linear Captioner::head() const { return {token_embedding_, head_bias_, {}, {}}; }
+nn::Linear Captioner::head() const { return {token_embedding_, head_bias_, {}, compute_, {}}; }
 
 Tensor Captioner::logits(Context& context, const Tensor& hidden) const {
   return head().forward(context, hidden, {}, DType::f32);

@@ -24,7 +24,7 @@ struct CaptionCondition {
 class Captioner final : public Module {
  public:
   /// Allocates all parameters, in f32: zeros, and ones in the norms' weights. Load or initialise() them.
-  Captioner(Device& device, const CaptionerConfig& config);
+  Captioner(Device& device, const CaptionerConfig& config, const Precision& precision = {});
 
   /// Normal draws: see initialise_parameters; wider where pictures come in.
   void initialise(uint64_t seed);
@@ -56,6 +56,7 @@ class Captioner final : public Module {
   Tensor grid_vectors(Context& context, const Tensor& codes) const;
 
   CaptionerConfig config_;
+  DType compute_;
   Tensor code_embedding_;            // [image_vocab, code_width]
   nn::Conv2d grid_[2];               // code_width to 2 code_width to C channels
   nn::Linear embedding_to_vectors_;  // [P * C, D]

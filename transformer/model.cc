@@ -28,21 +28,23 @@ Tensor full_logits(Context& context, const Tensor& hidden, const nn::Linear& hea
 
 }  // namespace
 
-Transformer::Transformer(Device& device, const TransformerConfig& config, DType matrices) : config_(config) {
+Transformer::Transformer(Device& device, const TransformerConfig& config, const Precision& precision)
+    : config_(config) {
   validate(config);
   const int64_t width = config.width;
-  const DType tables = matrices == DType::i8 ? DType::f32 : matrices;
+  const DType tables = precision.without_int8().parameters;
   text_embedding_ = Tensor::zeros(device, {config.text_classes(), width}, tables);
   text_position_ = Tensor::zeros(device, {config.text_positions(), width}, tables);
   image_embedding_ = Tensor::zeros(device, {config.image_vocab, width}, tables);
   image_row_ = Tensor::zeros(device, {config.grid, width}, tables);
   image_column_ = Tensor::zeros(device, {config.grid, width}, tables);
   for (int layer = 0; layer < config.layers; ++layer) {
-    blocks_.emplace_back(device, block_config(config), layer, matrices);
+    blocks_.emplace_back(device, block_config(config), layer, precision);
   }
-  final_norm_ = nn::LayerNorm::identity(device, width, config.norm_eps);
-  if (config.head_norm) head_norm_ = nn::LayerNorm::identity(device, width, config.norm_eps);
-  head_ = nn::Linear::zeros(device, config.classes(), width, matrices);
+  final_norm_ = nn::LayerNorm::identity(device, width, config.norm_eps, precision.activations);
+  if (config.head_norm)
+    head_norm_ = nn::LayerNorm::identity(device, width, config.norm_eps, precision.activations);
+  head_ = nn::Linear::zeros(device, config.classes(), width, precision);
 }
 
 void Transformer::initialise(uint64_t seed, bool zero_ends) {
@@ -156,6 +158,7 @@ nn::Linear Transformer::head_rows(Context& context, int64_t begin, int64_t end, 
     return {ops::slice(context, head_.weight, 0, begin, end),
             ops::slice(context, head_.bias, 0, begin, end),
             {},
+            head_.compute,
             {}};
   }
   if (head_seen_ != head_.weight.id()) {

@@ -12,9 +12,8 @@ namespace dalle1::transformer {
 class Transformer final : public Module {
  public:
   /// Allocates all parameters: zeros, and ones in the norms' weights. Load or initialise() them.
-  /// `matrices`: f32; bf16, which is fastest on a GPU; or, to draw and score on a CPU, i8 for the products
-  /// and f32 for the embeddings. Training wants f32.
-  Transformer(Device& device, const TransformerConfig& config, DType matrices = DType::f32);
+  /// With parameters in i8 the embeddings are f32; training wants Precision::training().
+  Transformer(Device& device, const TransformerConfig& config, const Precision& precision = {});
 
   /// Normal draws of deviation 1 / (2 sqrt(width)), less in the last product of each residual branch. With
   /// `zero_ends` those products and the head start at zero: every block is the identity at first, every class

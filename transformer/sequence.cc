@@ -26,11 +26,11 @@ Tensor turned(Context& context, const Tensor& qkv, const Tensor& rotations) {
 
 }  // namespace
 
-Tensor WholeSequence::attend(Context& context, int layer, const Tensor& plain) {
+Tensor WholeSequence::attend(Context& context, int layer, const Tensor& plain, DType compute) {
   const Tensor qkv =
       turned(context, plain, rotations_.defined() ? rotations_.rows(0, plain.dim(1)) : Tensor());
   keep(context, layer, qkv);
-  return ops::self_attention(context, qkv, heads_, patterns_[layer]);
+  return ops::self_attention(context, qkv, heads_, patterns_[layer], compute);
 }
 
 void PrefillSequence::keep(Context& context, int layer, const Tensor& qkv) {
@@ -206,7 +206,7 @@ void CachedSequence::follow(const Tensor& cell, int32_t origin) {
   }
 }
 
-Tensor CachedSequence::attend(Context& context, int layer, const Tensor& plain) {
+Tensor CachedSequence::attend(Context& context, int layer, const Tensor& plain, DType) {
   const Tensor qkv = turned(context, plain, rotation_);
   const auto groups = static_cast<int64_t>(prefixes_.size());
   check(qkv.dim(0) == groups * candidates_, ErrorKind::internal, "{} rows for {} groups of {} candidates",

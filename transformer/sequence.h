@@ -15,7 +15,7 @@ class Sequence {
  public:
   virtual ~Sequence() = default;
   /// Attention of layer `layer`: from qkv [.., 3C] (thirds q, k, v, heads contiguous in each) to [.., C].
-  virtual Tensor attend(Context& context, int layer, const Tensor& qkv) = 0;
+  virtual Tensor attend(Context& context, int layer, const Tensor& qkv, DType compute) = 0;
 };
 
 /// Every position of B sequences at once: qkv [B, T, 3C], where T may stop short of the patterns' length.
@@ -24,7 +24,7 @@ class WholeSequence : public Sequence {
   /// `patterns`: one a layer. `rotations` [>= T, D] turns queries and keys (see ops::rotary); undefined: not.
   WholeSequence(std::vector<AttentionPattern> patterns, int heads, Tensor rotations = {})
       : heads_(heads), patterns_(std::move(patterns)), rotations_(std::move(rotations)) {}
-  Tensor attend(Context& context, int layer, const Tensor& qkv) override;
+  Tensor attend(Context& context, int layer, const Tensor& qkv, DType compute) override;
 
  protected:
   /// Sees the qkv of a layer on its way, queries and keys turned.
@@ -122,7 +122,7 @@ class CachedSequence final : public Sequence {
   void follow(const Tensor& cell, int32_t origin);
   /// The next forward pass turns queries and keys by `rotation` [1, D].
   void turn(Tensor rotation) { rotation_ = std::move(rotation); }
-  Tensor attend(Context& context, int layer, const Tensor& qkv) override;
+  Tensor attend(Context& context, int layer, const Tensor& qkv, DType compute) override;
 
   /// Bytes of the private stores of all candidates.
   size_t bytes() const;

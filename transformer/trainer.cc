@@ -28,7 +28,6 @@ TransformerTask::TransformerTask(Transformer& model, TokenSamples data, const te
       training_(training),
       steps_(options.steps),
       accumulate_(options.accumulate),
-      compute_(compute_type(options, model.device())),
       seed_(options.seed),
       split_(data_.size(), training.validation, options.seed),
       export_(std::move(export_model)),
@@ -94,7 +93,6 @@ int TransformerTask::hidden_matrices(const std::string& name) const { return hid
 
 void TransformerTask::visit_held_out(const HeldOut& visit) const {
   Context context(model_.device());
-  context.compute = compute_;
   for (int64_t begin = 0; begin < training_.validation; begin += training_.batch) {
     const int64_t end = std::min(training_.validation, begin + training_.batch);
     std::vector<TokenRecord> pairs;

@@ -49,8 +49,7 @@ class TransformerTask final : public TrainTask {
   using Export = std::function<void(const std::filesystem::path& folder)>;
 
   /// The caller keeps `model` and `tokenizer`. Of `options`: the steps of the whole training (for
-  /// full_text_from), the micro-batches of a step, the seed, which orders the data, and the type to compute
-  /// in.
+  /// full_text_from), the micro-batches of a step, and the seed, which orders the data.
   TransformerTask(Transformer& model, TokenSamples data, const text::Tokenizer& tokenizer,
                   const TransformerTraining& training, const TrainOptions& options, Export export_model);
 
@@ -85,7 +84,6 @@ class TransformerTask final : public TrainTask {
   TransformerTraining training_;
   int64_t steps_;
   int accumulate_;
-  DType compute_;
   int64_t place_ = 0;  // of the step's schedules
   uint64_t seed_;
   SampleSplit split_;

@@ -2,9 +2,10 @@
 
 namespace dalle1::nn {
 
-Conv2d Conv2d::zeros(Device& device, int64_t outputs, int64_t channels, int kernel, DType dtype) {
-  return {Tensor::zeros(device, {outputs, channels, kernel, kernel}, dtype),
-          Tensor::zeros(device, {outputs})};
+Conv2d Conv2d::zeros(Device& device, int64_t outputs, int64_t channels, int kernel,
+                     const Precision& precision) {
+  return {Tensor::zeros(device, {outputs, channels, kernel, kernel}, precision.parameters),
+          Tensor::zeros(device, {outputs}), precision.compute};
 }
 
 void Conv2d::visit(const std::string& weight_name, const std::string& bias_name,

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/nn/parameters.h"
+#include "core/nn/precision.h"
 #include "core/ops/linear.h"
 #include "core/ops/linear_cross_entropy.h"
 
@@ -15,10 +16,11 @@ struct Linear {
   Tensor weight;  ///< [out, in]: f32, bf16 (CUDA) or i8; not defined once prepare() has packed it.
   Tensor bias;    ///< [out]
   Tensor scale;   ///< [out]: what the rows of an i8 weight are multiplied by.
+  DType compute = DType::f32;  ///< See Precision.
   Int8Weights packed;
 
   /// Zeros. With i8 the parameters are NAME.weight and, as in files, NAME.weight.scale.
-  static Linear zeros(Device& device, int64_t outputs, int64_t inputs, DType dtype);
+  static Linear zeros(Device& device, int64_t outputs, int64_t inputs, const Precision& precision);
   void visit(const std::string& name, const ParameterVisitor& visitor);
 
   /// Packs an i8 weight for the device, which lets go of the plain one: read-only from here. Nothing to do

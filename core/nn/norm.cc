@@ -5,8 +5,8 @@
 
 namespace dalle1::nn {
 
-LayerNorm LayerNorm::identity(Device& device, int64_t width, float epsilon) {
-  return {Tensor::full(device, {width}, 1.0f), Tensor::zeros(device, {width}), epsilon};
+LayerNorm LayerNorm::identity(Device& device, int64_t width, float epsilon, DType result) {
+  return {Tensor::full(device, {width}, 1.0f), Tensor::zeros(device, {width}), epsilon, result};
 }
 
 void LayerNorm::visit(const std::string& name, const ParameterVisitor& visitor) {
@@ -15,7 +15,7 @@ void LayerNorm::visit(const std::string& name, const ParameterVisitor& visitor) 
 }
 
 Tensor LayerNorm::forward(Context& context, const Tensor& x) const {
-  return ops::layer_norm(context, x, weight, bias, epsilon);
+  return ops::layer_norm(context, x, weight, bias, epsilon, result);
 }
 
 GroupNorm GroupNorm::identity(Device& device, int64_t channels, int groups, float epsilon) {

@@ -13,9 +13,10 @@ struct LayerNorm {
   Tensor weight;  ///< [C]
   Tensor bias;    ///< [C]
   float epsilon = 1e-5f;
+  DType result = DType::f32;  ///< Of what it gives.
 
   /// Ones and zeros.
-  static LayerNorm identity(Device& device, int64_t width, float epsilon = 1e-5f);
+  static LayerNorm identity(Device& device, int64_t width, float epsilon = 1e-5f, DType result = DType::f32);
   void visit(const std::string& name, const ParameterVisitor& visitor);
   Tensor forward(Context& context, const Tensor& x) const;
 };

@@ -11,29 +11,50 @@ constexpr std::array<std::string_view, 3> kNames{"f32", "bf16", "int8"};
 
 }  // namespace
 
-std::string_view name_of(Precision precision) { return kNames[static_cast<size_t>(precision)]; }
+Precision::Precision(DType parameters)
+    : parameters(parameters),
+      compute(parameters),
+      activations(parameters == DType::i8 ? DType::f32 : parameters),
+      cache(parameters == DType::f32 ? DType::f32 : DType::bf16) {}
 
-Precision precision_from_name(std::string_view name) {
+Precision Precision::training(DType compute, const Device& device) {
+  Precision precision;
+  precision.compute = compute;
+  if (!device.is_cpu()) precision.activations = compute;
+  return precision;
+}
+
+Precision Precision::without_int8() const { return parameters == DType::i8 ? Precision() : *this; }
+
+std::string_view name_of(PrecisionName name) { return kNames[static_cast<size_t>(name)]; }
+
+PrecisionName precision_from_name(std::string_view name) {
   for (size_t i = 0; i < kNames.size(); ++i)
-    if (kNames[i] == name) return static_cast<Precision>(i);
+    if (kNames[i] == name) return static_cast<PrecisionName>(i);
   fail(ErrorKind::usage, "no precision '{}'; there are f32, bf16 and int8", name);
 }
 
-void check_precision(Precision precision, const Device& device) {
-  check(precision != Precision::int8 || device.is_cpu(), ErrorKind::usage,
+void check_precision(PrecisionName name, const Device& device) {
+  check(name != PrecisionName::int8 || device.is_cpu(), ErrorKind::usage,
         "precision int8 is for the CPU; on a GPU use bf16 or f32");
-  check(precision != Precision::bf16 || !device.is_cpu(), ErrorKind::usage,
+  check(name != PrecisionName::bf16 || !device.is_cpu(), ErrorKind::usage,
         "precision bf16 is for GPUs; on the CPU use int8 or f32");
 }
 
-Precision usual_precision(const Device& device) { return device.is_cpu() ? Precision::f32 : Precision::bf16; }
-
-DType matrices_of(Precision precision) {
-  return precision == Precision::int8 ? DType::i8 : convolutions_of(precision);
+PrecisionName usual_precision(const Device& device) {
+  return device.is_cpu() ? PrecisionName::f32 : PrecisionName::bf16;
 }
 
-DType cache_of(Precision precision) { return precision == Precision::f32 ? DType::f32 : DType::bf16; }
-
-DType convolutions_of(Precision precision) { return precision == Precision::bf16 ? DType::bf16 : DType::f32; }
+Precision precision_of(PrecisionName name) {
+  switch (name) {
+    case PrecisionName::f32:
+      return DType::f32;
+    case PrecisionName::bf16:
+      return DType::bf16;
+    case PrecisionName::int8:
+      return DType::i8;
+  }
+  fail(ErrorKind::internal, "no precision {}", static_cast<int>(name));
+}
 
 }  // namespace dalle1

@@ -13,7 +13,7 @@ float scale_of(int64_t head_size) { return 1.0f / std::sqrt(static_cast<float>(h
 }  // namespace
 
 Tensor attention(Context& context, const Tensor& q, const Tensor& k, const Tensor& v,
-                 const AttentionPattern& pattern, float scale) {
+                 const AttentionPattern& pattern, float scale, DType compute) {
   check(q.rank() == 4 && k.shape() == v.shape() && q.dim(0) == k.dim(0) && q.dim(2) == k.dim(2) &&
             q.dim(3) == k.dim(3),
         ErrorKind::internal, "attention: q {}, k {}, v {}", q.shape(), k.shape(), v.shape());
@@ -22,7 +22,7 @@ Tensor attention(Context& context, const Tensor& q, const Tensor& k, const Tenso
         k.dim(1), pattern.length());
   Tensor y = Tensor::empty(q.device(), q.shape(), q.dtype());
   Tensor logsumexp = Tensor::empty(q.device(), {q.dim(0), q.dim(2), q.dim(1)});
-  const AttentionOptions options{pattern, scale, context.compute};
+  const AttentionOptions options{pattern, scale, compute};
   q.kernels().attention(q, k, v, options, y, logsumexp);
   if (context.tape) {
     context.tape->record({q, k, v}, y, [=](const Tensor& dy) {
@@ -36,13 +36,14 @@ Tensor attention(Context& context, const Tensor& q, const Tensor& k, const Tenso
   return y;
 }
 
-Tensor self_attention(Context& context, const Tensor& qkv, int64_t heads, const AttentionPattern& pattern) {
+Tensor self_attention(Context& context, const Tensor& qkv, int64_t heads, const AttentionPattern& pattern,
+                      DType compute) {
   check(qkv.rank() == 3 && qkv.dim(2) % (3 * heads) == 0, ErrorKind::internal,
         "self_attention: {} heads of {}", heads, qkv.shape());
   const int64_t batch = qkv.dim(0), length = qkv.dim(1), width = qkv.dim(2) / 3;
   check(length <= pattern.length(), ErrorKind::internal, "{} positions under a pattern of {}", length,
         pattern.length());
-  const AttentionOptions options{pattern, scale_of(width / heads), context.compute};
+  const AttentionOptions options{pattern, scale_of(width / heads), compute};
   Tensor y = Tensor::empty(qkv.device(), {batch, length, width}, qkv.dtype());
   Tensor logsumexp = Tensor::empty(qkv.device(), {batch, heads, length});
   qkv.kernels().self_attention(qkv, options, y, logsumexp);

@@ -8,13 +8,14 @@ namespace dalle1::ops {
 
 /// softmax(scale q k^T + mask) v for whole sequences: q [B, Tq, H, D], k and v [B, Tk, H, D]; y like q.
 /// Patterns other than `full` need Tq = Tk = pattern.length(), or Tq = Tk <= length (a prefix of the
-/// sequence).
+/// sequence). Products compute in `compute`, see AttentionOptions.
 Tensor attention(Context& context, const Tensor& q, const Tensor& k, const Tensor& v,
-                 const AttentionPattern& pattern, float scale);
+                 const AttentionPattern& pattern, float scale, DType compute = DType::f32);
 
 /// The same for the thirds q, k, v of qkv [B, T, 3C] where they lie, scaled by 1 / sqrt(C / heads); y [B, T,
 /// C]. T may stop short of the pattern's length.
-Tensor self_attention(Context& context, const Tensor& qkv, int64_t heads, const AttentionPattern& pattern);
+Tensor self_attention(Context& context, const Tensor& qkv, int64_t heads, const AttentionPattern& pattern,
+                      DType compute = DType::f32);
 
 /// One new position of cached decoding: stores the keys and values of qkv [groups * N, 3C] (thirds q, k, v)
 /// at `slot` of each group's caches, then attends, scaled by 1 / sqrt(C / heads); y [groups * N, C].

@@ -85,8 +85,7 @@ struct SavedConv {
 
 Tensor conv2d(Context& context, const Tensor& x, const Tensor& w, const Tensor& bias,
               const Conv2dOptions& options) {
-  Conv2dGeometry g = options.geometry;
-  g.compute = context.compute;
+  const Conv2dGeometry& g = options.geometry;
   check_operands("conv2d", x, w, w.dim(1), bias, w.dim(0), g);
   const Shape shape{x.dim(0), w.dim(0), output_extent(x.dim(2), w.dim(2), g.pad_top, g.pad_bottom, g.stride),
                     output_extent(x.dim(3), w.dim(3), g.pad_left, g.pad_right, g.stride)};
@@ -120,9 +119,7 @@ Tensor conv2d(Context& context, const Tensor& x, const Tensor& w, const Tensor& 
 }
 
 Tensor conv_transpose2d(Context& context, const Tensor& x, const Tensor& w, const Tensor& bias,
-                        const Conv2dGeometry& geometry) {
-  Conv2dGeometry g = geometry;
-  g.compute = context.compute;
+                        const Conv2dGeometry& g) {
   check_operands("conv_transpose2d", x, w, w.dim(0), bias, w.dim(1), g);
   const int64_t height = (x.dim(2) - 1) * g.stride + w.dim(2) - g.pad_top - g.pad_bottom;
   const int64_t width = (x.dim(3) - 1) * g.stride + w.dim(3) - g.pad_left - g.pad_right;

@@ -32,7 +32,7 @@ void check_shapes(const Tensor& x, const Tensor& w, const Tensor& bias) {
 
 // x w^T + bias in `result`, or in x's type.
 Tensor linear_in(Context& context, const Tensor& input, const Tensor& w, const Tensor& bias,
-                 std::optional<DType> result) {
+                 std::optional<DType> result, DType compute) {
   const Tensor x = to_plain(context, input);
   check_shapes(x, w, bias);
   const int64_t inputs = w.dim(1), outputs = w.dim(0), rows = x.numel() / inputs;
@@ -46,7 +46,6 @@ Tensor linear_in(Context& context, const Tensor& input, const Tensor& w, const T
     return y;
   }
   Tensor y = Tensor::empty(x.device(), {rows, outputs}, result.value_or(x.dtype()));
-  const DType compute = context.compute;
   x.kernels().training_linear(rows_in, w, bias.defined() ? &bias : nullptr, compute, y);
   y = y.view(shape);
   const bool need_x = context.tape->tracks(x), need_w = context.tape->tracks(w);
@@ -63,14 +62,14 @@ Tensor linear_in(Context& context, const Tensor& input, const Tensor& w, const T
 
 }  // namespace
 
-Tensor linear(Context& context, const Tensor& x, const Tensor& w, const Tensor& bias) {
-  return linear_in(context, x, w, bias, {});
+Tensor linear(Context& context, const Tensor& x, const Tensor& w, const Tensor& bias, DType compute) {
+  return linear_in(context, x, w, bias, {}, compute);
 }
 
 Tensor linear_fused(Context& context, const Tensor& input, const Tensor& w, const Tensor& bias,
-                    const LinearEpilogue& epilogue, std::optional<DType> result) {
+                    const LinearEpilogue& epilogue, std::optional<DType> result, DType compute) {
   if (context.tape) {
-    Tensor y = linear_in(context, input, w, bias, epilogue.residual ? std::nullopt : result);
+    Tensor y = linear_in(context, input, w, bias, epilogue.residual ? std::nullopt : result, compute);
     if (epilogue.activation) y = unary(context, *epilogue.activation, y);
     return epilogue.residual ? add(context, *epilogue.residual, y) : y;
   }
@@ -116,14 +115,14 @@ Int8Weights pack_int8(const Tensor& q, const Tensor& scale) {
   return q.kernels().pack_int8(q, scale);
 }
 
-Tensor matmul(Context& context, const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
+Tensor matmul(Context& context, const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b,
+              DType compute) {
   check(a.rank() >= 2 && a.rank() == b.rank() && a.dim(transpose_a ? -2 : -1) == b.dim(transpose_b ? -1 : -2),
         ErrorKind::internal, "matmul: {}{} with {}{}", a.shape(), transpose_a ? "^T" : "", b.shape(),
         transpose_b ? "^T" : "");
   for (int i = 0; i + 2 < a.rank(); ++i) {
     check(a.dim(i) == b.dim(i), ErrorKind::internal, "matmul: batches of {} and {}", a.shape(), b.shape());
   }
-  const DType compute = context.compute;
   const auto times = [compute](const Tensor& left, const Tensor& right, bool first, bool second) {
     return product(left, right, {first, second, /*accumulate=*/false, compute});
   };

@@ -9,12 +9,15 @@ namespace dalle1::ops {
 
 /// x w^T + bias over the last axis: x [.., K], w [N, K], bias [N] or undefined; y [.., N].
 /// Without a tape the product is batch-invariant on the CPU: a row's bits do not depend on the other rows.
-Tensor linear(Context& context, const Tensor& x, const Tensor& w, const Tensor& bias = {});
+/// With one, f32 operands are multiplied in `compute`, see MatmulOptions; so in all that follows.
+Tensor linear(Context& context, const Tensor& x, const Tensor& w, const Tensor& bias = {},
+              DType compute = DType::f32);
 
 /// residual + activation(x w^T + bias), in the residual's type if there is one, else in `result`, else in
 /// x's. Without a tape a device may do it in one pass.
 Tensor linear_fused(Context& context, const Tensor& x, const Tensor& w, const Tensor& bias,
-                    const LinearEpilogue& epilogue, std::optional<DType> result = {});
+                    const LinearEpilogue& epilogue, std::optional<DType> result = {},
+                    DType compute = DType::f32);
 
 /// The same with weights in eight bits; without a tape.
 Tensor linear_fused(Context& context, const Tensor& x, const Int8Weights& w, const Tensor& bias,
@@ -26,6 +29,6 @@ Int8Weights pack_int8(const Tensor& q, const Tensor& scale);
 
 /// op(a) op(b) over the last two axes, batched over equal leading axes.
 Tensor matmul(Context& context, const Tensor& a, const Tensor& b, bool transpose_a = false,
-              bool transpose_b = false);
+              bool transpose_b = false, DType compute = DType::f32);
 
 }  // namespace dalle1::ops

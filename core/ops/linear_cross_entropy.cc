@@ -50,11 +50,11 @@ void check_shapes(const Tensor& x, const Shape& w, const Tensor& targets, const 
 }  // namespace
 
 WeightedLoss linear_cross_entropy(Context& context, const Tensor& x, const Tensor& w, const Tensor& bias,
-                                  const Tensor& targets, const Tensor& weights) {
+                                  const Tensor& targets, const Tensor& weights, DType compute) {
   check_shapes(x, w.shape(), targets, weights);
   Device& device = x.device();
   const auto fill = [&](const Tensor& rows, Tensor& logits) {
-    rows.kernels().training_linear(rows, w, &bias, context.compute, logits);
+    rows.kernels().training_linear(rows, w, &bias, compute, logits);
   };
   if (!context.tape) return in_pieces(x, w.dim(0), targets, weights, fill, {});
 
@@ -63,9 +63,8 @@ WeightedLoss linear_cross_entropy(Context& context, const Tensor& x, const Tenso
   const auto add = [&](const Tensor& rows, const Tensor& dlogits, int64_t begin) {
     Kernels& kernels = rows.kernels();
     Tensor drows = dx.rows(begin, begin + rows.dim(0));
-    kernels.matmul(dlogits, w, {.compute = context.compute}, drows);
-    kernels.matmul(dlogits, rows, {.transpose_a = true, .accumulate = begin > 0, .compute = context.compute},
-                   dw);
+    kernels.matmul(dlogits, w, {.compute = compute}, drows);
+    kernels.matmul(dlogits, rows, {.transpose_a = true, .accumulate = begin > 0, .compute = compute}, dw);
     Tensor sums = Tensor::empty(device, {1, bias.numel()});
     kernels.sum_to(dlogits, sums);
     kernels.add_scaled(sums.view(bias.shape()), 1.0f, dbias);

@@ -13,9 +13,10 @@ struct WeightedLoss {
 
 /// cross_entropy(linear(x, w, bias), targets, weights) in pieces of rows, each of whose gradients is taken
 /// while its logits are in cache, so that no [R, N] buffer exists: x [R, C], w [N, C], bias [N], targets i64
-/// [R], weights f32 [R]. The products are those of training, with and without a tape.
+/// [R], weights f32 [R]. The products are those of training, with and without a tape;
+/// `compute` as in linear().
 WeightedLoss linear_cross_entropy(Context& context, const Tensor& x, const Tensor& w, const Tensor& bias,
-                                  const Tensor& targets, const Tensor& weights);
+                                  const Tensor& targets, const Tensor& weights, DType compute = DType::f32);
 /// The same with weights in eight bits; without a tape.
 WeightedLoss linear_cross_entropy(Context& context, const Tensor& x, const Int8Weights& w, const Tensor& bias,
                                   const Tensor& targets, const Tensor& weights);

@@ -6,13 +6,12 @@
 
 namespace dalle1::ops {
 
-Tensor layer_norm(Context& context, const Tensor& x, const Tensor& w, const Tensor& b, float epsilon) {
+Tensor layer_norm(Context& context, const Tensor& x, const Tensor& w, const Tensor& b, float epsilon,
+                  std::optional<DType> result) {
   check(w.shape() == Shape({x.dim(-1)}) && b.shape() == w.shape(), ErrorKind::internal,
         "layer_norm: x {} with weight {} and bias {}", x.shape(), w.shape(), b.shape());
   const int64_t rows = x.numel() / w.numel();
-  // What follows a norm is a product: with bf16 computation it begins here, and the residual stays f32.
-  Tensor y =
-      Tensor::empty(x.device(), x.shape(), context.activations() == DType::bf16 ? DType::bf16 : x.dtype());
+  Tensor y = Tensor::empty(x.device(), x.shape(), result.value_or(x.dtype()));
   Tensor mean = Tensor::empty(x.device(), {rows}), rstd = Tensor::empty(x.device(), {rows});
   x.kernels().layer_norm(x, w, b, epsilon, y, mean, rstd);
   if (context.tape) {

@@ -35,9 +35,8 @@ class Session {
         task_(task),
         options_(options),
         run_(run),
-        compute_(compute_type(options, device)),
         optimizer_(
-            task.model(), computing_in(options.optimizer, compute_),
+            task.model(), computing_in(options.optimizer, training_precision(options, device).compute),
             [&](const std::string& name) { return task.trainable(name); },
             [&](const std::string& name) { return task.hidden_matrices(name); }),
         ema_(task.model(), options.ema_decay),
@@ -60,7 +59,6 @@ class Session {
       context.seed = options_.seed;
       context.step = static_cast<uint64_t>(batch);
       context.training = true;
-      context.compute = compute_;
       const Tensor loss = task_.loss(context, batch, log);
       loss_sum += loss.item();
       tape.backward(loss);
@@ -159,7 +157,6 @@ class Session {
   TrainTask& task_;
   const TrainOptions& options_;
   const TrainRun& run_;
-  DType compute_;
   Optimizer optimizer_;
   Ema ema_;
   CheckpointStore store_;
@@ -225,9 +222,9 @@ TrainOptions train_options_from_json(const nlohmann::json& json, const config::N
   return options;
 }
 
-DType compute_type(const TrainOptions& options, const Device& device) {
+Precision training_precision(const TrainOptions& options, const Device& device) {
   const bool wanted = options.compute.empty() ? !device.is_cpu() : options.compute != "f32";
-  return wanted && device.multiplies_bf16() ? DType::bf16 : DType::f32;
+  return Precision::training(wanted && device.multiplies_bf16() ? DType::bf16 : DType::f32, device);
 }
 
 TrainResult train(Device& device, TrainTask& task, const TrainOptions& options, const TrainRun& run) {

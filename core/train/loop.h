@@ -10,6 +10,7 @@
 
 #include "core/data/folder_lock.h"
 #include "core/error.h"
+#include "core/nn/precision.h"
 #include "core/train/checkpoint_store.h"
 #include "core/train/metrics.h"
 #include "core/train/optimizer.h"
@@ -68,8 +69,8 @@ struct TrainOptions {
 /// fields that the model's trainer reads itself.
 TrainOptions train_options_from_json(const nlohmann::json& json, const config::Names& own);
 
-/// What the steps compute in on `device`: f32 where it has no arithmetic for what is asked.
-DType compute_type(const TrainOptions& options, const Device& device);
+/// Of the model that is trained on `device`: computing in f32 where it has no arithmetic for what is asked.
+Precision training_precision(const TrainOptions& options, const Device& device);
 
 struct TrainRun {
   std::filesystem::path folder;  ///< checkpoints/, metrics.jsonl, metrics.csv, curves.svg, model/

@@ -72,7 +72,7 @@ clip::ClipConfig small_config(bool resnet) {
 
 Trained train_clip(bool resnet, Device& device, DType compute) {
   constexpr int64_t pairs = 4, side = 32;
-  clip::Clip model(small_config(resnet), device);
+  clip::Clip model(small_config(resnet), device, Precision::training(compute, device));
   model.initialise(7);
   RandomStream draws(5, Stream::test);
   std::vector<float> pixels(pairs * 3 * side * side);
@@ -83,7 +83,7 @@ Trained train_clip(bool resnet, Device& device, DType compute) {
   const Tensor texts = Tensor::from(device, {pairs, 4}, ids);
   const Tensor excluded = Tensor::zeros(device, {pairs, pairs});
   return trained(
-      device, model, compute, 8,
+      device, model, 8,
       [&](Context& context) {
         const Tensor seen = model.encode_images(context, images), read = model.encode_texts(context, texts);
         CHECK(seen.dtype() == DType::f32);

@@ -79,19 +79,22 @@ HostTensor linear_reference(const HostTensor& x, const HostTensor& w, const Host
   return y;
 }
 
-OpCase linear_case(int64_t rows, int64_t inputs, int64_t outputs, bool bias) {
+OpCase linear_case(int64_t rows, int64_t inputs, int64_t outputs, bool bias, DType compute = DType::f32) {
   std::vector<Shape> shapes{{rows, inputs}, {outputs, inputs}};
   if (bias) shapes.push_back({outputs});
   return {fmt::format("linear {}x{}x{}{}", rows, inputs, outputs, bias ? " bias" : ""), shapes,
-          [bias](Context& c, const Tensors& x) { return ops::linear(c, x[0], x[1], bias ? x[2] : Tensor()); },
+          [=](Context& c, const Tensors& x) {
+            return ops::linear(c, x[0], x[1], bias ? x[2] : Tensor(), compute);
+          },
           [bias](const Inputs& x) { return linear_reference(x[0], x[1], bias ? &x[2] : nullptr); }};
 }
 
-OpCase linear_fused_case() {
+OpCase linear_fused_case(DType compute) {
   return {"linear_fused",
           {{5, 7}, {9, 7}, {9}, {5, 9}},
-          [](Context& c, const Tensors& x) {
-            return ops::linear_fused(c, x[0], x[1], x[2], {.activation = Unary::silu, .residual = &x[3]});
+          [compute](Context& c, const Tensors& x) {
+            return ops::linear_fused(c, x[0], x[1], x[2], {.activation = Unary::silu, .residual = &x[3]}, {},
+                                     compute);
           },
           [](const Inputs& x) {
             HostTensor y = linear_reference(x[0], x[1], &x[2]);
@@ -100,11 +103,11 @@ OpCase linear_fused_case() {
           }};
 }
 
-OpCase matmul_case(bool ta, bool tb) {
+OpCase matmul_case(bool ta, bool tb, DType compute) {
   const int64_t batch = 2, m = 5, k = 7, n = 3;
   return {fmt::format("matmul{}{}", ta ? " a^T" : "", tb ? " b^T" : ""),
           {ta ? Shape{batch, k, m} : Shape{batch, m, k}, tb ? Shape{batch, n, k} : Shape{batch, k, n}},
-          [=](Context& c, const Tensors& x) { return ops::matmul(c, x[0], x[1], ta, tb); },
+          [=](Context& c, const Tensors& x) { return ops::matmul(c, x[0], x[1], ta, tb, compute); },
           [=](const Inputs& x) {
             HostTensor y = zeros({batch, m, n});
             for (int64_t b = 0; b < batch; ++b) {
@@ -201,7 +204,7 @@ HostTensor attention_reference(const Inputs& x, const AttentionPattern& pattern,
   return y;
 }
 
-OpCase attention_case() {
+OpCase attention_case(DType compute) {
   const Shape shape{2, 11, 2, 5};
   AttentionPattern pattern;
   pattern.kind = PatternKind::row;
@@ -209,7 +212,9 @@ OpCase attention_case() {
   pattern.grid = 3;
   return {"attention",
           {shape, shape, shape},
-          [=](Context& c, const Tensors& x) { return ops::attention(c, x[0], x[1], x[2], pattern, 0.75f); },
+          [=](Context& c, const Tensors& x) {
+            return ops::attention(c, x[0], x[1], x[2], pattern, 0.75f, compute);
+          },
           [=](const Inputs& x) { return attention_reference(x, pattern, 0.75); }};
 }
 
@@ -343,7 +348,7 @@ void add_reduction_cases(std::vector<OpCase>& cases) {
 
 }  // namespace
 
-std::vector<OpCase> all_op_cases() {
+std::vector<OpCase> all_op_cases(DType compute) {
   const auto sigmoid = [](double x) { return 1 / (1 + std::exp(-x)); };
   std::vector<OpCase> cases{
       unary_case("relu", Unary::relu, [](double x) { return std::max(x, 0.0); }),
@@ -380,26 +385,26 @@ std::vector<OpCase> all_op_cases() {
        {{3, 5}},
        [](Context& c, const Tensors& x) { return ops::affine(c, x[0], -1.5f, 0.25f); },
        [](const Inputs& x) { return map(x[0], [](double v) { return -1.5 * v + 0.25; }); }},
-      linear_case(1, 1, 1, true),
-      linear_case(3, 70, 33, true),
-      linear_case(17, 19, 130, false),
-      linear_fused_case(),
-      matmul_case(false, false),
-      matmul_case(true, false),
-      matmul_case(false, true),
-      matmul_case(true, true),
+      linear_case(1, 1, 1, true, compute),
+      linear_case(3, 70, 33, true, compute),
+      linear_case(17, 19, 130, false, compute),
+      linear_fused_case(compute),
+      matmul_case(false, false, compute),
+      matmul_case(true, false, compute),
+      matmul_case(false, true, compute),
+      matmul_case(true, true, compute),
       {"softmax",
        {{3, 67}},
        [](Context& c, const Tensors& x) { return ops::softmax(c, x[0]); },
        [](const Inputs& x) { return softmax_reference(x[0]); }},
-      attention_case(),
+      attention_case(compute),
       cross_entropy_case(),
       embedding_case(),
       gumbel_softmax_case(),
       dropout_case()};
   add_movement_cases(cases);
   add_reduction_cases(cases);
-  for (const auto& more : {row_op_cases(), picture_op_cases()})
+  for (const auto& more : {row_op_cases(), picture_op_cases(compute)})
     cases.insert(cases.end(), more.begin(), more.end());
   return cases;
 }

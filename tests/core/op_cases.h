@@ -28,10 +28,11 @@ struct OpCase {
   int differentiable = -1;        ///< How many of the inputs get a gradient; -1: all.
 };
 
-/// The ops of core/ops that have a gradient, with odd sizes and sizes of 1 among the shapes;
-/// straight_through, whose gradient is not that of its value, is in test_ops.cc. test_attention.cc has every
-/// pattern, test_conv.cc and test_pool.cc the blocked layouts and more geometries.
-std::vector<OpCase> all_op_cases();
+/// The ops of core/ops that have a gradient, with products that compute in `compute`, with odd sizes and
+/// sizes of 1 among the shapes; straight_through, whose gradient is not that of its value, is in test_ops.cc.
+/// test_attention.cc has every pattern, test_conv.cc and test_pool.cc the blocked layouts and more
+/// geometries.
+std::vector<OpCase> all_op_cases(DType compute = DType::f32);
 
 /// `count` cases each of linear, layer_norm and mul (with broadcasting), of drawn extents from 1 to 40.
 std::vector<OpCase> random_shape_cases(int count);

@@ -14,6 +14,6 @@ OpCase layer_norm_case(int64_t rows, int64_t width);
 /// Norms of rows, and rotary positions.
 std::vector<OpCase> row_op_cases();
 /// Convolutions, pools, norms and maps of pictures.
-std::vector<OpCase> picture_op_cases();
+std::vector<OpCase> picture_op_cases(DType compute);
 
 }  // namespace dalle1::test

@@ -93,10 +93,29 @@ void add_pool_cases(std::vector<OpCase>& cases) {
                    }});
 }
 
+// With the channels in blocks, which is where a CPU computes in bf16.
+OpCase many_channels_case(DType compute) {
+  const Shape x_shape{1, 8, 5, 4}, w_shape{9, 8, 3, 3}, y_shape{1, 9, 5, 4};
+  const Conv2dGeometry geometry{1, 1, 1, 1, 1, compute};
+  return {"conv2d of many channels",
+          {x_shape, w_shape, {9}},
+          [=](Context& c, const Tensors& x) {
+            return ops::to_plain(c, ops::conv2d(c, x[0], x[1], x[2], {.geometry = geometry, .residual = {}}));
+          },
+          [=](const Inputs& x) {
+            HostTensor y = zeros(y_shape);
+            for (int64_t i = 0; i < y_shape.numel(); ++i) y[i] = x[2][i / 20];
+            for_products(x_shape, w_shape, y_shape, geometry,
+                         [&](int64_t ix, int64_t iw, int64_t iy) { y[iy] += x[0][ix] * x[1][iw]; });
+            return y;
+          }};
+}
+
 // `wide` is the picture of 3 channels that the convolution takes and its transpose gives, `narrow` the other.
-void add_convolution_cases(std::vector<OpCase>& cases) {
+void add_convolution_cases(std::vector<OpCase>& cases, DType compute) {
+  cases.push_back(many_channels_case(compute));
   const Shape wide{2, 3, 6, 5}, narrow{2, 4, 3, 3}, w{4, 3, 3, 2};
-  const Conv2dGeometry geometry{2, 1, 0, 0, 1};
+  const Conv2dGeometry geometry{2, 1, 0, 0, 1, compute};
   cases.push_back({"conv2d",
                    {wide, w, {4}},
                    [=](Context& c, const Tensors& x) {
@@ -126,11 +145,11 @@ void add_convolution_cases(std::vector<OpCase>& cases) {
 
 }  // namespace
 
-std::vector<OpCase> picture_op_cases() {
+std::vector<OpCase> picture_op_cases(DType compute) {
   std::vector<OpCase> cases{haar_case(), logit_laplace_case(), group_norm_case({2, 4, 3, 5}, 2),
                             group_norm_case({1, 6, 2, 1}, 1)};
   add_pool_cases(cases);
-  add_convolution_cases(cases);
+  add_convolution_cases(cases, compute);
   return cases;
 }
 

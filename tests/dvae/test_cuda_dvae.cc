@@ -87,10 +87,10 @@ Trained train_dvae(const DvaeCase& how, Device& device, DType compute) {
   training.reconstruction = how.reconstruction;
   training.vq.continuous_steps = how.continuous_steps;
   training.kl_weight.first = training.kl_weight.last = 6.6;
-  dvae::DvaeTask task(device, config, training, 7);
+  dvae::DvaeTask task(device, config, training, 7, Precision::training(compute, device));
   const Tensor pictures = some_pictures(device);
   return trained(
-      device, task.model(), compute, 8,
+      device, task.model(), 8,
       [&](Context& context) {
         if (context.step > 0) task.after_step(context, static_cast<int64_t>(context.step) - 1);
         nlohmann::json log;

@@ -15,9 +15,8 @@ struct Trained {
   std::vector<float> gradient;  ///< Of the first step, all trainable parameters one after the other.
 };
 
-/// `steps` updates that compute in `compute`. The gradient of every trainable parameter is there, and f32.
-inline Trained trained(Device& device, Module& model, DType compute, int steps,
-                       const std::function<Tensor(Context&)>& loss,
+/// `steps` updates. The gradient of every trainable parameter is there, and f32.
+inline Trained trained(Device& device, Module& model, int steps, const std::function<Tensor(Context&)>& loss,
                        const std::function<bool(const std::string&)>& trainable) {
   Optimizer optimizer(model, {}, trainable);
   Trained result;
@@ -26,7 +25,6 @@ inline Trained trained(Device& device, Module& model, DType compute, int steps,
     optimizer.watch(tape);
     Context context(device, &tape);
     context.training = true;
-    context.compute = compute;
     context.step = static_cast<uint64_t>(step);
     const Tensor value = loss(context);
     result.losses.push_back(value.item());

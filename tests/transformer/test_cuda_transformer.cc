@@ -12,8 +12,8 @@ namespace {
 
 using namespace transformer;
 
-Transformer on_device(Device& device, Transformer& model, DType matrices = DType::f32) {
-  Transformer copy(device, model.config(), matrices);
+Transformer on_device(Device& device, Transformer& model, const Precision& precision = {}) {
+  Transformer copy(device, model.config(), precision);
   std::vector<Tensor> parameters;
   model.visit([&](const std::string&, Tensor& parameter) { parameters.push_back(parameter); });
   size_t next = 0;
@@ -159,7 +159,7 @@ std::vector<double> losses_of(Device& device, DType compute, bool checkpoint_blo
   const auto cpu = make_cpu_device(1);
   const TransformerConfig config = small_config("paper", 4);
   Transformer source = small_model(*cpu, config);
-  Transformer model = on_device(device, source);
+  Transformer model = on_device(device, source, Precision::training(compute, device));
   const TokenBatch batch = small_batch(device, config, 3);
   OptimizerOptions options;
   options.clip_norm = 1.0f;
@@ -170,7 +170,6 @@ std::vector<double> losses_of(Device& device, DType compute, bool checkpoint_blo
     optimizer.watch(tape);
     Context context(device, &tape);
     context.training = true;
-    context.compute = compute;
     const Loss loss = compute_loss(context, model, batch, {true, checkpoint_blocks});
     losses.push_back(loss.total.item());
     tape.backward(loss.total);

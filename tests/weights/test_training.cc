@@ -138,35 +138,51 @@ TEST_CASE("a small network falls along its golden loss curve") {
 }
 
 TEST_CASE("steps compute in bf16 on a GPU, in f32 on the CPU and where a training file says so") {
-  struct Watched : Task {
-    using Task::Task;
-    Tensor loss(Context& context, int64_t batch, nlohmann::json& log) override {
-      seen.insert(std::exchange(context.compute, DType::f32));  // the GPU is one by name
-      return Task::loss(context, batch, log);
-    }
-    std::set<DType> seen;
-  };
-  const auto types = [](Device& device, const std::string& compute) {
-    ScratchDir scratch;
-    Watched task(device);
+  const auto trained_in = [](Device& device, const std::string& compute) {
     TrainOptions options = small_options(2);
     options.compute = compute;
-    train(device, task, options, {.folder = scratch.path(), .settings = {}, .format = &kFormat});
-    return task.seen;
+    return training_precision(options, device);
   };
   FakeGpu gpu;
   const auto cpu = make_cpu_device(1);
-  CHECK(types(gpu, "") == std::set{DType::bf16});
-  CHECK(types(gpu, "bf16") == std::set{DType::bf16});
-  CHECK(types(gpu, "f32") == std::set{DType::f32});
-  CHECK(types(*cpu, "") == std::set{DType::f32});
-  CHECK(types(*cpu, "f32") == std::set{DType::f32});
   const DType narrow = cpu->multiplies_bf16() ? DType::bf16 : DType::f32;
-  CHECK(types(*cpu, "bf16") == std::set{narrow});
-  CHECK(types(*cpu, "auto") == std::set{narrow});
-  CHECK(types(gpu, "auto") == std::set{DType::bf16});
+  for (const auto& [compute, on_gpu, on_cpu] : {std::tuple{"", DType::bf16, DType::f32},
+                                                {"f32", DType::f32, DType::f32},
+                                                {"bf16", DType::bf16, narrow},
+                                                {"auto", DType::bf16, narrow}}) {
+    CAPTURE(compute);
+    const Precision of_gpu = trained_in(gpu, compute), of_cpu = trained_in(*cpu, compute);
+    CHECK(of_gpu.parameters == DType::f32);
+    CHECK(of_gpu.compute == on_gpu);
+    CHECK(of_gpu.activations == on_gpu);
+    CHECK(of_cpu.parameters == DType::f32);
+    CHECK(of_cpu.compute == on_cpu);
+    CHECK(of_cpu.activations == DType::f32);
+  }
   CHECK_THROWS_WITH_AS(train_options_from_json({{"compute", "f16"}}, {}),
                        "'train.compute' is 'f16'; it must be auto, f32 or bf16", Error);
+}
+
+TEST_CASE("a training that asks for bf16 where the processor has none says so once") {
+  const auto cpu = make_cpu_device(1);
+  ScratchDir scratch;
+  Task task(*cpu);
+  TrainOptions options = small_options(3);
+  options.compute = "bf16";
+  options.log_every = 1;
+  std::vector<std::string> warnings;
+  train(*cpu, task, options,
+        {.folder = scratch.path(),
+         .settings = {},
+         .format = &kFormat,
+         .report = [&](const nlohmann::json& row) {
+           if (row.contains("warning")) warnings.push_back(row.at("warning"));
+         }});
+  if (cpu->multiplies_bf16())
+    CHECK(warnings.empty());
+  else
+    CHECK(warnings == std::vector<std::string>{
+                          "this processor has no arithmetic of bf16 (AVX512-BF16 or AMX): computing in f32"});
 }
 
 TEST_CASE("under a deadline the schedules follow the time, and the training ends with it") {
