@@ -6,6 +6,7 @@
 #include <limits>
 #include <unordered_map>
 
+#include "core/cpu/bf16_picture.h"
 #include "core/cpu/bf16_product.h"
 #include "core/cpu/convolution_cache.h"
 #include "core/cpu/isa.h"
@@ -17,7 +18,10 @@ namespace {
 
 using cpu::ConvolutionPlan;
 using cpu::ConvolutionShape;
+using cpu::narrow_result;
+using cpu::narrowed;
 using cpu::ThreadLimit;
+using cpu::widen;
 using dnnl::memory;
 using Cache = CpuKernels::ConvolutionCache;
 using Direction = Cache::Direction;
@@ -97,48 +101,6 @@ Conv2dGeometry in_f32(Conv2dGeometry geometry) {
   return geometry;
 }
 
-Shape shape_in_memory(const Tensor& blocked) {
-  constexpr int64_t block = 16;
-  return {blocked.dim(0), (blocked.dim(1) + block - 1) / block * block, blocked.dim(2), blocked.dim(3)};
-}
-
-/// Calls body(f32 of a blocked16 tensor, index of the same 16 channels channels_last) for all of its pixels.
-template <typename Body>
-void for_each_block(const Tensor& blocked, int threads, const Body& body) {
-  const Shape shape = shape_in_memory(blocked);
-  const int64_t blocks = shape[1] / 16, pixels = shape[2] * shape[3];
-  auto* values = static_cast<float*>(blocked.raw());
-  cpu::parallel_for(threads, shape[0] * pixels, 256, [&](int64_t begin, int64_t end) {
-    for (int64_t at = begin; at < end; ++at) {
-      const int64_t picture = at / pixels, pixel = at % pixels;
-      for (int64_t block = 0; block < blocks; ++block)
-        body(values + ((picture * blocks + block) * pixels + pixel) * 16, (at * blocks + block) * 16);
-    }
-  });
-}
-
-// Rounded to nearest even; NaN stays NaN.
-uint16_t rounded_bits(float value) {
-  uint32_t bits;
-  std::memcpy(&bits, &value, sizeof bits);
-  const uint32_t up = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-  return static_cast<uint16_t>(value == value ? up : (bits >> 16) | 0x40);
-}
-
-// A blocked16 tensor in bf16, channels_last, with its padding channels.
-Tensor narrowed(const Tensor& x, int threads) {
-  Tensor y = Tensor::empty(x.device(), shape_in_memory(x), DType::bf16, Layout::channels_last);
-  auto* target = static_cast<uint16_t*>(y.raw());
-  for_each_block(x, threads, [target](const float* from, int64_t to) {
-    for (int i = 0; i < 16; ++i) target[to + i] = rounded_bits(from[i]);
-  });
-  return y;
-}
-
-Tensor narrow_result(const Tensor& y) {
-  return Tensor::empty(y.device(), shape_in_memory(y), DType::f32, Layout::channels_last);
-}
-
 void run_forward(Cache& cache, const ConvolutionPlan& plan, const ConvolutionShape& shape, const Tensor& x,
                  const Tensor& w, const Tensor* bias, const Conv2dEpilogue& epilogue, const Tensor& y) {
   std::unordered_map<int, memory> arguments;
@@ -160,20 +122,6 @@ void run_forward(Cache& cache, const ConvolutionPlan& plan, const ConvolutionSha
   const ThreadLimit limit(plan.alone ? 1 : omp_get_max_threads());
   plan.primitive.execute(cache.stream, arguments);
   cache.stream.wait();
-}
-
-// y = residual + gain * result, then ReLU, from a result of narrow_result().
-void widen(const Tensor& result, const Conv2dEpilogue& epilogue, const Tensor& y, int threads) {
-  const auto* from = static_cast<const float*>(result.raw());
-  auto* const target = static_cast<float*>(y.raw());
-  const auto* residual = epilogue.residual ? static_cast<const float*>(epilogue.residual->raw()) : nullptr;
-  const float floor = epilogue.relu ? 0.0f : -std::numeric_limits<float>::infinity(), gain = epilogue.gain;
-  for_each_block(y, threads, [=](float* to, int64_t at) {
-    for (int i = 0; i < 16; ++i) {
-      const float sum = gain * from[at + i] + (residual ? residual[to - target + i] : 0.0f);
-      to[i] = sum < floor ? floor : sum;
-    }
-  });
 }
 
 // y = residual + gain * y, then ReLU, in place and in any layout.

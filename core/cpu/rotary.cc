@@ -12,10 +12,11 @@ void CpuKernels::rotate(const Tensor& x, const Tensor& table, int64_t columns, b
   const int64_t grain = std::max<int64_t>(1, cpu::kGrain / width);
   cpu::parallel_for(threads_, rows, grain, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
-      const float *source = in + row * width, *cosine = angles + row % table.dim(0) * size;
-      float* target = out + row * width;
+      // Without `restrict` each short loop begins with a check that five arrays are apart.
+      const float *source = in + row * width, *__restrict cosine = angles + row % table.dim(0) * size;
+      float* __restrict target = out + row * width;
       for (int64_t first = 0; first < columns; first += size) {
-        const float *a = source + first, *b = a + half, *sine = cosine + half;
+        const float* __restrict a = source + first, * __restrict b = a + half, * __restrict sine = cosine + half;
         for (int64_t i = 0; i < half; ++i) {
           const float s = direction * sine[i];
           target[first + i] = a[i] * cosine[i] - b[i] * s;

@@ -199,7 +199,10 @@ std::vector<std::vector<float>> attend(const cpu::AttentionKernels& kernels, con
 }  // namespace
 
 TEST_CASE("attention with products in bf16 is that in f32 up to their rounding") {
-  const AttentionPattern row{.kind = PatternKind::row, .text = 37, .grid = 9};
+  AttentionPattern row;
+  row.kind = PatternKind::row;
+  row.text = 37;
+  row.grid = 9;
   for_each_kernel([&](const Named& each) {
     for (const auto& [pattern, length, size] : {std::tuple{row, 118, 20},
                                                 {AttentionPattern::causal(64), 64, 64},

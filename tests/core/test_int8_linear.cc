@@ -193,8 +193,11 @@ TEST_CASE("a layer in int8 lets go of its plain weights and is near the one in f
   const Problem p(9, 96, 40);
   std::vector<float> plain;
   for (int64_t i = 0; i < p.columns * p.depth; ++i) plain.push_back(p.scale[i / p.depth] * p.w[i]);
-  const nn::Linear wide{
-      Tensor::from(*device, {p.columns, p.depth}, plain), Tensor::from(*device, {p.columns}, p.bias), {}, {}};
+  const nn::Linear wide{Tensor::from(*device, {p.columns, p.depth}, plain),
+                        Tensor::from(*device, {p.columns}, p.bias),
+                        {},
+                        DType::f32,
+                        {}};
   auto narrow = nn::Linear::zeros(*device, p.columns, p.depth, DType::i8);
   device->copy_from_host(narrow.weight.raw(), p.w.data(), p.w.size());
   device->copy_from_host(narrow.scale.raw(), p.scale.data(), p.scale.size() * sizeof(float));

@@ -47,7 +47,7 @@ std::vector<float> head_work(Device& device) {
     return Tensor::from(device, shape, values);
   };
   const Tensor hidden = normal({rows, width}), weights = normal({rows});
-  const nn::Linear head{normal({classes, width}), normal({classes}), {}, {}};
+  const nn::Linear head{normal({classes, width}), normal({classes}), {}, DType::f32, {}};
   std::vector<int64_t> ids(rows);
   for (auto& id : ids) id = draws.below(classes);
   Tape tape;

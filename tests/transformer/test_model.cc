@@ -130,7 +130,7 @@ TEST_CASE("the head's loss in pieces equals product and cross entropy, gradients
   };
   const int64_t rows = 1100, width = 8, classes = 37;  // three pieces, the last one partial
   const Tensor hidden = normal({rows, width});
-  const nn::Linear head{normal({classes, width}), normal({classes}), {}, {}};
+  const nn::Linear head{normal({classes, width}), normal({classes}), {}, DType::f32, {}};
   std::vector<int64_t> ids(rows);
   for (auto& id : ids) id = draws.below(classes);
   const Tensor targets = Tensor::from(*device, {rows}, ids), weights = normal({rows});
