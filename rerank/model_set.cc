@@ -143,15 +143,16 @@ const weights::Checkpoint& ModelSet::checkpoint(const std::string& part) const {
 }
 
 void ModelSet::build() {
-  const Precision precision = precision_of(precision_), others = precision.without_int8();
-  transformer_ = std::make_shared<transformer::Transformer>(*device_, config_, precision);
-  dvae_ = dvae::make_dvae(parts_.dvae.config, *device_, others);
+  const auto [of_transformer, of_pictures] = precisions_of(precision_, *device_);
+  transformer_ = std::make_shared<transformer::Transformer>(*device_, config_, of_transformer);
+  dvae_ = dvae::make_dvae(parts_.dvae.config, *device_, of_pictures);
   check(dvae_->codes() == config_.image_vocab, ErrorKind::model,
         "the dVAE has {} codes and the transformer draws {}: they do not belong together", dvae_->codes(),
         config_.image_vocab);
   decoder_ = std::make_shared<DvaeDecoder>(dvae_, *device_, config_.grid);
   if (parts_.clip)
-    clip_ = std::make_shared<clip::Clip>(clip::clip_config_from_json(parts_.clip->config), *device_, others);
+    clip_ =
+        std::make_shared<clip::Clip>(clip::clip_config_from_json(parts_.clip->config), *device_, of_pictures);
   if (parts_.captioner) captioner_ = std::make_shared<transformer::Captioner>(*device_, captioner_config_);
 }
 

@@ -209,6 +209,7 @@ bool perform_run(const Study& study, const StudyRun& run, const AblationInputs& 
     // The averaged parameters, as they were evaluated.
     weights::load_parameters(
         model, weights::open_checkpoint({(folder / "model" / kWeights).string()}, nullptr, "transformer"));
+    model.prepare();
     result.update(results_of(model, task, inputs, study));
   } catch (const Diverged& error) {
     result["diverged_after"] = error.step() + 1;

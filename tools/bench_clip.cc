@@ -6,6 +6,7 @@
 #include "clip/clip.h"
 #include "core/cpu/peak.h"
 #include "core/ops/random.h"
+#include "tools/bench_peak.h"
 #include "tools/bench_timing.h"
 #include "tools/command.h"
 #include "tools/models.h"
@@ -51,7 +52,7 @@ int bench_clip(const BenchOptions& options, const CommonOptions& common) {
   const auto config = clip::clip_config_from_json(architecture);
   check(!config.is_resnet(), ErrorKind::usage, "bench clip counts the work of Vision Transformers only");
   const auto device = open_device(common);
-  clip::Clip model(config, *device);
+  clip::Clip model(config, *device, bench_precision(common, *device));
   model.initialise(1);
   const int threads = device->threads();
   const auto peak = cpu::measure_peak(threads);
@@ -104,6 +105,7 @@ Command bench_clip_command() {
           "dalle1 bench clip --config clip-vit-b-32 --batch 32", [](CLI::App& app, CommonOptions& common) {
             auto options = std::make_shared<BenchOptions>();
             add_list_option(app, "--config", common.config, "PRESET or FILE; clip-vit-b-32 by default");
+            add_bench_precision(app, common);
             app.add_option("--batch", options->batch, "Pictures, and texts, encoded together")
                 ->check(CLI::Range(1, 4096))
                 ->capture_default_str();

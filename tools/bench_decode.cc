@@ -72,8 +72,8 @@ void randomise_int8(Transformer& model) {
   });
 }
 
-void randomise(Transformer& model, PrecisionName precision) {
-  if (precision == PrecisionName::int8) return randomise_int8(model);
+void randomise(Transformer& model, const Precision& precision) {
+  if (precision.parameters == DType::i8) return randomise_int8(model);
   if (model.device().is_cpu()) return model.initialise(1);
   randomise_on_device(model);
 }
@@ -123,16 +123,14 @@ Measured measure(const DecodeBench& options, Context& context, const Transformer
 }
 
 nlohmann::ordered_json figures(const DecodeBench& options, const TransformerConfig& config, const Measured& m,
-                               const cpu::MachinePeak& peak, PrecisionName precision, DeviceKind device) {
+                               const cpu::MachinePeak& peak, const Precision& precision, DeviceKind device) {
   const Estimate whole = estimate(config, {});
   const double share = static_cast<double>(m.cells) / config.cells(), count = options.candidates;
   const double flops = whole.image_flops * share * count;
   const auto bytes_of = [](DType type) { return static_cast<double>(size_of(type)); };
-  const DType prefix =
-      prefix_type(cache_type_from_name(options.kv_dtype), precision_of(precision).activations, device);
+  const DType prefix = prefix_type(cache_type_from_name(options.kv_dtype), precision.activations, device);
   const double prefix_row = 2.0 * config.width * bytes_of(prefix);
-  const double weights =
-      bytes_of(precision_of(precision).parameters) * static_cast<double>(streamed_weights(config));
+  const double weights = bytes_of(precision.parameters) * static_cast<double>(streamed_weights(config));
   // Of the prefix one read a step for all candidates counts: that is what the floor allows.
   const double bytes = weights * m.cells + prefix_row * static_cast<double>(m.cache.prefix_rows_read) +
                        static_cast<double>(m.cache.private_bytes_read);
@@ -180,14 +178,15 @@ int bench_decode(DecodeBench options, const CommonOptions& common) {
       options.precision == "auto" ? usual_precision(*device) : precision_from_name(options.precision);
   check_precision(precision, *device);
   options.kv_dtype = kv_dtype_of(options.kv_dtype, precision, *device);
-  Transformer model(*device, config, precision_of(precision));
-  randomise(model, precision);
+  const Precision types = precisions_of(precision, *device).transformer;
+  Transformer model(*device, config, types);
+  randomise(model, types);
   const size_t bytes = weight_bytes(model);
   model.prepare();
   Context context(*device);
   const cpu::LoadMeter load;
   const Measured measured = measure(options, context, model);
-  auto document = figures(options, config, measured, peak, precision, device->kind());
+  auto document = figures(options, config, measured, peak, types, device->kind());
   document["precision"] = name_of(precision);
   document["kv_dtype"] = options.kv_dtype;
   document["weight_bytes"] = bytes;

@@ -6,6 +6,7 @@
 #include "core/cpu/peak.h"
 #include "core/ops/random.h"
 #include "dvae/openai_dvae.h"
+#include "tools/bench_peak.h"
 #include "tools/bench_timing.h"
 #include "tools/command.h"
 #include "tools/models.h"
@@ -63,7 +64,8 @@ int bench_dvae(const DvaeBench& options, const CommonOptions& common) {
   check(architecture.value("kind", "") == "openai", ErrorKind::usage,
         "bench dvae counts the work of OpenAI's graph only");
   const auto device = open_device(common);
-  dvae::OpenAiDvae model(*device, dvae::OpenAiConfig::from_json(architecture));
+  dvae::OpenAiDvae model(*device, dvae::OpenAiConfig::from_json(architecture),
+                         bench_precision(common, *device));
   dvae::initialise(model, 1);
   const Work work = count_work(model, options.size);
   const int threads = device->threads();
@@ -115,6 +117,7 @@ Command bench_dvae_command() {
           "dalle1 bench dvae --config openai-dvae --size 256", [](CLI::App& app, CommonOptions& common) {
             auto options = std::make_shared<DvaeBench>();
             add_list_option(app, "--config", common.config, "PRESET or FILE; openai-dvae by default");
+            add_bench_precision(app, common);
             app.add_option("--size", options->size, "Side of the pictures")
                 ->check(CLI::Range(64, 4096))
                 ->capture_default_str();

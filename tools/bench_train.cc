@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/ops/random.h"
-#include "core/train/optimizer.h"
+#include "core/train/loop.h"
 #include "tools/bench_attention.h"
 #include "tools/bench_peak.h"
 #include "tools/bench_shape.h"
@@ -22,13 +22,12 @@ struct TrainBench {
   BenchShape shape;
   int batch = 1;
   double seconds = 1.0;
+  TrainOptions training;
 };
 
-// Activations and products: f32 on the CPU, bf16 on a GPU.
-DType compute_type(const Device& device) { return device.is_cpu() ? DType::f32 : DType::bf16; }
-
-Tensor noise(Device& device, const Shape& shape) {
-  return ops::uniform(device, shape, 0, 1, 1, Stream::test).to(compute_type(device));
+Tensor noise(Device& device, const TrainBench& options, const Shape& shape) {
+  const DType type = training_precision(options.training, device).activations;
+  return ops::uniform(device, shape, 0, 1, 1, Stream::test).to(type);
 }
 
 struct AttentionCost {
@@ -41,12 +40,13 @@ AttentionCost attention_cost(Device& device, const TrainBench& options, const Tr
   const size_t before = device.memory_use().in_use;
   device.reset_peak();
   const Shape shape{options.batch, pattern.length(), config.heads, config.head_size()};
-  const Tensor q = noise(device, shape), k = noise(device, shape), v = noise(device, shape),
-               dy = noise(device, shape);
-  const double seconds = time_work(options.seconds, [&] {
-                           attention_pass(q, k, v, dy, pattern);
-                           device.synchronize();
-                         }).best;
+  const Tensor q = noise(device, options, shape), k = noise(device, options, shape),
+               v = noise(device, options, shape), dy = noise(device, options, shape);
+  const double seconds =
+      time_work(options.seconds, [&] {
+        attention_pass(q, k, v, dy, pattern, training_precision(options.training, device).compute);
+        device.synchronize();
+      }).best;
   return {seconds, device.memory_use().peak - before};
 }
 
@@ -81,7 +81,7 @@ Tensor random_ids(Device& device, const Shape& shape, int32_t vocabulary) {
 
 // A whole step: forward, backward, update.
 Json step_row(Device& device, const TrainBench& options, const TransformerConfig& config) {
-  Transformer model(device, config, Precision::training(compute_type(device), device));
+  Transformer model(device, config, training_precision(options.training, device));
   model.initialise(1);
   Optimizer optimizer(model, {});
   const TokenBatch batch{random_ids(device, {options.batch, config.text_length}, config.text_vocab),
@@ -149,6 +149,10 @@ Command bench_train_command() {
             app.add_option("--batch", options->batch, "Samples of a step")
                 ->check(CLI::Range(1, 4096))
                 ->capture_default_str();
+            app.add_option("--compute", options->training.compute,
+                           "auto, f32 or bf16: of the step, as in a training file; without it bf16 on a GPU, "
+                           "f32 on a CPU")
+                ->check(CLI::IsMember({"auto", "f32", "bf16"}));
             app.add_option("--seconds", options->seconds, "Time for each figure")
                 ->check(CLI::Range(0.01, 600.0))
                 ->capture_default_str();

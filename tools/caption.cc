@@ -38,7 +38,7 @@ class Writer {
     device_ = open_device(common);
     tokenizer_ = text::open_tokenizer(tokenizer);
     dvae_ = dvae::make_dvae(dvae.config, *device_,
-                            precision_of(precision_name_of(common, *device_)).without_int8());
+                            precisions_of(precision_name_of(common, *device_), *device_).pictures);
     weights::load_parameters(*dvae_, dvae);
     captioner_ = std::make_unique<transformer::Captioner>(*device_, config);
     weights::load_parameters(*captioner_, captioner);

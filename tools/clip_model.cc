@@ -11,7 +11,7 @@ namespace dalle1::tools {
 std::unique_ptr<clip::Clip> open_clip(const CommonOptions& common, Device& device) {
   const weights::Checkpoint checkpoint = open_part(common, "clip");
   auto clip = std::make_unique<clip::Clip>(clip::clip_config_from_json(checkpoint.config), device,
-                                           precision_of(precision_name_of(common, device)).without_int8());
+                                           precisions_of(precision_name_of(common, device), device).pictures);
   weights::load_parameters(*clip, checkpoint);
   return clip;
 }

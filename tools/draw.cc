@@ -102,9 +102,12 @@ class Drawing {
           "--overwrite",
           folder_.string(), on_gpu ? "GPU" : "CPU");
     if (begun.empty()) return options;
-    if (common_.precision == "auto")
-      models_->set_precision(
-          precision_from_name(begun.value("precision", name_of(usual_precision(models_->device())))));
+    if (common_.precision == "auto") {
+      const auto begun_in =
+          precision_from_name(begun.value("precision", name_of(usual_precision(models_->device()))));
+      check_precision(begun_in, models_->device());
+      models_->set_precision(begun_in);
+    }
     if (on_gpu && options.batch == 0) options.batch = begun["batch"];
     if (options.kv_dtype == "auto") options.kv_dtype = begun.value("kv_dtype", "f32");
     return options;

@@ -9,7 +9,7 @@ namespace dalle1::tools {
 std::unique_ptr<dvae::Dvae> open_dvae(const CommonOptions& common, Device& device) {
   const weights::Checkpoint checkpoint = open_part(common, "dvae");
   auto model = dvae::make_dvae(checkpoint.config, device,
-                               precision_of(precision_name_of(common, device)).without_int8());
+                               precisions_of(precision_name_of(common, device), device).pictures);
   weights::load_parameters(*model, checkpoint);
   return model;
 }

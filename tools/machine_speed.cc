@@ -36,8 +36,9 @@ double product_speed(Device& device, int shares, int64_t rows, int64_t width, Pr
   rows = std::min(rows, kMostRows);
   width = std::min(width, kMostWidth);
   Context context(device);
-  const auto x = Tensor::full(device, {rows, width}, 0.5f).to(precision_of(precision).activations);
-  auto layer = nn::Linear::zeros(device, 4 * width, width, precision_of(precision));
+  const Precision types = precisions_of(precision, device).transformer;
+  const auto x = Tensor::full(device, {rows, width}, 0.5f).to(types.activations);
+  auto layer = nn::Linear::zeros(device, 4 * width, width, types);
   layer.prepare();
   const double seconds = seconds_of(device, shares, [&] {
     Context own = context;

@@ -82,9 +82,12 @@ void add_model_options(CLI::App& app, CommonOptions& common) {
   part("--tokenizer", common.tokenizer, "Text tokenizer from this file", "DALLE1_TOKENIZER");
   part("--config", common.config, "[PART=]PRESET|FILE: configuration that a file does not carry",
        "DALLE1_CONFIG");
-  app.add_option(
-         "--precision", common.precision,
-         "f32; int8: the transformer's products on a CPU; bf16 on a GPU; auto: what the model advises")
+  app.add_option("--precision", common.precision,
+                 "f32; int8: the transformer's products on a CPU; bf16 on a GPU, on a CPU int8 with dVAE and "
+                 "CLIP in bf16 "
+                 "(AMX or AVX512-BF16; pixels may differ in their last bits between processors); auto: what "
+                 "the model "
+                 "advises")
       ->envname("DALLE1_PRECISION")
       ->check(CLI::IsMember({"auto", "f32", "bf16", "int8"}))
       ->capture_default_str()

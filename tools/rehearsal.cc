@@ -87,7 +87,7 @@ Footprint rehearse(const rerank::ModelSet& models, const DrawOptions& options,
   transformer::EstimateOptions of_cache;
   of_cache.groups = options.guidance != 1.0 ? 2 : 1;
   of_cache.cache = transformer::cache_type_from_name(options.kv_dtype);
-  of_cache.activations = precision_of(models.precision()).activations;
+  of_cache.activations = precisions_of(models.precision(), models.device()).transformer.activations;
   of_cache.device = models.device().kind();
   const auto sampling = transformer::estimate(models.config(), of_cache);
   const double prompts = static_cast<double>(std::max<size_t>(1, redraws.size()));

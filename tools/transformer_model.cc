@@ -25,14 +25,16 @@ PrecisionName precision_name_of(const CommonOptions& common, const Device& devic
 }
 
 std::string kv_dtype_of(const std::string& wanted, PrecisionName precision, const Device& device) {
-  return wanted == "auto" && device.is_cpu() ? std::string(name_of(precision_of(precision).cache)) : wanted;
+  return wanted == "auto" && device.is_cpu()
+             ? std::string(name_of(precisions_of(precision, device).transformer.cache))
+             : wanted;
 }
 
 std::unique_ptr<transformer::Transformer> open_transformer(const CommonOptions& common, Device& device) {
   const weights::Checkpoint checkpoint = open_part(common, "transformer");
-  auto model =
-      std::make_unique<transformer::Transformer>(device, transformer::config_from_json(checkpoint.config),
-                                                 precision_of(precision_name_of(common, device)));
+  auto model = std::make_unique<transformer::Transformer>(
+      device, transformer::config_from_json(checkpoint.config),
+      precisions_of(precision_name_of(common, device), device).transformer);
   weights::load_parameters(*model, checkpoint);
   model->prepare();
   return model;

@@ -52,7 +52,7 @@ void Prefix::keep_as(CacheType type) {
 }
 
 Decoder::Decoder(Context& context, const Transformer& model, DecodeRequest request)
-    : model_(model), request_(std::move(request)) {
+    : model_(model), head_(model.image_head(context)), request_(std::move(request)) {
   check_request();
   const TransformerConfig& config = model.config();
   if (request_.forced.empty()) request_.forced.assign(config.cells(), kFree);
@@ -155,7 +155,7 @@ void Decoder::step(Context& context, Lockstep& state) const {
   const Tensor place = ops::embedding(context, cell.cell, state.places);
   const Tensor x = model_.embed_at(context, cell.newest, place);
   if (state.rotations.defined()) state.sequence->turn(ops::embedding(context, cell.cell, state.rotations));
-  state.logits = model_.image_logits(context, model_.trunk(context, x, state.sequence));
+  state.logits = head_.forward(context, model_.trunk(context, x, state.sequence), {}, DType::f32);
   ops::advance(cell.cell);
   sample(state.logits, state);
 }

@@ -97,6 +97,7 @@ class Decoder {
   void finish(const Lockstep& state, Decoded& result) const;
 
   const Transformer& model_;
+  const nn::Linear head_;  // of the image
   DecodeRequest request_;
   int32_t prefilled_ = 0;  // cells
   std::vector<Prefix> prefixes_;

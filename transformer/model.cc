@@ -152,8 +152,8 @@ nn::Linear Transformer::image_head(Context& context) const {
   return head_rows(context, config_.text_classes(), config_.classes(), image_head_);
 }
 
-nn::Linear Transformer::head_rows(Context& context, int64_t begin, int64_t end, nn::Linear& kept) const {
-  if (kept.packed.defined()) return kept;
+nn::Linear Transformer::head_rows(Context& context, int64_t begin, int64_t end,
+                                  const nn::Linear& prepared) const {
   if (context.tape) {
     return {ops::slice(context, head_.weight, 0, begin, end),
             ops::slice(context, head_.bias, 0, begin, end),
@@ -161,22 +161,16 @@ nn::Linear Transformer::head_rows(Context& context, int64_t begin, int64_t end, 
             head_.compute,
             {}};
   }
-  if (head_seen_ != head_.weight.id()) {
-    text_head_ = head_.rows(0, config_.text_classes());
-    image_head_ = head_.rows(config_.text_classes(), config_.classes());
-    head_seen_ = head_.weight.id();
-  }
-  return kept;
+  return prepared.bias.defined() ? prepared : head_.rows(begin, end);
 }
 
 void Transformer::prepare() {
   for (Block& block : blocks_) block.prepare();
-  if (!head_.scale.defined()) return;
   text_head_ = head_.rows(0, config_.text_classes());
   image_head_ = head_.rows(config_.text_classes(), config_.classes());
   text_head_.prepare();
   image_head_.prepare();
-  head_.weight = {};
+  if (head_.scale.defined()) head_.weight = {};
 }
 
 std::shared_ptr<Sequence> whole_sequence(const Transformer& model, int32_t slots) {

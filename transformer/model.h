@@ -20,8 +20,9 @@ class Transformer final : public Module {
   /// equally likely. For f32 matrices.
   void initialise(uint64_t seed, bool zero_ends = false);
   void visit(const ParameterVisitor& visitor) override;
-  /// Packs the i8 weights of a loaded model, which can then be neither visited nor changed; see nn::Linear.
-  /// To be called before such a model runs; does nothing to others.
+  /// To be called when the parameters are loaded, before the model draws or scores: packs i8 weights, which
+  /// can then be neither visited nor changed (see nn::Linear), and keeps the parts of the head apart, so that
+  /// what a device makes of them is made once.
   void prepare();
   const TransformerConfig& config() const { return config_; }
   Device& device() const { return text_embedding_.device(); }
@@ -55,7 +56,7 @@ class Transformer final : public Module {
 
  private:
   Tensor normed(Context& context, const Tensor& embeddings) const;
-  nn::Linear head_rows(Context& context, int64_t begin, int64_t end, nn::Linear& kept) const;
+  nn::Linear head_rows(Context& context, int64_t begin, int64_t end, const nn::Linear& prepared) const;
 
   TransformerConfig config_;
   Tensor text_embedding_;   // [text_vocab + text_length, C]
@@ -65,10 +66,8 @@ class Transformer final : public Module {
   Tensor image_column_;     // [G, C]
   std::vector<Block> blocks_;
   nn::LayerNorm final_norm_, head_norm_;
-  nn::Linear head_;  // [text classes + image classes, C]
-  // Views of the head (or its parts, packed), kept so that what a backend packs for them is packed once.
-  mutable nn::Linear text_head_, image_head_;
-  mutable uint64_t head_seen_ = 0;
+  nn::Linear head_;                    // [text classes + image classes, C]
+  nn::Linear text_head_, image_head_;  // rows of the head, once prepare() was called
 };
 
 /// Every position of texts of `slots` slots and of pictures, for training and likelihoods.

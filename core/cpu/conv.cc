@@ -38,35 +38,34 @@ void copy_corner(const float* from, int64_t from_in, float* to, int64_t to_in, i
   }
 }
 
-/// Forms of one weight tensor, one per direction and layout that asked; attached to the tensor until it
-/// changes.
+/// Forms of one weight tensor, one per direction and layout that asked.
 struct PackedFilters {
   std::vector<memory> forms;
 };
 
-memory packed(Cache& cache, const Tensor& w, const ConvolutionShape& shape, const memory::desc& form) {
+// `w`, padded by zeros to the shape's channels, in the form that a primitive wants.
+memory reformed(Cache& cache, const Tensor& w, const ConvolutionShape& shape, const memory::desc& form) {
   const memory::desc plain = plain_weights(shape.out, shape.in, shape.kernel_height, shape.kernel_width);
   const bool padded = shape.out != w.dim(0) || shape.in != w.dim(1);
-  if (form == plain && !padded) return memory(form, cache.engine, w.floats());
-  auto known = std::static_pointer_cast<PackedFilters>(w.derived());
-  if (known) {
-    for (const memory& m : known->forms) {
-      if (m.get_desc() == form) return m;
-    }
-  }
   memory source = padded ? memory(plain, cache.engine) : memory(plain, cache.engine, w.floats());
   if (padded) {
     auto* corner = static_cast<float*>(source.get_data_handle());
     std::memset(corner, 0, plain.get_size());
     copy_corner(w.floats(), w.dim(1), corner, shape.in, w.dim(0), w.dim(1), w.dim(2) * w.dim(3));
   }
+  if (form == plain && !padded) return source;
   memory target(form, cache.engine);
   dnnl::reorder(source, target).execute(cache.stream, source, target);
   cache.stream.wait();
-  auto all = std::make_shared<PackedFilters>(known ? *known : PackedFilters{});
-  all->forms.push_back(target);
-  w.set_derived(all);
   return target;
+}
+
+memory packed(Cache& cache, const Tensor& w, const ConvolutionShape& shape, const memory::desc& form) {
+  return w.with_prepared<PackedFilters>([&](PackedFilters& filters) {
+    for (const memory& known : filters.forms)
+      if (known.get_desc() == form) return known;
+    return filters.forms.emplace_back(reformed(cache, w, shape, form));
+  });
 }
 
 // The bias with zeros for padding channels.

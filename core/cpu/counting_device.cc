@@ -24,7 +24,7 @@ class CountingKernels final : public Kernels {
   void linear(const Tensor&, const Tensor& w, const Tensor*, Tensor&) override {
     if (!cpu_) return;
     const int64_t width = cpu::packed_linear(cpu::best_isa()).width;
-    derive(w, (w.dim(0) + width - 1) / width * width * w.dim(1));
+    prepare(w, (w.dim(0) + width - 1) / width * width * w.dim(1));
   }
   Int8Weights pack_int8(const Tensor& q, const Tensor& scale) override {
     const cpu::Int8LinearKernels& kernels = cpu::int8_linear();
@@ -47,7 +47,7 @@ class CountingKernels final : public Kernels {
       const int64_t block = block_of(t.layout());
       return (t.dim(1) + block - 1) / block * block;
     };
-    derive(w, in_memory(x) * in_memory(y) * w.dim(2) * w.dim(3));
+    prepare(w, in_memory(x) * in_memory(y) * w.dim(2) * w.dim(3));
   }
   void attention(const Tensor& q, const Tensor& k, const Tensor&, const AttentionOptions& options, Tensor&,
                  Tensor&) override {
@@ -138,13 +138,15 @@ class CountingKernels final : public Kernels {
   }
 
   // The form in which products want their weights, once per tensor and size.
-  static void derive(const Tensor& w, int64_t floats) {
-    auto kept = std::static_pointer_cast<std::vector<Tensor>>(w.derived());
-    if (!kept) kept = std::make_shared<std::vector<Tensor>>();
-    for (const auto& form : *kept)
-      if (form.numel() == floats) return;
-    kept->push_back(Tensor::empty(w.device(), {floats}));
-    w.set_derived(kept);
+  struct Forms {
+    std::vector<Tensor> all;
+  };
+  static void prepare(const Tensor& w, int64_t floats) {
+    w.with_prepared<Forms>([&](Forms& forms) {
+      for (const Tensor& form : forms.all)
+        if (form.numel() == floats) return;
+      forms.all.push_back(Tensor::empty(w.device(), {floats}));
+    });
   }
 
   Kernels& like_;

@@ -10,25 +10,25 @@ namespace {
 using cpu::PackedLinearBlock;
 using cpu::PackedLinearKernels;
 
-/// What linear() derives from a weight tensor.
+/// What linear() prepares of a weight tensor.
 struct PackedWeights {
   Tensor panels;  ///< [panels, K, width]
 };
 
-std::shared_ptr<PackedWeights> packed(const Tensor& w, const PackedLinearKernels& kernels, int threads) {
-  if (auto known = std::static_pointer_cast<PackedWeights>(w.derived())) return known;
-  const int64_t columns = w.dim(0), depth = w.dim(1);
-  const int64_t count = (columns + kernels.width - 1) / kernels.width;
-  auto made = std::make_shared<PackedWeights>();
-  made->panels = Tensor::empty(w.device(), {count, depth, kernels.width});
-  const float* source = w.floats();
-  float* target = made->panels.floats();
-  cpu::parallel_for(threads, count, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t panel = begin; panel < end; ++panel)
-      kernels.pack(source, columns, depth, panel, target + panel * depth * kernels.width);
+Tensor packed(const Tensor& w, const PackedLinearKernels& kernels, int threads) {
+  return w.with_prepared<PackedWeights>([&](PackedWeights& weights) {
+    if (weights.panels.defined()) return weights.panels;
+    const int64_t columns = w.dim(0), depth = w.dim(1);
+    const int64_t count = (columns + kernels.width - 1) / kernels.width;
+    weights.panels = Tensor::empty(w.device(), {count, depth, kernels.width});
+    const float* source = w.floats();
+    float* target = weights.panels.floats();
+    cpu::parallel_for(threads, count, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t panel = begin; panel < end; ++panel)
+        kernels.pack(source, columns, depth, panel, target + panel * depth * kernels.width);
+    });
+    return weights.panels;
   });
-  w.set_derived(made);
-  return made;
 }
 
 }  // namespace
@@ -38,16 +38,16 @@ void CpuKernels::linear(const Tensor& x, const Tensor& w, const Tensor* bias, Te
   const int64_t columns = w.dim(0), depth = w.dim(1);
   const int64_t rows = columns ? y.numel() / columns : 0;
   if (rows == 0) return;
-  const auto weights = packed(w, kernels, threads_);
+  const Tensor panels = packed(w, kernels, threads_);
   PackedLinearBlock whole;
   whole.x = x.floats();
   whole.depth = depth;
-  whole.panels = weights->panels.floats();
+  whole.panels = panels.floats();
   whole.bias = bias ? bias->floats() : nullptr;
   whole.y = y.floats();
   whole.y_stride = columns;
   whole.columns = columns;
-  const cpu::ProductShape shape{rows, depth, weights->panels.dim(0), kernels.width, kernels.row_step};
+  const cpu::ProductShape shape{rows, depth, panels.dim(0), kernels.width, kernels.row_step};
   cpu::for_each_piece(shape, threads_, [&](const cpu::ProductPiece& piece) {
     const int64_t first = piece.panel * kernels.width;
     PackedLinearBlock block = whole;

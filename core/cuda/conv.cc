@@ -214,13 +214,12 @@ void permute_weights(const Tensor& w, const Tensor& filter, bool back) {
 // The weights as cuDNN takes them, kept with `w` until they change.
 Tensor filter_of(const Tensor& w, DType dtype) {
   const Tensor rounded = cuda::converted(w, dtype);
-  const auto known = std::static_pointer_cast<cuda::DerivedWeights>(w.derived());
-  if (known && known->filter.defined() && known->filter.dtype() == dtype) return known->filter;
-  auto made = std::make_shared<cuda::DerivedWeights>(known ? *known : cuda::DerivedWeights{});
-  made->filter = Tensor::empty(w.device(), {w.dim(0), w.dim(2), w.dim(3), w.dim(1)}, dtype);
-  permute_weights(rounded, made->filter, false);
-  w.set_derived(made);
-  return made->filter;
+  return w.with_prepared<cuda::PreparedWeights>([&](cuda::PreparedWeights& weights) {
+    if (weights.filter.defined() && weights.filter.dtype() == dtype) return weights.filter;
+    weights.filter = Tensor::empty(w.device(), {w.dim(0), w.dim(2), w.dim(3), w.dim(1)}, dtype);
+    permute_weights(rounded, weights.filter, false);
+    return weights.filter;
+  });
 }
 
 }  // namespace

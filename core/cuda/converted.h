@@ -7,8 +7,8 @@
 
 namespace dalle1::cuda {
 
-/// What is derived from a tensor's contents; see Tensor::derived().
-struct DerivedWeights {
+/// What is prepared of a tensor's contents; see Tensor::with_prepared().
+struct PreparedWeights {
   Tensor cast;    ///< In the other storage type.
   Tensor filter;  ///< A convolution's weights as [O, kh, kw, C].
 };
@@ -17,12 +17,10 @@ struct DerivedWeights {
 /// are rounded to bf16 once a step, not once a product).
 inline Tensor converted(const Tensor& x, DType type) {
   if (x.dtype() == type) return x;
-  auto known = std::static_pointer_cast<DerivedWeights>(x.derived());
-  if (known && known->cast.defined() && known->cast.dtype() == type) return known->cast;
-  auto made = std::make_shared<DerivedWeights>(known ? *known : DerivedWeights{});
-  made->cast = x.to(type);
-  x.set_derived(made);
-  return made->cast;
+  return x.with_prepared<PreparedWeights>([&](PreparedWeights& weights) {
+    if (!weights.cast.defined() || weights.cast.dtype() != type) weights.cast = x.to(type);
+    return weights.cast;
+  });
 }
 
 }  // namespace dalle1::cuda

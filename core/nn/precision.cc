@@ -37,24 +37,18 @@ PrecisionName precision_from_name(std::string_view name) {
 void check_precision(PrecisionName name, const Device& device) {
   check(name != PrecisionName::int8 || device.is_cpu(), ErrorKind::usage,
         "precision int8 is for the CPU; on a GPU use bf16 or f32");
-  check(name != PrecisionName::bf16 || !device.is_cpu(), ErrorKind::usage,
-        "precision bf16 is for GPUs; on the CPU use int8 or f32");
+  check(name != PrecisionName::bf16 || device.multiplies_bf16(), ErrorKind::usage,
+        "precision bf16 needs a GPU or a processor with AVX512-BF16 or AMX; use int8 or f32");
 }
 
 PrecisionName usual_precision(const Device& device) {
   return device.is_cpu() ? PrecisionName::f32 : PrecisionName::bf16;
 }
 
-Precision precision_of(PrecisionName name) {
-  switch (name) {
-    case PrecisionName::f32:
-      return DType::f32;
-    case PrecisionName::bf16:
-      return DType::bf16;
-    case PrecisionName::int8:
-      return DType::i8;
-  }
-  fail(ErrorKind::internal, "no precision {}", static_cast<int>(name));
+ModelPrecisions precisions_of(PrecisionName name, const Device& device) {
+  if (name == PrecisionName::f32) return {};
+  if (!device.is_cpu()) return {DType::bf16, DType::bf16};
+  return {DType::i8, name == PrecisionName::bf16 ? Precision::training(DType::bf16, device) : Precision()};
 }
 
 }  // namespace dalle1

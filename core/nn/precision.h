@@ -37,7 +37,10 @@ void check_precision(PrecisionName name, const Device& device);
 /// f32 on the CPU, bf16 on a GPU.
 PrecisionName usual_precision(const Device& device);
 
-/// Of a transformer; other models take it without_int8().
-Precision precision_of(PrecisionName name);
+/// Of a transformer, and of the models that read and make pictures.
+struct ModelPrecisions {
+  Precision transformer, pictures;
+};
+ModelPrecisions precisions_of(PrecisionName name, const Device& device);
 
 }  // namespace dalle1

@@ -30,6 +30,9 @@ void check_shapes(const Tensor& x, const Tensor& w, const Tensor& bias) {
           bias.shape(), w.shape());
 }
 
+// Whether f32 operands are to be rounded, which the products of training do.
+bool rounds(const Tensor& x, DType compute) { return compute == DType::bf16 && x.dtype() == DType::f32; }
+
 // x w^T + bias in `result`, or in x's type.
 Tensor linear_in(Context& context, const Tensor& input, const Tensor& w, const Tensor& bias,
                  std::optional<DType> result, DType compute) {
@@ -39,7 +42,7 @@ Tensor linear_in(Context& context, const Tensor& input, const Tensor& w, const T
   Shape shape = x.shape();
   shape[-1] = outputs;
   const Tensor rows_in = x.view({rows, inputs});
-  if (!context.tape) {
+  if (!context.tape && !rounds(x, compute)) {
     Tensor y = Tensor::empty(x.device(), shape, result.value_or(x.dtype()));
     Tensor rows_out = y.view({rows, outputs});
     x.kernels().linear(rows_in, w, bias.defined() ? &bias : nullptr, rows_out);
@@ -48,6 +51,7 @@ Tensor linear_in(Context& context, const Tensor& input, const Tensor& w, const T
   Tensor y = Tensor::empty(x.device(), {rows, outputs}, result.value_or(x.dtype()));
   x.kernels().training_linear(rows_in, w, bias.defined() ? &bias : nullptr, compute, y);
   y = y.view(shape);
+  if (!context.tape) return y;
   const bool need_x = context.tape->tracks(x), need_w = context.tape->tracks(w);
   context.tape->record({x, w, bias}, y, [=](const Tensor& dy) {
     // Products run in the type of the activations; the gradient of f32 weights stays f32.
@@ -68,7 +72,7 @@ Tensor linear(Context& context, const Tensor& x, const Tensor& w, const Tensor& 
 
 Tensor linear_fused(Context& context, const Tensor& input, const Tensor& w, const Tensor& bias,
                     const LinearEpilogue& epilogue, std::optional<DType> result, DType compute) {
-  if (context.tape) {
+  if (context.tape || rounds(input, compute)) {
     Tensor y = linear_in(context, input, w, bias, epilogue.residual ? std::nullopt : result, compute);
     if (epilogue.activation) y = unary(context, *epilogue.activation, y);
     return epilogue.residual ? add(context, *epilogue.residual, y) : y;

@@ -181,13 +181,4 @@ float Tensor::item() const {
   return to_floats()[0];
 }
 
-std::shared_ptr<void> Tensor::derived() const {
-  return impl_->derived && impl_->derived_version == version() ? impl_->derived : nullptr;
-}
-
-void Tensor::set_derived(std::shared_ptr<void> data) const {
-  impl_->derived = std::move(data);
-  impl_->derived_version = version();
-}
-
 }  // namespace dalle1

@@ -1,8 +1,10 @@
 // A dense array on a device. Copies are cheap handles to the same storage; all tensors are contiguous.
 #pragma once
 
+#include <any>
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <vector>
 
@@ -78,13 +80,23 @@ class Tensor {
 
   /// Overwrites the contents with those of a tensor of the same shape and type on this device, and touches.
   void copy_from(const Tensor& values) const;
-  /// Marks the contents as changed in place, so that derived data (packed weights) is made anew.
+  /// Marks the contents as changed in place, so that what was prepared of them (packed weights) is made anew.
   void touch() const { impl_->storage->version.fetch_add(1, std::memory_order_relaxed); }
   uint64_t version() const { return impl_->storage->version.load(std::memory_order_relaxed); }
 
-  /// What a backend derived from these contents (packed weights), null when absent or outdated.
-  std::shared_ptr<void> derived() const;
-  void set_derived(std::shared_ptr<void> data) const;
+  /// use(T&) with what a backend prepared of these contents before (packed weights), which `use` may add to;
+  /// a new T when there is none, or the contents have changed since. One thread at a time: others wait for
+  /// what one makes.
+  template <typename T, typename Use>
+  auto with_prepared(const Use& use) const {
+    Prepared& prepared = impl_->prepared;
+    const std::lock_guard lock(prepared.mutex);
+    if (prepared.version != version() || prepared.value.type() != typeid(T)) {
+      prepared.value = T{};
+      prepared.version = version();
+    }
+    return use(std::any_cast<T&>(prepared.value));
+  }
 
  private:
   struct Storage {
@@ -95,6 +107,11 @@ class Tensor {
     std::atomic<uint64_t> version{0};
     ~Storage();
   };
+  struct Prepared {
+    std::mutex mutex;
+    std::any value;
+    uint64_t version = 0;
+  };
   struct Impl {
     std::shared_ptr<Storage> storage;
     size_t offset = 0;
@@ -102,8 +119,7 @@ class Tensor {
     DType dtype = DType::f32;
     Layout layout = Layout::plain;
     uint64_t id = 0;
-    std::shared_ptr<void> derived;
-    uint64_t derived_version = 0;
+    Prepared prepared;
   };
   void require_plain(size_t element_bytes) const;
   Tensor alias(const Shape& shape, size_t offset) const;

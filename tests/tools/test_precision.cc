@@ -1,10 +1,14 @@
 // --precision and DALLE1_ISA from end to end.
 #include <doctest/doctest.h>
 
+#include <cmath>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "core/cpu/isa.h"
 #include "core/data/atomic_file.h"
+#include "core/tensor/device.h"
 #include "tests/support/golden.h"
 #include "tests/tools/program.h"
 #include "tests/tools/run_files.h"
@@ -55,6 +59,41 @@ TEST_CASE("pictures drawn in int8 do not depend on threads or waves, and are oth
   CHECK(run_of(scratch / "one")["options"]["precision"] == "int8");
   CHECK(run_of(scratch / "wide")["precision"] == "f32");
   CHECK_FALSE(run_of(scratch / "wide")["options"].contains("precision"));
+}
+
+TEST_CASE("bf16 on a CPU: the tokens of int8, pictures that the eye cannot tell from its") {
+  test::ScratchDir scratch;
+  const auto bf16 = run_program(drawing(scratch / "bf16", {"--precision", "bf16", "--threads", "1"}));
+  if (!make_cpu_device(1)->multiplies_bf16()) {
+    CHECK(bf16.exit_code == 2);
+    CHECK(bf16.error_line().find("needs a GPU or a processor with AVX512-BF16 or AMX") != std::string::npos);
+    MESSAGE("skipped: this processor has no arithmetic of bf16");
+    return;
+  }
+  REQUIRE_MESSAGE(bf16.exit_code == 0, bf16.err);
+  REQUIRE(run_program(drawing(scratch / "int8", {"--precision", "int8"})).exit_code == 0);
+  REQUIRE(run_program(drawing(scratch / "again", {"--precision", "bf16", "--threads", "2", "--batch", "2"}))
+              .exit_code == 0);
+  CHECK(run_of(scratch / "bf16")["precision"] == "bf16");
+  CHECK(products_of(scratch / "bf16") == products_of(scratch / "again"));
+
+  const auto candidates = [&](const std::string& run) {
+    std::map<int, nlohmann::json> rows;
+    std::istringstream lines(content_of(scratch / run / "results.jsonl"));
+    for (std::string line; std::getline(lines, line);) {
+      const auto row = nlohmann::json::parse(line);
+      rows[row.at("candidate").get<int>()] = row;
+    }
+    return rows;
+  };
+  const auto narrow = candidates("bf16"), wide = candidates("int8");
+  REQUIRE(narrow.size() == 9);
+  for (const auto& [number, row] : wide) {
+    CAPTURE(number);
+    CHECK(narrow.at(number).at("log_likelihood") == row.at("log_likelihood"));
+    CHECK(narrow.at(number).at("score").get<double>() ==
+          doctest::Approx(row.at("score").get<double>()).epsilon(0.05));
+  }
 }
 
 TEST_CASE("the model advises a precision; a run goes on in its own") {
