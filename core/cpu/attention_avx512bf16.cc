@@ -1,16 +1,4 @@
-#include "core/cpu/bf16_product_kernels.h"
-
-namespace dalle1::cpu {
-namespace {
-
-inline void bf16_block(const Bf16Block& block) { multiply_bf16_block(block); }
-inline void begin_bf16() {}
-inline void end_bf16() {}
-
-}  // namespace
-}  // namespace dalle1::cpu
-
-#include "core/cpu/attention_bf16.h"
+#include "core/cpu/attention_bf16_lanes.h"
 
 namespace dalle1::cpu {
 

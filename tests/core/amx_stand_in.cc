@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "core/tensor/dtype.h"
+#include "tests/core/dpbusd_stand_in.h"
 
 namespace dalle1::cpu {
 namespace {
@@ -63,24 +64,11 @@ inline void bf16_block(const Bf16Block& block) { multiply_bf16_tiles(block); }
 inline void begin_bf16() { configure_tiles(); }
 inline void end_bf16() { release_tiles(); }
 
-// Four products of an unsigned and a signed byte in each of eight sums.
-inline __m256i stand_in_dpbusd(__m256i sums, __m256i x, __m256i w) {
-  alignas(32) int32_t totals[8];
-  alignas(32) uint8_t unsigned_bytes[32];
-  alignas(32) int8_t signed_bytes[32];
-  _mm256_store_si256(reinterpret_cast<__m256i*>(totals), sums);
-  _mm256_store_si256(reinterpret_cast<__m256i*>(unsigned_bytes), x);
-  _mm256_store_si256(reinterpret_cast<__m256i*>(signed_bytes), w);
-  for (int i = 0; i < 32; ++i) totals[i / 4] += int32_t{unsigned_bytes[i]} * signed_bytes[i];
-  return _mm256_load_si256(reinterpret_cast<const __m256i*>(totals));
-}
-
 }  // namespace
 }  // namespace dalle1::cpu
 
 #define DALLE1_INT8_FOURS 1
 #define DALLE1_INT8_PANEL_LANES 2
-#define DALLE1_DPBUSD stand_in_dpbusd
 #include "core/cpu/attention_bf16.h"
 #include "core/cpu/int8_amx.h"
 

@@ -1,20 +1,12 @@
 // The bf16 kernels with vdpbf16ps in plain code (core/cpu/bf16_lanes.h), for machines without it.
-#include "core/cpu/bf16_product_kernels.h"
+#include "core/cpu/attention_bf16_lanes.h"
 
 namespace dalle1::cpu {
 namespace {
 
 void nothing() {}
-inline void bf16_block(const Bf16Block& block) { multiply_bf16_block(block); }
-inline void begin_bf16() {}
-inline void end_bf16() {}
 
 }  // namespace
-}  // namespace dalle1::cpu
-
-#include "core/cpu/attention_bf16.h"
-
-namespace dalle1::cpu {
 
 extern const Bf16Kernels bf16_stand_in;
 extern const AttentionKernels attention_bf16_stand_in;
