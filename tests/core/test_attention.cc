@@ -8,6 +8,8 @@
 #include "core/cpu/attention_plan.h"
 #include "core/cpu/cached_attention_kernels.h"
 #include "core/ops/kernels.h"
+#include "tests/core/attention_head.h"
+#include "tests/support/random_values.h"
 
 namespace dalle1 {
 namespace {
@@ -15,14 +17,6 @@ namespace {
 struct Sizes {
   int64_t batch, queries, keys, heads, size;
 };
-
-std::vector<float> random_values(int64_t count, uint32_t seed) {
-  std::mt19937 engine(seed);
-  std::normal_distribution<float> normal;
-  std::vector<float> values(count);
-  for (float& value : values) value = normal(engine);
-  return values;
-}
 
 /// Attention and its gradients by definition, with a mask [queries, keys].
 struct Reference {
@@ -193,27 +187,8 @@ TEST_CASE("tiled attention has the same bits on both instruction sets") {
   constexpr int32_t length = 118, size = 20;
   const cpu::AttentionPlan plan =
       cpu::make_attention_plan(grid_pattern(PatternKind::row, 37, 9), length, length);
-  const auto run_isa = [&](cpu::Isa isa) {
-    const auto& kernels = isa == cpu::Isa::avx2 ? cpu::attention_avx2 : cpu::attention_avx512;
-    const auto q = random_values(length * size, 1), k = random_values(length * size, 2);
-    const auto v = random_values(length * size, 3), dy = random_values(length * size, 4);
-    std::vector<std::vector<float>> out(4, std::vector<float>(length * size));
-    std::vector<float> logsumexp(length);
-    cpu::AttentionHead head;
-    head.q = q.data(), head.k = k.data(), head.v = v.data(), head.y = out[0].data();
-    head.logsumexp = logsumexp.data();
-    head.stride = head.y_stride = head.size = size;
-    head.scale = 0.2f;
-    const int64_t floats = std::max(kernels.forward_scratch(plan.key_tiles(), size),
-                                    kernels.backward_scratch(plan.key_tiles(), size));
-    std::vector<float> scratch(floats);
-    kernels.forward(plan.tiles(), head, 0, plan.query_tiles(), scratch.data());
-    kernels.backward(plan.tiles(), head, {dy.data(), out[1].data(), out[2].data(), out[3].data()},
-                     scratch.data());
-    out.push_back(logsumexp);
-    return out;
-  };
-  CHECK(run_isa(cpu::Isa::avx2) == run_isa(cpu::Isa::avx512));
+  CHECK(attend_head(cpu::attention_avx2, plan, length, size) ==
+        attend_head(cpu::attention_avx512, plan, length, size));
 }
 
 TEST_CASE("tiled attention survives scores of any size") {

@@ -6,10 +6,11 @@
 
 #include <cmath>
 #include <limits>
-#include <random>
 
 #include "core/cpu/attention_plan.h"
 #include "core/ops/kernels.h"
+#include "tests/core/attention_head.h"
+#include "tests/support/random_values.h"
 
 namespace dalle1 {
 namespace cpu {
@@ -17,14 +18,6 @@ extern const Bf16Kernels bf16_stand_in, bf16_amx_stand_in;
 extern const AttentionKernels attention_bf16_stand_in, attention_amx_stand_in;
 }  // namespace cpu
 namespace {
-
-std::vector<float> random_values(int64_t count, uint32_t seed) {
-  std::mt19937 engine(seed);
-  std::normal_distribution<float> normal;
-  std::vector<float> values(count);
-  for (float& value : values) value = normal(engine);
-  return values;
-}
 
 double as_bf16(float value) { return bf16_to_f32(f32_to_bf16(value)); }
 
@@ -171,33 +164,6 @@ TEST_CASE("a product over an empty depth is the bias, or zero") {
   });
 }
 
-namespace {
-
-/// One head's results: y, dq, dk, dv, logsumexp.
-std::vector<std::vector<float>> attend(const cpu::AttentionKernels& kernels, const cpu::AttentionPlan& plan,
-                                       int32_t length, int32_t size) {
-  const auto q = random_values(length * size, 1), k = random_values(length * size, 2);
-  const auto v = random_values(length * size, 3), dy = random_values(length * size, 4);
-  std::vector<std::vector<float>> out(4, std::vector<float>(length * size));
-  std::vector<float> logsumexp(length);
-  cpu::AttentionHead head;
-  head.q = q.data(), head.k = k.data(), head.v = v.data(), head.y = out[0].data();
-  head.logsumexp = logsumexp.data();
-  head.stride = head.y_stride = head.size = size;
-  head.scale = 0.2f;
-  const int64_t floats = std::max(kernels.forward_scratch(plan.key_tiles(), size),
-                                  kernels.backward_scratch(plan.key_tiles(), size));
-  const auto device = make_cpu_device(1, true);
-  const Tensor scratch = Tensor::empty(*device, {floats});
-  kernels.forward(plan.tiles(), head, 0, plan.query_tiles(), scratch.floats());
-  kernels.backward(plan.tiles(), head, {dy.data(), out[1].data(), out[2].data(), out[3].data()},
-                   scratch.floats());
-  out.push_back(logsumexp);
-  return out;
-}
-
-}  // namespace
-
 TEST_CASE("attention with products in bf16 is that in f32 up to their rounding") {
   AttentionPattern row;
   row.kind = PatternKind::row;
@@ -209,8 +175,8 @@ TEST_CASE("attention with products in bf16 is that in f32 up to their rounding")
                                                 {AttentionPattern::full(70), 70, 33}}) {
       CAPTURE(size);
       const cpu::AttentionPlan plan = cpu::make_attention_plan(pattern, length, length);
-      const auto expected = attend(cpu::attention_avx2, plan, length, size);
-      const auto found = attend(*each.attention, plan, length, size);
+      const auto expected = attend_head(cpu::attention_avx2, plan, length, size);
+      const auto found = attend_head(*each.attention, plan, length, size);
       for (size_t i = 0; i < expected.size(); ++i) {
         CAPTURE(i);
         const std::vector<double> exact(expected[i].begin(), expected[i].end());

@@ -3,21 +3,13 @@
 
 #include <cmath>
 #include <cstring>
-#include <random>
 
 #include "core/cpu/packed_linear.h"
 #include "core/ops/kernels.h"
+#include "tests/support/random_values.h"
 
 namespace dalle1 {
 namespace {
-
-std::vector<float> random_values(int64_t count, uint32_t seed) {
-  std::mt19937 engine(seed);
-  std::normal_distribution<float> normal;
-  std::vector<float> values(count);
-  for (float& value : values) value = normal(engine);
-  return values;
-}
 
 double distance(const std::vector<float>& a, const std::vector<double>& b) {
   REQUIRE(a.size() == b.size());
