@@ -35,4 +35,8 @@ void ResidualAttentionBlock::visit(const std::string& name, const ParameterVisit
   ln_2_.visit(name + ".ln_2", visitor);
 }
 
+void ResidualAttentionBlock::prepare() {
+  for (nn::Linear* layer : {&in_proj_, &out_proj_, &c_fc_, &c_proj_}) layer->prepare();
+}
+
 }  // namespace dalle1::clip

@@ -21,6 +21,7 @@ class ResidualAttentionBlock {
   ResidualAttentionBlock(Device& device, const BlockShape& shape, const Precision& precision);
   Tensor forward(Context& context, const Tensor& x, const AttentionPattern& pattern) const;  ///< x [B, T, C]
   void visit(const std::string& name, const ParameterVisitor& visitor);
+  void prepare();
 
  private:
   int64_t heads_;

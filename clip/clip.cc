@@ -71,6 +71,11 @@ void Clip::visit(const ParameterVisitor& visitor) {
   ln_final_.visit("ln_final", visitor);
 }
 
+void Clip::prepare() {
+  vision_->prepare();
+  for (ResidualAttentionBlock& block : blocks_) block.prepare();
+}
+
 namespace {
 
 // The deviation of a parameter's first values, by its name; 0: it stays as constructed.

@@ -30,6 +30,7 @@ class Clip final : public Module {
 
   /// Names of OpenAI's state dict.
   void visit(const ParameterVisitor& visitor) override;
+  void prepare() override;
   /// Random values as in the paper's code, a function of the seed.
   void initialise(uint64_t seed);
   /// Tensor of ln(scale), [].

@@ -135,6 +135,10 @@ class AttentionPool {
     c_.visit(name + ".c_proj", visitor);
   }
 
+  void prepare() {
+    for (nn::Linear* layer : {&q_, &k_, &v_, &c_}) layer->prepare();
+  }
+
  private:
   int64_t heads_;
   Precision precision_;
@@ -182,6 +186,8 @@ class ModifiedResNet final : public ImageEncoder {
     }
     pool_.visit("attnpool", visitor);
   }
+
+  void prepare() override { pool_.prepare(); }
 
  private:
   Precision precision_;

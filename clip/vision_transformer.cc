@@ -58,6 +58,10 @@ class VisionTransformer final : public ImageEncoder {
     ln_post_.visit("ln_post", visitor);
   }
 
+  void prepare() override {
+    for (ResidualAttentionBlock& block : blocks_) block.prepare();
+  }
+
  private:
   int64_t patch_, grid_, width_;
   Tensor conv1_;                 // [C, 3, patch, patch]

@@ -163,9 +163,9 @@ void ModelSet::load() {
     checkpoint.tensors.clear();  // unmaps the file
     files_[part] = checkpoint.source;
     files_[part + "_sha256"] = sha256_of_part(checkpoint, parts_.directory, part);
+    model.prepare();
   };
   fill(*transformer_, parts_.transformer, "transformer");
-  transformer_->prepare();
   fill(*dvae_, parts_.dvae, "dvae");
   if (parts_.clip) fill(*clip_, *parts_.clip, "clip");
   if (parts_.captioner) fill(*captioner_, *parts_.captioner, "captioner");
@@ -177,6 +177,8 @@ ModelSet ModelSet::on(std::shared_ptr<Device> device) const {
   other.device_ = std::move(device);
   other.build();
   other.transformer_->prepare();
+  if (other.clip_) other.clip_->prepare();
+  if (other.captioner_) other.captioner_->prepare();
   return other;
 }
 

@@ -4,8 +4,8 @@
 #include <unistd.h>
 
 #include "core/error.h"
-#include "tools/program.h"
-#include "tools/standard_streams.h"
+#include "tools/program/program.h"
+#include "tools/program/standard_streams.h"
 
 namespace {
 

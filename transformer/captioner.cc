@@ -124,6 +124,11 @@ Tensor Captioner::trunk(Context& context, Tensor x, Sequence& sequence) const {
   return final_norm_.forward(context, x);
 }
 
+void Captioner::prepare() {
+  for (Block& block : blocks_) block.prepare();
+  head().prepare();
+}
+
 nn::Linear Captioner::head() const { return {token_embedding_, head_bias_, {}, compute_, {}}; }
 
 Tensor Captioner::logits(Context& context, const Tensor& hidden) const {

@@ -29,6 +29,7 @@ class Captioner final : public Module {
   /// Normal draws: see initialise_parameters; wider where pictures come in.
   void initialise(uint64_t seed);
   void visit(const ParameterVisitor& visitor) override;
+  void prepare() override;
   const CaptionerConfig& config() const { return config_; }
   Device& device() const { return token_embedding_.device(); }
 

@@ -168,9 +168,10 @@ void Transformer::prepare() {
   for (Block& block : blocks_) block.prepare();
   text_head_ = head_.rows(0, config_.text_classes());
   image_head_ = head_.rows(config_.text_classes(), config_.classes());
-  text_head_.prepare();
   image_head_.prepare();
-  if (head_.scale.defined()) head_.weight = {};
+  if (!head_.scale.defined()) return;  // drawing needs no logits of text, whose weights stay as they are
+  text_head_.prepare();
+  head_.weight = {};
 }
 
 std::shared_ptr<Sequence> whole_sequence(const Transformer& model, int32_t slots) {

@@ -20,10 +20,8 @@ class Transformer final : public Module {
   /// equally likely. For f32 matrices.
   void initialise(uint64_t seed, bool zero_ends = false);
   void visit(const ParameterVisitor& visitor) override;
-  /// To be called when the parameters are loaded, before the model draws or scores: packs i8 weights, which
-  /// can then be neither visited nor changed (see nn::Linear), and keeps the parts of the head apart, so that
-  /// what a device makes of them is made once.
-  void prepare();
+  /// i8 weights can then be neither visited nor changed (see nn::Linear); keeps the parts of the head apart.
+  void prepare() override;
   const TransformerConfig& config() const { return config_; }
   Device& device() const { return text_embedding_.device(); }
 

@@ -20,7 +20,7 @@ template <typename Body>
 void for_each_block(const Tensor& blocked, int threads, const Body& body) {
   const Shape shape = shape_in_memory(blocked);
   const int64_t blocks = shape[1] / 16, pixels = shape[2] * shape[3];
-  auto* values = static_cast<float*>(blocked.raw());
+  float* values = blocked.stored<float>();
   parallel_for(threads, shape[0] * pixels, 256, [&](int64_t begin, int64_t end) {
     float* picture = values + begin / pixels * blocks * pixels * 16;
     for (int64_t at = begin, pixel = begin % pixels; at < end; ++at, ++pixel) {
@@ -45,9 +45,9 @@ inline uint16_t rounded_bits(float value) {
 /// A blocked16 tensor in bf16, channels_last, with its padding channels.
 inline Tensor narrowed(const Tensor& x, int threads) {
   Tensor y = Tensor::empty(x.device(), shape_in_memory(x), DType::bf16, Layout::channels_last);
-  auto* target = static_cast<uint16_t*>(y.raw());
+  Bf16* target = y.stored<Bf16>();
   for_each_block(x, threads, [target](const float* from, int64_t to) {
-    for (int i = 0; i < 16; ++i) target[to + i] = rounded_bits(from[i]);
+    for (int i = 0; i < 16; ++i) target[to + i] = {rounded_bits(from[i])};
   });
   return y;
 }
@@ -58,9 +58,9 @@ inline Tensor narrow_result(const Tensor& y) {
 
 /// y = residual + gain * result, then ReLU, from a result of narrow_result().
 inline void widen(const Tensor& result, const Conv2dEpilogue& epilogue, const Tensor& y, int threads) {
-  const auto* from = static_cast<const float*>(result.raw());
-  auto* const target = static_cast<float*>(y.raw());
-  const auto* residual = epilogue.residual ? static_cast<const float*>(epilogue.residual->raw()) : nullptr;
+  const float* from = result.stored<float>();
+  float* const target = y.stored<float>();
+  const float* residual = epilogue.residual ? epilogue.residual->stored<float>() : nullptr;
   const float floor = epilogue.relu ? 0.0f : -std::numeric_limits<float>::infinity(), gain = epilogue.gain;
   for_each_block(y, threads, [=](float* to, int64_t at) {
     for (int i = 0; i < 16; ++i) {

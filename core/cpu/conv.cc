@@ -126,8 +126,8 @@ void run_forward(Cache& cache, const ConvolutionPlan& plan, const ConvolutionSha
 // y = residual + gain * y, then ReLU, in place and in any layout.
 void apply_epilogue(int threads, const Conv2dEpilogue& epilogue, const Tensor& y) {
   if (!epilogue.residual && epilogue.gain == 1.0f && !epilogue.relu) return;
-  auto* values = static_cast<float*>(y.raw());
-  const auto* residual = epilogue.residual ? static_cast<const float*>(epilogue.residual->raw()) : nullptr;
+  float* values = y.stored<float>();
+  const float* residual = epilogue.residual ? epilogue.residual->stored<float>() : nullptr;
   const float floor = epilogue.relu ? 0.0f : -std::numeric_limits<float>::infinity();
   cpu::parallel_for(threads, y.storage_numel(), 1 << 14, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {

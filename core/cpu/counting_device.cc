@@ -21,8 +21,9 @@ class CountingKernels final : public Kernels {
   explicit CountingKernels(Device& like)
       : like_(like.kernels()), cpu_(like.is_cpu()), threads_(like.threads()) {}
 
-  void linear(const Tensor&, const Tensor& w, const Tensor*, Tensor&) override {
-    if (!cpu_) return;
+  void linear(const Tensor&, const Tensor& w, const Tensor*, Tensor&) override { prepare_linear(w); }
+  void prepare_linear(const Tensor& w) override {
+    if (!cpu_ || w.dtype() != DType::f32) return;
     const int64_t width = cpu::packed_linear(cpu::best_isa()).width;
     prepare(w, (w.dim(0) + width - 1) / width * width * w.dim(1));
   }

@@ -25,6 +25,7 @@ class CpuKernels final : public Kernels {
   bool all_finite(const Tensor& x) override;
   void reorder(const Tensor& x, Tensor& y) override;
   void linear(const Tensor& x, const Tensor& w, const Tensor* bias, Tensor& y) override;
+  void prepare_linear(const Tensor& w) override;
   void training_linear(const Tensor& x, const Tensor& w, const Tensor* bias, DType compute,
                        Tensor& y) override;
   Int8Weights pack_int8(const Tensor& q, const Tensor& scale) override;

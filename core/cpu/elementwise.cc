@@ -14,7 +14,7 @@ constexpr float kSqrt2OverPi = 0.79788456080286535588f;  // sqrt(2 / pi)
 constexpr float kCubic = 0.044715f;
 constexpr float kQuick = 1.702f;
 
-float* floats(const Tensor& tensor) { return static_cast<float*>(tensor.raw()); }
+float* floats(const Tensor& tensor) { return tensor.stored<float>(); }
 
 Block apply(Unary op, const Block& x) {
   switch (op) {

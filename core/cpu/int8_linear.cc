@@ -138,7 +138,7 @@ void CpuKernels::int8_linear(const Tensor& x, const Int8Weights& w, const Tensor
   if (rows == 0) return;
   const Tensor rounded = Tensor::empty(x.device(), {rows, steps}, DType::i32);
   const Tensor scales = Tensor::empty(x.device(), {rows});
-  auto* rounded_rows = static_cast<char*>(rounded.raw());
+  auto* rounded_rows = reinterpret_cast<char*>(rounded.data<int32_t>());
   constexpr int64_t grain = 16384;  // elements for which a thread is worth its start
   cpu::parallel_for(threads_, rows, grain / std::max<int64_t>(depth, 1), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {

@@ -33,6 +33,10 @@ Tensor packed(const Tensor& w, const PackedLinearKernels& kernels, int threads) 
 
 }  // namespace
 
+void CpuKernels::prepare_linear(const Tensor& w) {
+  if (w.dtype() == DType::f32) packed(w, cpu::packed_linear(cpu::best_isa()), threads_);
+}
+
 void CpuKernels::linear(const Tensor& x, const Tensor& w, const Tensor* bias, Tensor& y) {
   const PackedLinearKernels& kernels = cpu::packed_linear(cpu::best_isa());
   const int64_t columns = w.dim(0), depth = w.dim(1);

@@ -48,6 +48,15 @@ void strided(int threads, const Kernels::StridedCopy& copy, const T* x, T* y) {
                     });
 }
 
+// Elements of T's size, of whatever type.
+template <typename T>
+void move(int threads, const Kernels::StridedCopy& copy, const Tensor& x, Tensor& y) {
+  check(x.layout() == Layout::plain && y.layout() == Layout::plain && x.dtype() == y.dtype(),
+        ErrorKind::internal, "strided copy of {} {} to {} {}", name_of(x.dtype()), x.shape(),
+        name_of(y.dtype()), y.shape());
+  strided<T, false>(threads, copy, static_cast<const T*>(x.raw()), static_cast<T*>(y.raw()));
+}
+
 // Sums in 8 lanes, so that the compiler may use vectors and the order is fixed.
 double sum_lanes(const float* x, int64_t n, bool squares) {
   double lanes[8] = {};
@@ -88,13 +97,13 @@ void CpuKernels::strided_copy(const StridedCopy& copy, const Tensor& x, Tensor& 
   }
   switch (size_of(x.dtype())) {
     case 8:
-      return strided<uint64_t, false>(threads_, copy, x.data<uint64_t>(), y.data<uint64_t>());
+      return move<uint64_t>(threads_, copy, x, y);
     case 4:
-      return strided<uint32_t, false>(threads_, copy, x.data<uint32_t>(), y.data<uint32_t>());
+      return move<uint32_t>(threads_, copy, x, y);
     case 2:
-      return strided<uint16_t, false>(threads_, copy, x.data<uint16_t>(), y.data<uint16_t>());
+      return move<uint16_t>(threads_, copy, x, y);
     default:
-      return strided<uint8_t, false>(threads_, copy, x.data<uint8_t>(), y.data<uint8_t>());
+      return move<uint8_t>(threads_, copy, x, y);
   }
 }
 
@@ -162,13 +171,12 @@ void CpuKernels::max_last(const Tensor& x, Tensor& values, Tensor& indices) {
 
 double CpuKernels::sum_squares(std::span<const Tensor> tensors) {
   double sum = 0;
-  for (const Tensor& x : tensors)
-    sum += chunked_sum(threads_, static_cast<const float*>(x.raw()), x.storage_numel(), true);
+  for (const Tensor& x : tensors) sum += chunked_sum(threads_, x.stored<float>(), x.storage_numel(), true);
   return sum;
 }
 
 bool CpuKernels::all_finite(const Tensor& x) {
-  const auto* in = static_cast<const float*>(x.raw());
+  const float* in = x.stored<float>();
   float probe = 0.0f;  // 0 * x is 0 for finite x and NaN else
   for (int64_t i = 0, n = x.storage_numel(); i < n; ++i) probe += 0.0f * in[i];
   return probe == 0.0f;

@@ -12,7 +12,7 @@ struct Picture {
   float* data;
   int64_t planes, height, width, lanes;
 
-  explicit Picture(const Tensor& t) : data(static_cast<float*>(t.raw())), height(t.dim(2)), width(t.dim(3)) {
+  explicit Picture(const Tensor& t) : data(t.stored<float>()), height(t.dim(2)), width(t.dim(3)) {
     lanes = t.layout() == Layout::channels_last ? t.dim(1) : block_of(t.layout());
     planes = lanes == 0 ? 0 : t.dim(0) * ((t.dim(1) + lanes - 1) / lanes);
   }

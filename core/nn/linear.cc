@@ -19,7 +19,8 @@ void Linear::visit(const std::string& name, const ParameterVisitor& visitor) {
 }
 
 void Linear::prepare() {
-  if (!scale.defined() || packed.defined()) return;
+  if (packed.defined()) return;
+  if (!scale.defined()) return ops::prepare_linear(weight);
   packed = ops::pack_int8(weight, scale);
   weight = {};
 }

@@ -23,8 +23,7 @@ struct Linear {
   static Linear zeros(Device& device, int64_t outputs, int64_t inputs, const Precision& precision);
   void visit(const std::string& name, const ParameterVisitor& visitor);
 
-  /// Packs an i8 weight for the device, which lets go of the plain one: read-only from here. Nothing to do
-  /// for other types.
+  /// Packs the weight for the device, see Module::prepare(); of an i8 weight the plain one is let go.
   void prepare();
   /// The layer of outputs [begin, end) alone, sharing memory; before prepare().
   Linear rows(int64_t begin, int64_t end) const;

@@ -16,6 +16,10 @@ class Module {
  public:
   virtual ~Module() = default;
   virtual void visit(const ParameterVisitor& visitor) = 0;
+  /// To be called when the parameters are loaded, before the model draws or scores: makes what the device
+  /// wants of the products' weights, which it then only reads. Filters of convolutions take a form for each
+  /// size of picture, at its first.
+  virtual void prepare() {}
 
   int64_t parameter_count() {
     int64_t count = 0;

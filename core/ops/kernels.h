@@ -61,6 +61,8 @@ class Kernels {
   /// y [R, N] = x [R, K] w^T + bias, w [N, K] f32 (bf16 on CUDA), bias [N] or null. On the CPU each output is
   /// one chain of fused multiply-adds over k, so a row's bits do not depend on R or on threads. Inference.
   virtual void linear(const Tensor& x, const Tensor& w, const Tensor* bias, Tensor& y) = 0;
+  /// Makes what linear() keeps of `w`, if anything.
+  virtual void prepare_linear(const Tensor& w) {}
   /// linear() with an epilogue; by itself the plain composition.
   virtual void linear_fused(const Tensor& x, const Tensor& w, const Tensor* bias,
                             const LinearEpilogue& epilogue, Tensor& y);

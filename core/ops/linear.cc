@@ -113,6 +113,8 @@ Tensor linear_fused(Context& context, const Tensor& input, const Int8Weights& w,
   return y;
 }
 
+void prepare_linear(const Tensor& w) { w.kernels().prepare_linear(w); }
+
 Int8Weights pack_int8(const Tensor& q, const Tensor& scale) {
   check(q.rank() == 2 && q.dtype() == DType::i8 && scale.numel() == q.dim(0), ErrorKind::internal,
         "pack_int8: {} {} with {} scales", name_of(q.dtype()), q.shape(), scale.numel());

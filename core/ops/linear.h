@@ -23,6 +23,9 @@ Tensor linear_fused(Context& context, const Tensor& x, const Tensor& w, const Te
 Tensor linear_fused(Context& context, const Tensor& x, const Int8Weights& w, const Tensor& bias,
                     const LinearEpilogue& epilogue = {});
 
+/// Makes what linear() wants of weights [N, K] without a tape now, rather than at its first call.
+void prepare_linear(const Tensor& w);
+
 /// Weights q i8 [N, K], |q| <= 127, times scale f32 [N], in the form that the device multiplies; Error(usage)
 /// on one that does not.
 Int8Weights pack_int8(const Tensor& q, const Tensor& scale);

@@ -21,6 +21,27 @@ struct Bf16 {
   uint16_t bits;
 };
 
+/// The type of tensors whose elements a T* points at.
+template <typename T>
+inline constexpr DType dtype_of = [] {
+  static_assert(sizeof(T) == 0, "no tensor has elements of this type");
+  return DType::f32;
+}();
+template <>
+inline constexpr DType dtype_of<float> = DType::f32;
+template <>
+inline constexpr DType dtype_of<double> = DType::f64;
+template <>
+inline constexpr DType dtype_of<Bf16> = DType::bf16;
+template <>
+inline constexpr DType dtype_of<int8_t> = DType::i8;
+template <>
+inline constexpr DType dtype_of<int32_t> = DType::i32;
+template <>
+inline constexpr DType dtype_of<uint32_t> = DType::i32;  // candidates' numbers
+template <>
+inline constexpr DType dtype_of<int64_t> = DType::i64;
+
 float f16_to_f32(uint16_t bits);
 uint16_t f32_to_f16(float value);  ///< Round to nearest even; overflow gives infinity.
 float bf16_to_f32(uint16_t bits);

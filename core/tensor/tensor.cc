@@ -93,11 +93,15 @@ Tensor Tensor::wrap(Device& device, const Shape& shape, DType dtype, void* data,
 
 int64_t Tensor::storage_numel() const { return padded_numel(shape(), layout()); }
 
-void Tensor::require_plain(size_t element_bytes) const {
+void Tensor::require_plain() const {
   check(defined(), ErrorKind::internal, "access to an empty tensor");
-  check(layout() == Layout::plain, ErrorKind::internal, "raw access to a blocked tensor of {}", shape());
-  check(element_bytes == size_of(dtype()), ErrorKind::internal,
-        "a tensor of {} is {}, asked for {} bytes an element", shape(), name_of(dtype()), element_bytes);
+  check(layout() == Layout::plain, ErrorKind::internal, "plain access to a blocked tensor of {}", shape());
+}
+
+void Tensor::require_type(DType dtype) const {
+  check(defined(), ErrorKind::internal, "access to an empty tensor");
+  check(this->dtype() == dtype, ErrorKind::internal, "a tensor of {} is {}, asked for {}", shape(),
+        name_of(this->dtype()), name_of(dtype));
 }
 
 Tensor Tensor::alias(const Shape& shape, size_t offset) const {

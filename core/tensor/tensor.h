@@ -55,10 +55,17 @@ class Tensor {
   /// Typed access on the CPU or to device memory; throws for another dtype or a blocked layout.
   template <typename T>
   T* data() const {
-    require_plain(sizeof(T));
-    return static_cast<T*>(raw());
+    require_plain();
+    return stored<T>();
   }
   float* floats() const { return data<float>(); }
+  /// The elements as they lie in memory, in whatever layout; throws for another dtype.
+  template <typename T>
+  T* stored() const {
+    require_type(dtype_of<T>);
+    return static_cast<T*>(raw());
+  }
+  /// For who moves bytes.
   void* raw() const { return static_cast<char*>(impl_->storage->pointer) + impl_->offset; }
 
   /// Same storage, other shape of the same numel (plain layout only). Not recorded on a tape: see
@@ -121,7 +128,8 @@ class Tensor {
     uint64_t id = 0;
     Prepared prepared;
   };
-  void require_plain(size_t element_bytes) const;
+  void require_plain() const;
+  void require_type(DType dtype) const;
   Tensor alias(const Shape& shape, size_t offset) const;
   static Tensor make(std::shared_ptr<Storage> storage, size_t offset, const Shape& shape, DType dtype,
                      Layout layout);

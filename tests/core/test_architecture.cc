@@ -81,6 +81,28 @@ TEST_CASE("layers inside core") {
   }
 }
 
+TEST_CASE("rooms of tools") {
+  static const std::regex include(R"re(^\s*#\s*include\s*["<]tools/([a-z0-9_]+)/)re");
+  const std::map<std::string, std::set<std::string>> allowed{
+      {"program", {}},
+      {"models", {"program"}},
+      {"commands", {"program", "models"}},
+      {"draw", {"program", "models"}},
+      {"bench", {"program", "models"}},
+      {"train", {"program", "models"}},
+      {"study", {"program", "models", "train"}},
+      {"eval", {"program", "models", "train", "draw"}}};
+  for (const auto& [room, targets] : allowed) {
+    for_each_line("tools/" + room,
+                  [&, &room = room, &targets = targets](const std::string& file, const std::string& line) {
+                    std::smatch match;
+                    if (!std::regex_search(line, match, include) || match[1] == room) return;
+                    if (!targets.count(match[1]))
+                      FAIL(file << " includes tools/" << match[1] << "/, which its room may not");
+                  });
+  }
+}
+
 TEST_CASE("ops, layers and models do not ask which backend was compiled in") {
   for (const std::string folder :
        {"core/ops", "core/nn", "core/grad", "core/train", "dvae", "transformer", "clip", "rerank"}) {
@@ -122,7 +144,8 @@ TEST_CASE("stderr is written in one place, which outlives its loss") {
   for (const std::string folder : {"core", "weights", "dvae", "transformer", "clip", "rerank", "tools"}) {
     for_each_line(folder, [](const std::string& file, const std::string& line) {
       if (line.find("print(stderr") != line.npos || line.find("std::cerr") != line.npos)
-        FAIL(file << " may throw where stderr cannot be written; use tools/standard_streams.h: " << line);
+        FAIL(file << " may throw where stderr cannot be written; use tools/program/standard_streams.h: "
+                  << line);
     });
   }
 }

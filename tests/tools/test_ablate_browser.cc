@@ -9,7 +9,7 @@
 #include "core/image/png.h"
 #include "tests/support/golden.h"
 #include "tests/tools/run_files.h"
-#include "tools/ablate_report.h"
+#include "tools/study/ablate_report.h"
 
 namespace dalle1::test {
 namespace {

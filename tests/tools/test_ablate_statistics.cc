@@ -2,7 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "core/error.h"
-#include "tools/ablate_statistics.h"
+#include "tools/study/ablate_statistics.h"
 
 namespace dalle1::test {
 namespace {

@@ -9,13 +9,13 @@
 #include "core/image/png.h"
 #include "core/random/philox.h"
 #include "tests/support/golden.h"
-#include "tests/tools/program.h"
+#include "tests/tools/program/program.h"
 #include "tests/tools/run_files.h"
 #include "tests/tools/tiny_model.h"
-#include "tools/eval_memory.h"
-#include "tools/eval_prompts.h"
-#include "tools/eval_report.h"
-#include "tools/options.h"
+#include "tools/eval/eval_memory.h"
+#include "tools/eval/eval_prompts.h"
+#include "tools/eval/eval_report.h"
+#include "tools/program/options.h"
 
 using namespace dalle1;
 using namespace dalle1::tools;

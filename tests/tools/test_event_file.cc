@@ -6,7 +6,7 @@
 #include "core/error.h"
 #include "tests/support/golden.h"
 #include "tests/tools/run_files.h"
-#include "tools/event_file.h"
+#include "tools/train/event_file.h"
 
 using namespace dalle1;
 using test::ScratchDir;

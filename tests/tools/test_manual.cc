@@ -4,10 +4,10 @@
 #include <regex>
 
 #include "tests/support/golden.h"
-#include "tests/tools/program.h"
-#include "tools/command_app.h"
-#include "tools/completion.h"
-#include "tools/man_page.h"
+#include "tests/tools/program/program.h"
+#include "tools/program/command_app.h"
+#include "tools/program/completion.h"
+#include "tools/program/man_page.h"
 
 using namespace dalle1;
 

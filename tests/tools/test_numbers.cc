@@ -5,13 +5,13 @@
 
 #include "core/data/atomic_file.h"
 #include "tests/support/golden.h"
-#include "tests/tools/program.h"
+#include "tests/tools/program/program.h"
 #include "tests/tools/run_files.h"
 #include "tests/tools/tiny_model.h"
-#include "tools/command.h"
-#include "tools/draw_options.h"
-#include "tools/eval_prompts.h"
-#include "tools/numbers.h"
+#include "tools/draw/draw_options.h"
+#include "tools/eval/eval_prompts.h"
+#include "tools/program/command.h"
+#include "tools/program/numbers.h"
 
 using namespace dalle1;
 using test::run_program;

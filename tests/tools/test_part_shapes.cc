@@ -3,7 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "clip/config.h"
-#include "tools/part_shapes.h"
+#include "tools/commands/part_shapes.h"
 #include "weights/open.h"
 #include "weights/presets.h"
 

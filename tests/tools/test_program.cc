@@ -4,9 +4,9 @@
 
 #include "core/text/suggest.h"
 #include "tests/support/golden.h"
-#include "tests/tools/program.h"
+#include "tests/tools/program/program.h"
 #include "tests/tools/tiny_model.h"
-#include "tools/command.h"
+#include "tools/program/command.h"
 
 using namespace dalle1;
 using test::run_program;

@@ -4,9 +4,9 @@
 #include "core/cpu/counting_device.h"
 #include "tests/support/fake_gpu.h"
 #include "tests/tools/tiny_model.h"
-#include "tools/estimate.h"
-#include "tools/open_model_set.h"
-#include "tools/rehearsal.h"
+#include "tools/draw/estimate.h"
+#include "tools/draw/rehearsal.h"
+#include "tools/models/open_model_set.h"
 
 using namespace dalle1;
 using namespace dalle1::tools;
