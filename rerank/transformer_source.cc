@@ -24,7 +24,7 @@ std::optional<Wave> TransformerSource::sample(std::span<const uint32_t> candidat
   prefill();
   transformer::Decoder::Hooks hooks;
   hooks.progress = step;
-  auto decoded = decoder_->decode(context_, candidates, hooks);
+  auto decoded = decoder_->decode(candidates, hooks);
   if (decoded.cells < cells()) return std::nullopt;
   Wave wave;
   wave.candidates.assign(candidates.begin(), candidates.end());

@@ -28,9 +28,9 @@ PicturePrefix prefill(Context& context, const Captioner& model, const Tensor& ve
 }
 
 // The captions on their way, caption after caption of picture after picture.
-class Lockstep {
+class CaptionWriter {
  public:
-  Lockstep(const Captioner& model, const Tensor& vectors, const CaptionRequest& request)
+  CaptionWriter(const Captioner& model, const Tensor& vectors, const CaptionRequest& request)
       : model_(model), context_(model.device()) {
     const CaptionerConfig& config = model.config();
     const int64_t pictures = vectors.dim(0), count = pictures * request.count, slots = config.text_slots;
@@ -117,7 +117,7 @@ std::vector<Caption> write_captions(Context& context, const Captioner& model, co
   SamplingOptions options;
   options.rule = request.rule;
   validate(options);
-  return Lockstep(model, vectors, request).run();
+  return CaptionWriter(model, vectors, request).run();
 }
 
 }  // namespace dalle1::transformer

@@ -12,7 +12,7 @@
 #include "core/train/metrics.h"
 #include "tests/support/flop_counter.h"
 #include "tests/support/golden.h"
-#include "tests/tools/program/program.h"
+#include "tests/tools/program.h"
 #include "tests/tools/run_files.h"
 #include "tests/tools/tiny_model.h"
 #include "tools/program/progress.h"
@@ -112,7 +112,7 @@ Costs counted_costs(const transformer::TransformerConfig& config) {
   request.text = transformer::empty_text_slots(config, {});
   const double before = device->flops();
   transformer::Decoder decoder(context, model, request);
-  decoder.decode(context, std::vector<uint32_t>{0});
+  decoder.decode(std::vector<uint32_t>{0});
   return {static_cast<int64_t>(device->flops() - before), static_cast<int64_t>(decoder.cache_use().bytes)};
 }
 

@@ -85,14 +85,14 @@ void check_tokens(const std::string& schedule, uint32_t candidates, float guidan
   request.forced.assign(config.cells(), -1);
   for (const int cell : {0, 1, 2, 9, 10, 17}) request.forced[cell] = cell % config.image_vocab;
   Context here(*cpu), there(cuda);
-  const Decoded expected = Decoder(here, model, request).decode(here, numbers(candidates));
+  const Decoded expected = Decoder(here, model, request).decode(numbers(candidates));
   Decoder decoder(there, copy, request);
-  const Decoded found = decoder.decode(there, numbers(candidates));
+  const Decoded found = decoder.decode(numbers(candidates));
   CHECK(found.tokens == expected.tokens);
   check_figure("log-likelihoods", largest_relative(found.log_likelihood, expected.log_likelihood), 1e-4);
   check_figure("those of forced cells",
                largest_relative(found.forced_log_likelihood, expected.forced_log_likelihood), 1e-4);
-  CHECK(decoder.decode(there, numbers(candidates)).tokens == found.tokens);
+  CHECK(decoder.decode(numbers(candidates)).tokens == found.tokens);
 }
 
 std::vector<float> logits_of(Transformer& model, CacheType cache, size_t* bytes = nullptr) {
@@ -109,7 +109,7 @@ std::vector<float> logits_of(Transformer& model, CacheType cache, size_t* bytes 
     const auto more = logits.to_floats();
     all.insert(all.end(), more.begin(), more.end());
   };
-  decoder.decode(context, numbers(12), hooks);
+  decoder.decode(numbers(12), hooks);
   if (bytes) *bytes = decoder.cache_use().bytes;
   return all;
 }
@@ -145,7 +145,7 @@ void check_token_loop(Device& cuda) {
     seen.push_back(cuda_activity(cuda));
     return true;
   };
-  decoder.decode(context, numbers(9), hooks);
+  decoder.decode(numbers(9), hooks);
   REQUIRE(seen.size() == 4);
   for (size_t i = 1; i < seen.size(); ++i) {
     CHECK(seen[i].driver_allocations == seen[i - 1].driver_allocations);

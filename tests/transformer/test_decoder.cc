@@ -91,7 +91,7 @@ TEST_CASE("decode_matches_forward: every step's logits are the forward pass's ro
         std::vector<std::vector<float>> steps;
         Decoder::Hooks hooks;
         hooks.logits = [&](int32_t, const Tensor& logits) { steps.push_back(logits.to_floats()); };
-        const Decoded decoded = decoder.decode(context, numbers(0, 3), hooks);
+        const Decoded decoded = decoder.decode(numbers(0, 3), hooks);
         REQUIRE(static_cast<int>(steps.size()) == config.cells() - prefilled);
 
         for (int64_t n = 0; n < 3; ++n) {
@@ -132,7 +132,7 @@ TEST_CASE("the windowed cache gives the bits of the full one, in a fraction of t
     Decoder windowed(context, model, request);
     request.retain_all = true;
     Decoder full(context, model, request);
-    CHECK(windowed.decode(context, numbers(0, 2)).tokens == full.decode(context, numbers(0, 2)).tokens);
+    CHECK(windowed.decode(numbers(0, 2)).tokens == full.decode(numbers(0, 2)).tokens);
     CHECK(windowed.cache_use().bytes <= full.cache_use().bytes);
     CHECK(windowed.cache_use().private_rows_read == full.cache_use().private_rows_read);
   }
@@ -157,7 +157,7 @@ TEST_CASE("decoding reads no cache row that the pattern does not see, and stores
     const Transformer model = small_model(*device, config);
     Decoder decoder(context, model, request_for(config));
     const int64_t candidates = 3, before = config.prefix(config.text_length);
-    decoder.decode(context, numbers(0, candidates));
+    decoder.decode(numbers(0, candidates));
     int64_t prefix_rows = 0, private_rows = 0, slots = 0;
     for (const auto& pattern : layer_patterns(config, config.text_length)) {
       std::vector<int> wanted(config.cells() + before);
@@ -188,12 +188,12 @@ TEST_CASE("a cache in bf16 takes half of the bytes and hardly changes likelihood
     const Transformer model = small_model(*device, config);
     DecodeRequest request = request_for(config);
     Decoder wide(context, model, request);
-    const auto drawn = wide.decode(context, numbers(0, 2));
+    const auto drawn = wide.decode(numbers(0, 2));
     request.prefill_forced = false;
     request.forced.assign(drawn.tokens.begin(), drawn.tokens.begin() + config.cells());
     request.cache = CacheType::bf16;
     Decoder narrow(context, model, request);
-    const auto likelihood = narrow.decode(context, numbers(0, 2)).forced_log_likelihood.front();
+    const auto likelihood = narrow.decode(numbers(0, 2)).forced_log_likelihood.front();
     CHECK(likelihood == doctest::Approx(drawn.log_likelihood.front()).epsilon(2e-3));
     CHECK(likelihood != drawn.log_likelihood.front());
     CHECK(2 * narrow.cache_use().bytes == wide.cache_use().bytes);
@@ -219,7 +219,7 @@ TEST_CASE("candidates are the same for any wave and any number of threads") {
       request.sampling.guidance = guidance;
       request.sampling.rule = {0.9f, 9, 0.95f};
       Decoder decoder(context, model, request);
-      const Decoded all = decoder.decode(context, numbers(0, 64));
+      const Decoded all = decoder.decode(numbers(0, 64));
       const Decoded& reference = references.try_emplace(guidance, all).first->second;
       CHECK(reference.tokens == all.tokens);
       CHECK(reference.log_likelihood == all.log_likelihood);
@@ -227,7 +227,7 @@ TEST_CASE("candidates are the same for any wave and any number of threads") {
       for (uint32_t wave : threads <= 2 ? few : many) {
         for (uint32_t begin = 0; begin < 64; begin += wave) {
           const uint32_t end = std::min(64u, begin + wave);
-          const Decoded part = decoder.decode(context, numbers(begin, end));
+          const Decoded part = decoder.decode(numbers(begin, end));
           REQUIRE(std::equal(part.tokens.begin(), part.tokens.end(),
                              all.tokens.begin() + begin * config.cells()));
           REQUIRE(std::equal(part.log_likelihood.begin(), part.log_likelihood.end(),
@@ -248,12 +248,12 @@ TEST_CASE("guidance: scale 1 and equal prompts change nothing, others do") {
   const TransformerConfig config = small_config("paper", 4);
   const Transformer model = small_model(*device, config);
   DecodeRequest request = request_for(config);
-  const auto plain = Decoder(context, model, request).decode(context, numbers(0, 4));
+  const auto plain = Decoder(context, model, request).decode(numbers(0, 4));
   request.sampling.guidance = 3.0f;
-  const auto guided = Decoder(context, model, request).decode(context, numbers(0, 4));
+  const auto guided = Decoder(context, model, request).decode(numbers(0, 4));
   CHECK(plain.tokens != guided.tokens);
   request.unconditional = request.text;
-  const auto same = Decoder(context, model, request).decode(context, numbers(0, 4));
+  const auto same = Decoder(context, model, request).decode(numbers(0, 4));
   CHECK(plain.tokens == same.tokens);
   for (size_t n = 0; n < 4; ++n)
     CHECK(plain.log_likelihood[n] == doctest::Approx(same.log_likelihood[n]).epsilon(1e-5));
@@ -268,10 +268,10 @@ TEST_CASE("forced cells stay, wherever they are; their likelihood is apart; a fu
   request.forced.assign(config.cells(), -1);
   for (int cell : {0, 1, 2, 3, 7, 9, 15}) request.forced[cell] = cell % config.image_vocab;
   Decoder prefilled(context, model, request);
-  CHECK(prefilled.prefilled_cells() == 4);
-  const auto a = prefilled.decode(context, numbers(0, 3));
+  CHECK(prefilled.prompt().prefilled() == 4);
+  const auto a = prefilled.decode(numbers(0, 3));
   request.prefill_forced = false;
-  const auto b = Decoder(context, model, request).decode(context, numbers(0, 3));
+  const auto b = Decoder(context, model, request).decode(numbers(0, 3));
   CHECK(a.tokens == b.tokens);
   for (size_t n = 0; n < 3; ++n) {
     for (int cell : {0, 1, 2, 3, 7, 9, 15}) CHECK(a.tokens[n * 16 + cell] == cell % config.image_vocab);
@@ -279,7 +279,7 @@ TEST_CASE("forced cells stay, wherever they are; their likelihood is apart; a fu
     CHECK(a.log_likelihood[n] == doctest::Approx(b.log_likelihood[n]).epsilon(1e-5));
     DecodeRequest score = request_for(config);
     score.forced.assign(a.tokens.begin() + n * 16, a.tokens.begin() + n * 16 + 16);
-    const auto scored = Decoder(context, model, score).decode(context, numbers(0, 1));
+    const auto scored = Decoder(context, model, score).decode(numbers(0, 1));
     CHECK(scored.forced_log_likelihood[0] ==
           doctest::Approx(a.forced_log_likelihood[n] + a.log_likelihood[n]).epsilon(1e-5));
     CHECK(scored.log_likelihood[0] == 0);
@@ -301,14 +301,14 @@ TEST_CASE("progress is what all candidates have; a stopped decoding returns it; 
     std::vector<int32_t> reports;
     Decoder::Hooks hooks;
     hooks.progress = [&](int32_t cells) { return reports.push_back(cells), true; };
-    const auto whole = decoder.decode(context, numbers(0, count), hooks);
+    const auto whole = decoder.decode(numbers(0, count), hooks);
     CHECK(std::is_sorted(reports.begin(), reports.end()));
     REQUIRE_FALSE(reports.empty());
     CHECK(reports.back() == config.cells());
     CHECK(std::count(reports.begin(), reports.end(), config.cells()) == 1);
 
     hooks.progress = [](int32_t cells) { return cells < 6; };
-    const auto part = decoder.decode(context, numbers(0, count), hooks);
+    const auto part = decoder.decode(numbers(0, count), hooks);
     CHECK(part.cells >= 6);
     if (threads == 1) CHECK(part.cells == 6);
     REQUIRE(part.tokens.size() == whole.tokens.size());
@@ -319,7 +319,7 @@ TEST_CASE("progress is what all candidates have; a stopped decoding returns it; 
       }
     }
     hooks.progress = [](int32_t) -> bool { fail(ErrorKind::model, "broken"); };
-    CHECK_THROWS_WITH_AS(decoder.decode(context, numbers(0, count), hooks), "broken", Error);
+    CHECK_THROWS_WITH_AS(decoder.decode(numbers(0, count), hooks), "broken", Error);
   }
 }
 

@@ -44,7 +44,7 @@ Decoded decode(Device& device, const Transformer& model, std::vector<uint32_t> c
   request.sampling.guidance = 1.7f;
   request.cache = cache;
   Context context(device);
-  return Decoder(context, model, request).decode(context, candidates);
+  return Decoder(context, model, request).decode(candidates);
 }
 
 }  // namespace

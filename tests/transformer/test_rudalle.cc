@@ -76,7 +76,7 @@ void check_greedy(Context& context, const Transformer& model, const std::string&
     hooks.progress = [&](int32_t cells) { return cells < steps; };
     hooks.logits = [&](int32_t, const Tensor& each) { given.push_back(each.to_floats()); };
     const uint32_t candidate = 0;
-    const auto decoded = decoder.decode(context, std::span(&candidate, 1), hooks);
+    const auto decoded = decoder.decode(std::span(&candidate, 1), hooks);
     for (int64_t cell = 0; cell < steps; ++cell) {
       REQUIRE(decoded.tokens[cell] == tokens[b * length + config.text_length + cell]);
     }

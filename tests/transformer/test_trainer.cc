@@ -130,7 +130,7 @@ TEST_CASE("32 pairs are learned by heart, and greedy sampling gives the pictures
     request.text = fill_text_slots(model.config(), pairs.tokenizer->encode(pairs.captions[i]), {});
     request.sampling.rule.temperature = 0;
     const uint32_t candidate = 0;
-    const auto decoded = Decoder(context, model, request).decode(context, std::span(&candidate, 1));
+    const auto decoded = Decoder(context, model, request).decode(std::span(&candidate, 1));
     right += std::equal(decoded.tokens.begin(), decoded.tokens.end(), pairs.pictures[i].begin());
   }
   CHECK(right == 32);

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <thread>
 
 #include "core/cuda/activity.h"
 #include "core/ops/random.h"
@@ -14,6 +15,7 @@
 #include "tools/program/command.h"
 #include "transformer/decoder.h"
 #include "transformer/estimate.h"
+#include "transformer/shared_decoder.h"
 
 namespace dalle1::tools {
 namespace {
@@ -23,9 +25,20 @@ using namespace transformer;
 struct DecodeBench {
   BenchShape shape;
   int candidates = 1;
+  int prompts = 1;
   int cells = 0;  // 0: all
   std::string kv_dtype = "auto";
   std::string precision = "auto";
+};
+
+class Stopwatch {
+ public:
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
 struct Measured {
@@ -91,32 +104,55 @@ void profile(Decoder& decoder, Context& context, std::span<const uint32_t> candi
     result.profiled_cells = cells - begin;
     return false;
   };
-  decoder.decode(context, candidates, hooks);
+  decoder.decode(candidates, hooks);
   result.parts = end_profile(*context.device);
+}
+
+// Requests of several threads, each with its part of the candidates, that share steps.
+void decode_shared(Context& context, const Prompt& prompt, const DecodeBench& options, int32_t wanted,
+                   Measured& result) {
+  check(context.device->is_cpu(), ErrorKind::usage, "several prompts share steps on a CPU alone");
+  check(options.candidates % options.prompts == 0, ErrorKind::usage,
+        "{} candidates are not the same number for each of {} prompts", options.candidates, options.prompts);
+  std::vector<Prompt> prompts;
+  for (int i = 0; i < options.prompts; ++i) prompts.emplace_back(context, prompt.model(), prompt.request());
+  SharedDecoder shared(/*most_rows=*/1 << 20, [](const auto& work) { work(); });
+  std::vector<std::thread> callers;
+  const Stopwatch clock;
+  for (int i = 0; i < options.prompts; ++i) {
+    callers.emplace_back([&, i] {
+      std::vector<uint32_t> candidates(options.candidates / options.prompts);
+      std::iota(candidates.begin(), candidates.end(), 0u);
+      shared.decode(prompts[i], candidates, [wanted](int32_t cells) { return cells < wanted; });
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  result.seconds = clock.seconds();
+  result.cells = wanted;
 }
 
 Measured measure(const DecodeBench& options, Context& context, const Transformer& model) {
   const TransformerConfig& config = model.config();
-  using Clock = std::chrono::steady_clock;
-  const auto since = [](Clock::time_point start) {
-    return std::chrono::duration<double>(Clock::now() - start).count();
-  };
   DecodeRequest request;
   request.text = empty_text_slots(config, {});
   request.cache = cache_type_from_name(options.kv_dtype);
-  const auto start = Clock::now();
+  const Stopwatch start;
   Decoder decoder(context, model, request);
   context.device->synchronize();
   Measured result;
-  result.prefill_seconds = since(start);
+  result.prefill_seconds = start.seconds();
   std::vector<uint32_t> candidates(options.candidates);
   std::iota(candidates.begin(), candidates.end(), 0u);
   const int32_t wanted = options.cells ? std::min(options.cells, config.cells()) : config.cells();
   Decoder::Hooks hooks;
   hooks.progress = [&](int32_t cells) { return cells < wanted; };
-  const auto begin = Clock::now();
-  result.cells = decoder.decode(context, candidates, hooks).cells;
-  result.seconds = since(begin);
+  if (options.prompts > 1) {
+    decode_shared(context, decoder.prompt(), options, wanted, result);
+    return result;
+  }
+  const Stopwatch begin;
+  result.cells = decoder.decode(candidates, hooks).cells;
+  result.seconds = begin.seconds();
   result.cache = decoder.cache_use();
   if (!context.device->is_cpu()) profile(decoder, context, candidates, result);
   return result;
@@ -215,6 +251,10 @@ Command bench_decode_command() {
             add_bench_shape(app, options->shape);
             app.add_option("--candidates", options->candidates, "Pictures decoded together")
                 ->check(CLI::Range(1, 4096))
+                ->capture_default_str();
+            app.add_option("--prompts", options->prompts,
+                           "Requests that share steps, on a CPU, each with its part of the candidates")
+                ->check(CLI::Range(1, 64))
                 ->capture_default_str();
             app.add_option("--cells", options->cells, "Stop after so many cells of the grid; 0: all")
                 ->check(CLI::Range(0, 1 << 14))

@@ -142,7 +142,7 @@ void write_greedy(const LogitsOptions& options, Context& context, const Transfor
     Decoder::Hooks hooks;
     hooks.progress = [&](int32_t cells) { return cells < options.greedy; };
     const uint32_t candidate = 0;
-    const auto decoded = decoder.decode(context, std::span(&candidate, 1), hooks);
+    const auto decoded = decoder.decode(std::span(&candidate, 1), hooks);
     all.insert(all.end(), decoded.tokens.begin(), decoded.tokens.begin() + options.greedy);
   }
   write_npy(options.tokens_out, {ids.batch, options.greedy}, all);

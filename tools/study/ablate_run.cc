@@ -101,7 +101,7 @@ Sampled sample(const transformer::Transformer& model, const text::Tokenizer& tok
     request.sampling.seed = options.seed + prompt;
     const auto start = std::chrono::steady_clock::now();
     transformer::Decoder decoder(context, model, request);
-    const auto decoded = decoder.decode(context, candidates);
+    const auto decoded = decoder.decode(candidates);
     seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     result.cache_bytes = static_cast<int64_t>(decoder.cache_use().bytes) / options.candidates;
     if (options.prompts.empty()) continue;
