@@ -32,7 +32,7 @@ set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libdalle1-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 # What the CMake package looks for and the headers include; oneDNN's own CMake package looks for OpenCL.
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "libdnnl-dev, ocl-icd-opencl-dev, libeigen3-dev, libsentencepiece-dev, \
-nlohmann-json3-dev, libfmt-dev, libicu-dev, libarchive-dev, zlib1g-dev, pkg-config")
+nlohmann-json3-dev, libfmt-dev, libicu-dev, libarchive-dev, zlib1g-dev, libssl-dev, pkg-config")
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SUGGESTS dalle1)
 set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION "DALL-E 1 in C++: libraries and headers
 Tensors, operations with gradients, sparse attention, training loops, and the

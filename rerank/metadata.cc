@@ -23,14 +23,9 @@ Json common_record(const RunInfo& info) {
   Json json = {{"version", info.version},
                {"prompt", info.request.prompt},
                {"negative", info.request.negative},
-               {"seed", info.request.seed},
-               {"temperature", info.request.temperature},
-               {"top_k", info.request.top_k},
-               {"top_p", info.request.top_p},
-               {"guidance", info.request.guidance},
-               {"model", info.model_name},
-               {"model_sha256", info.model_sha256},
-               {"device", info.device}};
+               {"seed", info.request.seed}};
+  json.update(config::write<Json>(AdvisedOptions{info.request}));
+  json.update({{"model", info.model_name}, {"model_sha256", info.model_sha256}, {"device", info.device}});
   json.update(info.extra);
   return json;
 }

@@ -225,8 +225,9 @@ std::unique_ptr<CandidateSource> ModelSet::source(const GenerationOptions& optio
   request.unconditional =
       options.negative.empty() ? empty_slots() : text_slots(options.negative, options.truncate);
   request.forced.assign(forced.begin(), forced.end());
-  request.sampling.rule = {static_cast<float>(options.temperature), options.top_k,
-                           static_cast<float>(options.top_p)};
+  request.sampling.rule = {.temperature = static_cast<float>(options.temperature),
+                           .top_k = options.top_k,
+                           .top_p = static_cast<float>(options.top_p)};
   request.sampling.guidance = static_cast<float>(options.guidance);
   request.sampling.seed = options.seed;
   request.cache = transformer::cache_type_from_name(options.kv_dtype);

@@ -8,6 +8,7 @@
 #include "core/data/atomic_file.h"
 #include "core/data/text_file.h"
 #include "core/error.h"
+#include "rerank/generation_options.h"
 
 namespace dalle1::rerank {
 namespace fs = std::filesystem;
@@ -59,7 +60,8 @@ std::string json_text(const Json& json, int indent = -1) {
   return json.dump(indent, ' ', false, Json::error_handler_t::replace);
 }
 
-void check_same_options(const Json& before, const Json& now, const fs::path& folder) {
+void check_same_options(const Json& record, const Json& now, const fs::path& folder) {
+  const Json before = with_defaults(record, now);
   for (const auto& [name, value] : now.items()) {
     const auto earlier = before.contains(name) ? before[name] : Json();
     check(earlier == value, ErrorKind::usage,
@@ -113,6 +115,21 @@ Json by_field_names(const Json& options) {
     named[field] = value;
   }
   return named;
+}
+
+Json with_defaults(const Json& before, const Json& now) {
+  const Json defaults = GenerationOptions().result_options();
+  Json completed = Json::object();
+  for (const auto& [name, value] : now.items()) {
+    if (before.contains(name)) {
+      completed[name] = before[name];
+    } else if (defaults.contains(name)) {
+      completed[name] = defaults[name];
+    }
+  }
+  for (const auto& [name, value] : before.items())
+    if (!completed.contains(name)) completed[name] = value;
+  return completed;
 }
 
 Json options_of_run(const fs::path& folder) {

@@ -30,6 +30,10 @@ void prepare_folder(const std::filesystem::path& folder, Existing existing);
 /// line, with hyphens and two in front.
 Json by_field_names(const Json& options);
 
+/// The record `before` with what it lacks of `now`: a generation option that its version did not have meant
+/// the default. In the order of `now`.
+Json with_defaults(const Json& before, const Json& now);
+
 /// The options of the run in the folder, by_field_names; {} where there is none. Error(input) when run.json
 /// is not the record of a run.
 Json options_of_run(const std::filesystem::path& folder);

@@ -21,6 +21,23 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
+// Where a comment begins: at a # in front or after a space, outside of a quoted value.
+size_t comment_of(std::string_view text) {
+  char quote = 0, before = ' ';  // the quote that is open; the last character that is no space
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (quote) {
+      if (c == quote) quote = 0;
+    } else if (c == '#' && (i == 0 || text[i - 1] == ' ')) {
+      return i;
+    } else if ((c == '"' || c == '\'') && std::string_view(" :,[-").find(before) != std::string_view::npos) {
+      quote = c;
+    }
+    if (c != ' ') before = c;
+  }
+  return text.size();
+}
+
 class Reader {
  public:
   Reader(const std::string& name, std::string_view text) : name_(name) {
@@ -48,8 +65,7 @@ class Reader {
   }
 
   void add_line(size_t number, std::string_view text) {
-    size_t comment = text.starts_with('#') ? 0 : text.find(" #");
-    if (comment != text.npos) text = text.substr(0, comment);
+    text = text.substr(0, comment_of(text));
     size_t indent = text.find_first_not_of(' ');
     std::string_view content = trimmed(text);
     if (content.empty() || content == "---") return;

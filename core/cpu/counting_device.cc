@@ -10,13 +10,13 @@
 #include "core/cpu/int8_linear.h"
 #include "core/cpu/packed_linear.h"
 #include "core/cpu/thread_scratch.h"
-#include "core/ops/kernels.h"
+#include "core/ops/idle_kernels.h"
 
 namespace dalle1 {
 namespace {
 
 // Takes the memory that the CPU's kernels take and does nothing else.
-class CountingKernels final : public Kernels {
+class CountingKernels final : public IdleKernels {
  public:
   explicit CountingKernels(Device& like)
       : like_(like.kernels()), cpu_(like.is_cpu()), threads_(like.threads()) {}
@@ -67,66 +67,18 @@ class CountingKernels final : public Kernels {
     const cpu::ThreadScratch scratch(
         q.device(), threads_, kernels.scratch(static_cast<int32_t>(visible), static_cast<int32_t>(q.dim(2))));
   }
-  void sample(const Tensor& logits, const SamplingRule&, uint64_t, std::span<const uint32_t>, uint32_t,
-              std::span<int64_t> tokens, std::span<float> log_probs) override {
-    std::fill(tokens.begin(), tokens.end(), 0);
-    std::fill(log_probs.begin(), log_probs.end(), 0.0f);
+  void sample(const Tensor& logits, const SamplingRule& rule, uint64_t seed,
+              std::span<const uint32_t> candidates, uint32_t position, std::span<int64_t> tokens,
+              std::span<float> log_probs) override {
+    IdleKernels::sample(logits, rule, seed, candidates, position, tokens, log_probs);
     const Tensor losses = Tensor::empty(logits.device(), {logits.dim(0)}),
                  logsumexp = Tensor::empty(logits.device(), {logits.dim(0)});
   }
   Layout preferred_layout(int64_t channels) const override { return like_.preferred_layout(channels); }
-  bool all_finite(const Tensor&) override { return true; }
-  double sum_squares(std::span<const Tensor>) override { return 0; }
-
-  // These take no memory of their own.
-  void unary(Unary, const Tensor&, Tensor&) override {}
-  void unary_backward(Unary, const Tensor&, const Tensor&, Tensor&) override {}
-  void binary(Binary, const Tensor&, const Tensor&, Tensor&) override {}
-  void affine(const Tensor&, float, float, Tensor&) override {}
-  void add_scaled(const Tensor&, float, Tensor&) override {}
-  void greater_equal(const Tensor&, const Tensor&, Tensor&) override {}
-  void fill(Tensor&, float) override {}
-  void cast(const Tensor&, Tensor&) override {}
-  void strided_copy(const StridedCopy&, const Tensor&, Tensor&) override {}
-  void sum_to(const Tensor&, Tensor&) override {}
-  void max_last(const Tensor&, Tensor&, Tensor&) override {}
-  void reorder(const Tensor&, Tensor&) override {}
-  void matmul(const Tensor&, const Tensor&, const MatmulOptions&, Tensor&) override {}
-  void conv2d_backward_data(const Tensor&, const Tensor&, const Conv2dGeometry&, Tensor&) override {}
-  void conv2d_backward_weights(const Tensor&, const Tensor&, const Conv2dGeometry&, Tensor&,
-                               Tensor*) override {}
-  void max_pool(const Tensor&, Tensor&) override {}
-  void max_pool_backward(const Tensor&, const Tensor&, Tensor&) override {}
-  void avg_pool(const Tensor&, int, Tensor&) override {}
-  void avg_pool_backward(const Tensor&, int, Tensor&) override {}
-  void upsample(const Tensor&, Tensor&) override {}
-  void upsample_backward(const Tensor&, Tensor&) override {}
-  void layer_norm(const Tensor&, const Tensor&, const Tensor&, float, Tensor&, Tensor&, Tensor&) override {}
-  void layer_norm_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, Tensor&,
-                           Tensor&, Tensor&) override {}
-  void rms_norm(const Tensor&, int64_t, int64_t, float, Tensor&) override {}
-  void rms_norm_backward(const Tensor&, const Tensor&, int64_t, int64_t, float, Tensor&) override {}
-  void rotate(const Tensor&, const Tensor&, int64_t, bool, Tensor&) override {}
-  void group_norm(const Tensor&, const Tensor&, const Tensor&, int, float, Tensor&, Tensor&,
-                  Tensor&) override {}
-  void group_norm_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, Tensor&,
-                           Tensor&, Tensor&) override {}
-  void softmax(const Tensor&, Tensor&) override {}
-  void softmax_backward(const Tensor&, const Tensor&, Tensor&) override {}
-  void cross_entropy(const Tensor&, const Tensor&, Tensor&, Tensor&) override {}
-  void cross_entropy_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, Tensor&) override {}
-  void embedding(const Tensor&, const Tensor&, Tensor&) override {}
-  void embedding_backward(const Tensor&, const Tensor&, Tensor&) override {}
-  void uniform(uint64_t, Stream, uint32_t, uint32_t, Tensor&) override {}
-  void attention_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
-                          const Tensor&, const AttentionOptions&, AttentionGradients&) override {}
-  void cache_store(const Tensor&, int64_t, Tensor&) override {}
   void attend_step(const Tensor& qkv, const CachedAttention& cache, int64_t slot, float scale,
                    Tensor& y) override {
     cpu_ ? cached_attention(y, cache, scale, y) : Kernels::attend_step(qkv, cache, slot, scale, y);
   }
-  void adamw(const AdamW&, const Tensor&, Tensor&, Tensor&, Tensor&) override {}
-  void lerp(const Tensor&, float, Tensor&) override {}
 
  private:
   void attend(Device& device, int64_t keys, int64_t size, const AttentionOptions& options) {

@@ -1,5 +1,10 @@
 #include "core/ops/elementwise.h"
 
+#include <fmt/ranges.h>
+
+#include <utility>
+#include <vector>
+
 #include "core/grad/tape.h"
 #include "core/ops/kernels.h"
 #include "core/ops/layout.h"
@@ -44,14 +49,15 @@ Tensor unary(Context& context, Unary op, const Tensor& x) {
 }
 
 Unary activation_from_name(std::string_view name) {
-  if (name == "relu") return Unary::relu;
-  if (name == "relu_squared") return Unary::relu_squared;
-  if (name == "gelu") return Unary::gelu;
-  if (name == "gelu_tanh") return Unary::gelu_tanh;
-  if (name == "quick_gelu") return Unary::quick_gelu;
-  if (name == "silu") return Unary::silu;
-  fail(ErrorKind::model,
-       "unknown activation '{}'; use relu, relu_squared, gelu, gelu_tanh, quick_gelu or silu", name);
+  constexpr std::pair<std::string_view, Unary> known[] = {
+      {"relu", Unary::relu},           {"relu_squared", Unary::relu_squared}, {"gelu", Unary::gelu},
+      {"gelu_tanh", Unary::gelu_tanh}, {"quick_gelu", Unary::quick_gelu},     {"silu", Unary::silu}};
+  std::vector<std::string_view> names;
+  for (const auto& [each, op] : known) {
+    if (name == each) return op;
+    names.push_back(each);
+  }
+  fail(ErrorKind::model, "unknown activation '{}'; use one of {}", name, fmt::join(names, ", "));
 }
 
 Tensor add(Context& context, const Tensor& a, const Tensor& b) {

@@ -1,6 +1,7 @@
 #include "tests/core/op_cases.h"
 
 #include <cmath>
+#include <map>
 #include <numbers>
 
 #include "core/ops/attention.h"
@@ -406,6 +407,25 @@ std::vector<OpCase> all_op_cases(DType compute) {
   add_reduction_cases(cases);
   for (const auto& more : {row_op_cases(), picture_op_cases(compute)})
     cases.insert(cases.end(), more.begin(), more.end());
+  return cases;
+}
+
+std::vector<OpCase> bf16_op_cases() {
+  // By the first word of the name.
+  static const std::map<std::string, int> activations{
+      {"relu", 1},         {"gelu", 1},       {"gelu_tanh", 1},  {"relu_squared", 1}, {"quick_gelu", 1},
+      {"silu", 1},         {"sigmoid", 1},    {"tanh", 1},       {"square", 1},       {"add", 2},
+      {"sub", 2},          {"mul", 2},        {"affine", 1},     {"linear", 1},       {"matmul", 2},
+      {"softmax", 1},      {"attention", 3},  {"permute", 1},    {"slice", 1},        {"concat", 2},
+      {"broadcast_to", 1}, {"layer_norm", 1}, {"group_norm", 1}, {"rms_norm", 1},     {"rotary", 1},
+      {"max_pool", 1},     {"avg_pool", 1},   {"upsample", 1}};
+  std::vector<OpCase> cases;
+  for (OpCase& c : all_op_cases()) {
+    const auto found = activations.find(c.name.substr(0, c.name.find(' ')));
+    if (found == activations.end()) continue;
+    c.activations = found->second;
+    cases.push_back(std::move(c));
+  }
   return cases;
 }
 

@@ -26,6 +26,7 @@ struct OpCase {
   std::function<HostTensor(const std::vector<HostTensor>&)> reference;
   double low = -1.0, high = 1.0;  ///< Range of the random inputs; kept away from kinks by the case.
   int differentiable = -1;        ///< How many of the inputs get a gradient; -1: all.
+  int activations = 0;            ///< How many of the inputs, the first ones, are activations.
 };
 
 /// The ops of core/ops that have a gradient, with products that compute in `compute`, with odd sizes and
@@ -33,6 +34,9 @@ struct OpCase {
 /// test_attention.cc has every pattern, test_conv.cc and test_pool.cc the blocked layouts and more
 /// geometries.
 std::vector<OpCase> all_op_cases(DType compute = DType::f32);
+
+/// Those whose activations a GPU also takes in bf16, beside weights in f32; they are counted in these alone.
+std::vector<OpCase> bf16_op_cases();
 
 /// `count` cases each of linear, layer_norm and mul (with broadcasting), of drawn extents from 1 to 40.
 std::vector<OpCase> random_shape_cases(int count);

@@ -14,15 +14,21 @@
 namespace dalle1::test {
 namespace {
 
-/// Normwise and relative, by what products compute in.
+/// What products compute in, and the type of the inputs that are activations.
+struct Types {
+  DType compute = DType::f32, activations = DType::f32;
+  bool narrow() const { return compute == DType::bf16 || activations == DType::bf16; }
+};
+
+/// Normwise and relative.
 struct Tolerance {
   double value, gradient;
 };
-Tolerance tolerance(DType compute) {
-  return compute == DType::bf16 ? Tolerance{1e-2, 2e-2} : Tolerance{1e-5, 1e-4};
+Tolerance tolerance(const Types& types) {
+  return types.narrow() ? Tolerance{1e-2, 2e-2} : Tolerance{1e-5, 1e-4};
 }
 
-std::vector<HostTensor> random_inputs(const OpCase& c, uint64_t seed) {
+std::vector<HostTensor> random_inputs(const OpCase& c, uint64_t seed, const Types& types = {}) {
   std::vector<HostTensor> inputs;
   for (size_t i = 0; i < c.inputs.size(); ++i) {
     RandomStream random(seed, Stream::test, static_cast<uint32_t>(i));
@@ -30,18 +36,23 @@ std::vector<HostTensor> random_inputs(const OpCase& c, uint64_t seed) {
     for (int64_t n = 0; n < input.shape.numel(); ++n) {
       const double value = c.low + (c.high - c.low) * random.uniform();
       // Central differences must not step over a kink at 0; f32 and double must see the same value.
-      input.values.push_back(static_cast<float>(std::abs(value) < 0.01 ? 0.05 : value));
+      const auto wide = static_cast<float>(std::abs(value) < 0.01 ? 0.05 : value);
+      const bool narrow = types.activations == DType::bf16 && static_cast<int>(i) < c.activations;
+      input.values.push_back(narrow ? bf16_to_f32(f32_to_bf16(wide)) : wide);
     }
     inputs.push_back(std::move(input));
   }
   return inputs;
 }
 
-std::vector<Tensor> on_device(Device& device, const std::vector<HostTensor>& inputs) {
+std::vector<Tensor> on_device(Device& device, const OpCase& c, const std::vector<HostTensor>& inputs,
+                              const Types& types = {}) {
   std::vector<Tensor> tensors;
   for (const HostTensor& input : inputs) {
+    const bool activation = static_cast<int>(tensors.size()) < c.activations;
+    const std::vector<float> values(input.values.begin(), input.values.end());
     tensors.push_back(
-        Tensor::from(device, input.shape, std::vector<float>(input.values.begin(), input.values.end())));
+        Tensor::from(device, input.shape, values).to(activation ? types.activations : DType::f32));
   }
   return tensors;
 }
@@ -56,11 +67,12 @@ double normwise_error(const std::vector<float>& found, const std::vector<double>
   return std::sqrt(difference) / std::max(std::sqrt(norm), 1e-12);
 }
 
-// A fixed weighting turns any output into one number, so that its gradient exercises every output.
+// A fixed weighting turns any output into one number, so that its gradient exercises every output. It is
+// exact in bf16, the type in which the gradient of such an output arrives.
 std::vector<double> output_weights(int64_t n) {
   std::vector<double> weights(n);
   for (int64_t i = 0; i < n; ++i)
-    weights[i] = static_cast<float>(std::cos(0.7 * static_cast<double>(i) + 0.3));
+    weights[i] = bf16_to_f32(f32_to_bf16(static_cast<float>(std::cos(0.7 * static_cast<double>(i) + 0.3))));
   return weights;
 }
 
@@ -71,23 +83,23 @@ double weighted(const OpCase& c, const std::vector<HostTensor>& inputs, const st
   return sum;
 }
 
-void check_value(Device& device, const OpCase& c, DType compute) {
-  const auto inputs = random_inputs(c, 1);
+void check_value(Device& device, const OpCase& c, const Types& types) {
+  const auto inputs = random_inputs(c, 1, types);
   const HostTensor expected = c.reference(inputs);
   Tape tape;
-  const auto tensors = on_device(device, inputs);
+  const auto tensors = on_device(device, c, inputs, types);
   for (const Tensor& tensor : tensors) tape.watch(tensor);
   for (Tape* used : {static_cast<Tape*>(nullptr), &tape}) {
     Context context(device, used);
     const Tensor y = c.op(context, tensors);
     REQUIRE(y.shape() == expected.shape);
-    CHECK(normwise_error(y.to_floats(), expected.values) < tolerance(compute).value);
+    CHECK(normwise_error(y.to_floats(), expected.values) < tolerance(types).value);
   }
 }
 
-void check_gradient(Device& device, const OpCase& c, DType compute) {
-  auto inputs = random_inputs(c, 2);
-  const auto tensors = on_device(device, inputs);
+void check_gradient(Device& device, const OpCase& c, const Types& types) {
+  auto inputs = random_inputs(c, 2, types);
+  const auto tensors = on_device(device, c, inputs, types);
   Tape tape;
   for (const Tensor& tensor : tensors) tape.watch(tensor);
   Context context(device, &tape);
@@ -111,26 +123,26 @@ void check_gradient(Device& device, const OpCase& c, DType compute) {
       inputs[i].values[n] = kept;
       numeric[n] = (above - below) / (2 * step);
     }
-    CHECK(normwise_error(gradient.to_floats(), numeric) < tolerance(compute).gradient);
+    CHECK(normwise_error(gradient.to_floats(), numeric) < tolerance(types).gradient);
   }
 }
 
 void for_each_case(Device& device, const std::vector<OpCase>& cases,
-                   const std::function<void(Device&, const OpCase&, DType)>& check,
-                   DType compute = DType::f32) {
+                   const std::function<void(Device&, const OpCase&, const Types&)>& check,
+                   const Types& types = {}) {
   for (const OpCase& c : cases) {
     CAPTURE(c.name);
     try {
-      check(device, c, compute);
+      check(device, c, types);
     } catch (const Error& error) {  // the others are looked at all the same
       FAIL_CHECK(error.what());
     }
   }
 }
 
-void check_both(Device& device, const OpCase& c, DType compute) {
-  check_value(device, c, compute);
-  check_gradient(device, c, compute);
+void check_both(Device& device, const OpCase& c, const Types& types) {
+  check_value(device, c, types);
+  check_gradient(device, c, types);
 }
 
 std::shared_ptr<Device> poisoned() { return make_cpu_device(2, /*poison=*/true); }
@@ -149,7 +161,15 @@ TEST_CASE("op table: values and gradients with products in bf16") {
     MESSAGE("skipped: this processor has no arithmetic of bf16; test_bf16_product.cc has stand-ins");
     return;
   }
-  for_each_case(*device, all_op_cases(DType::bf16), check_both, DType::bf16);
+  for_each_case(*device, all_op_cases(DType::bf16), check_both, {.compute = DType::bf16});
+}
+TEST_CASE("op table: the CPU lacks activations in bf16") {
+  MESSAGE("not on a CPU: " << bf16_op_cases().size() << " of " << all_op_cases().size()
+                           << " cases with activations in bf16, which are for GPUs");
+  for (const OpCase& c : bf16_op_cases()) CHECK(c.activations <= static_cast<int>(c.inputs.size()));
+}
+CUDA_CHECK("op table with activations in bf16") {
+  for_each_case(*make_cuda_device(0), bf16_op_cases(), check_both, {.activations = DType::bf16});
 }
 CUDA_CHECK("op table gradients") { for_each_case(*make_cuda_device(0), all_op_cases(), check_gradient); }
 
@@ -164,9 +184,25 @@ TEST_CASE("results do not depend on the number of threads") {
     CAPTURE(c.name);
     const auto inputs = random_inputs(c, 3);
     Context first(*one), second(*two);
-    CHECK(c.op(first, on_device(*one, inputs)).to_floats() ==
-          c.op(second, on_device(*two, inputs)).to_floats());
+    CHECK(c.op(first, on_device(*one, c, inputs)).to_floats() ==
+          c.op(second, on_device(*two, c, inputs)).to_floats());
   }
+}
+
+TEST_CASE("an activation's name is its op") {
+  const auto device = make_cpu_device(1);
+  Context context(*device);
+  const Tensor x = Tensor::from(*device, {3}, std::vector<float>{-1.0f, 0.5f, 2.0f});
+  const std::pair<const char*, Tensor> named[] = {
+      {"relu", ops::unary(context, Unary::relu, x)},
+      {"relu_squared", ops::unary(context, Unary::relu_squared, x)},
+      {"gelu", ops::unary(context, Unary::gelu, x)},
+      {"gelu_tanh", ops::unary(context, Unary::gelu_tanh, x)},
+      {"quick_gelu", ops::unary(context, Unary::quick_gelu, x)},
+      {"silu", ops::unary(context, Unary::silu, x)}};
+  for (const auto& [name, y] : named)
+    CHECK(ops::unary(context, ops::activation_from_name(name), x).to_floats() == y.to_floats());
+  CHECK_THROWS_WITH_AS(ops::activation_from_name("swish"), doctest::Contains("use one of relu, "), Error);
 }
 
 TEST_CASE("straight-through takes the value of one and the gradient of the other") {

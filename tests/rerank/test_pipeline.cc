@@ -308,6 +308,21 @@ TEST_CASE("a run of version 0.1, which named its options as flags, goes on under
   CHECK(products(scratch / "out") == products(scratch / "whole"));
 }
 
+TEST_CASE("a run whose version did not have an option resumes with the default, and with no other value") {
+  ScratchDir scratch;
+  auto options = options_for(scratch / "out");
+  options.options = GenerationOptions().result_options();
+  options.options.erase("top_p");
+  run(options);
+  options.existing = Existing::resume;
+  options.options["top_p"] = GenerationOptions().top_p;
+  CHECK_FALSE(run(options).partial);
+  options.options["top_p"] = 0.5;
+  const auto error = error_of(options);
+  CHECK(error.kind() == ErrorKind::usage);
+  CHECK(std::string(error.what()).find("top_p was 1.0 and is 0.5 now") != std::string::npos);
+}
+
 TEST_CASE("an output folder with files is refused, resumed or overwritten as asked") {
   ScratchDir scratch;
   auto options = options_for(scratch / "out");

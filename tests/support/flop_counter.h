@@ -1,4 +1,4 @@
-// A CPU device that counts the products and the attention of what runs on it.
+// A CPU device that counts the products and the attention of what runs on it, and computes nothing.
 #pragma once
 
 #include <memory>
@@ -15,7 +15,6 @@ class FlopCounter : public Device {
   virtual double flops() const = 0;
 };
 
-/// Computes with one thread.
 std::shared_ptr<FlopCounter> make_flop_counter();
 
 }  // namespace dalle1::test

@@ -128,6 +128,8 @@ TEST_CASE("yaml: the part in which configurations are published") {
               {"g", nullptr}}));
   CHECK(parse_simple_yaml("f", "a: b.c.D\r\n#x\n\nt: 'q'") == json({{"a", "b.c.D"}, {"t", "q"}}));
   CHECK(parse_simple_yaml("f", "- 1\n- -2") == json({1, -2}));
+  CHECK(parse_simple_yaml("f", "a: 'x # y'\nb: \"#1\" # c\nc: [it's, \"a # b\"] # d\nd: it's # e") ==
+        json({{"a", "x # y"}, {"b", "#1"}, {"c", {"it's", "a # b"}}, {"d", "it's"}}));
   CHECK(has(refusal(""), "empty"));
   CHECK(has(refusal("a: \xff"), "not UTF-8"));
   CHECK(has(refusal("a"), "line 1 has no 'key: value'"));

@@ -25,7 +25,7 @@ struct DrawOptions : rerank::GenerationOptions {
 
 /// All of them, with their ranges. --prompt and --prompts exclude each other, so do --resume and --overwrite.
 void add_draw_options(CLI::App& app, DrawOptions& options);
-/// --temperature, --top-k, --top-p and --guidance alone.
+/// Those that a model may advise.
 void add_sampling_options(CLI::App& app, DrawOptions& options);
 /// Takes those that the user left open from the model's advice, see rerank::take_advice(), and says which, as
 /// on a command line.

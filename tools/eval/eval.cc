@@ -109,9 +109,11 @@ class Evaluation {
     std::string line;
     lines.next(line);
     const auto before = Json::parse(line, nullptr, false);
-    check(before.is_object() && rerank::by_field_names(before) == settings(), ErrorKind::usage,
-          "{} was made with other options, prompts or another model: resume with the same or use --overwrite",
-          path.string());
+    check(
+        before.is_object() && rerank::with_defaults(rerank::by_field_names(before), settings()) == settings(),
+        ErrorKind::usage,
+        "{} was made with other options, prompts or another model: resume with the same or use --overwrite",
+        path.string());
     while (lines.next(line) && lines.ended()) {
       const auto json = Json::parse(line, nullptr, false);
       verdicts_.push_back(verdict_from_json(json, lines.where()));
