@@ -53,6 +53,22 @@ void Decoder::run(Lockstep& state, size_t share, Watch& watch, const Hooks& hook
   }
 }
 
+struct Decoder::Running {
+  const std::deque<Lockstep>& states;
+  const Watch& watch;
+};
+
+std::vector<int64_t> Decoder::tokens_so_far() const {
+  check(running_ != nullptr, ErrorKind::internal, "nothing is being decoded");
+  const int32_t done = running_->watch.done();
+  std::vector<int64_t> result;
+  for (const Lockstep& state : running_->states) {
+    const auto tokens = state.tokens(done);
+    result.insert(result.end(), tokens.begin(), tokens.end());
+  }
+  return result;
+}
+
 Decoded Decoder::decode(std::span<const uint32_t> candidates, const Hooks& hooks) {
   Device& device = prompt_.model().device();
   const auto count = static_cast<int64_t>(candidates.size());
@@ -64,6 +80,8 @@ Decoded Decoder::decode(std::span<const uint32_t> candidates, const Hooks& hooks
     states.emplace_back(prompt_, candidates.subspan(first, end - first));
   }
   Watch watch(shares, prompt_.prefilled(), hooks.progress);
+  const Running running{states, watch};
+  running_ = &running;
   device.run_parallel(static_cast<int>(shares), [&](int i) {
     try {
       const auto share = static_cast<size_t>(i);
@@ -75,6 +93,7 @@ Decoded Decoder::decode(std::span<const uint32_t> candidates, const Hooks& hooks
   });
   device.synchronize();
   if (!watch.stopped()) watch.report();
+  running_ = nullptr;
   Decoded result;
   result.cells = watch.done();
   cache_use_ = {};

@@ -29,6 +29,10 @@ class Decoder {
   Decoded decode(std::span<const uint32_t> candidates, const Hooks& hooks);
   Decoded decode(std::span<const uint32_t> candidates) { return decode(candidates, {}); }
 
+  /// Inside of Hooks::progress alone: the tokens of the cells that all candidates have, [N, G * G]; of the
+  /// others those that are forced, else -1.
+  std::vector<int64_t> tokens_so_far() const;
+
   /// Reads and bytes of caches, of the last decode(), over all shares.
   struct CacheUse {
     size_t bytes = 0;
@@ -39,10 +43,12 @@ class Decoder {
 
  private:
   class Watch;
+  struct Running;
   void run(Lockstep& state, size_t share, Watch& watch, const Hooks& hooks) const;
 
   const Prompt prompt_;
   CacheUse cache_use_;
+  const Running* running_ = nullptr;  // during decode()
 };
 
 }  // namespace dalle1::transformer

@@ -138,6 +138,17 @@ void Lockstep::append_to(Decoded& result) const {
   }
 }
 
+std::vector<int64_t> Lockstep::tokens(int32_t cells) const {
+  const std::vector<int64_t>& forced = prompt_.request().forced;
+  const auto rows = sampling_.tokens.rows(0, cells).to_ints();
+  std::vector<int64_t> result;
+  for (int64_t n = 0; n < candidates_; ++n) {
+    const auto own = result.insert(result.end(), forced.begin(), forced.end());
+    for (int32_t cell = prompt_.prefilled(); cell < cells; ++cell) own[cell] = rows[cell * candidates_ + n];
+  }
+  return result;
+}
+
 void step_together(std::span<Lockstep* const> group) {
   if (group.size() == 1) return group.front()->step();
   std::vector<Lockstep*> passing;

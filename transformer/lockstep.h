@@ -41,6 +41,9 @@ class Lockstep {
 
   /// Adds these candidates to a result that has `result.cells` cells, at most those that are done.
   void append_to(Decoded& result) const;
+  /// Their tokens in the first `cells` cells, which are done: [N, G * G]; in the others those that are given,
+  /// else -1. While a step goes on, too.
+  std::vector<int64_t> tokens(int32_t cells) const;
   const CachedSequence& sequence() const { return *sequence_; }
 
  private:

@@ -40,6 +40,15 @@ class SharedDecoder::Job {
   }
   void took_step() { ++taken_; }
 
+  std::vector<int64_t> tokens(int32_t cells) const {
+    std::vector<int64_t> all;
+    for (const Lockstep& group : groups_) {
+      const auto tokens = group.tokens(cells);
+      all.insert(all.end(), tokens.begin(), tokens.end());
+    }
+    return all;
+  }
+
   Decoded result() const {
     Decoded decoded;
     decoded.cells = cells_;
@@ -129,7 +138,7 @@ void SharedDecoder::take_step(std::unique_lock<std::mutex>& lock) {
 }
 
 Decoded SharedDecoder::decode(const Prompt& prompt, std::span<const uint32_t> candidates,
-                              const std::function<bool(int32_t)>& progress) {
+                              const std::function<bool(const Standing&)>& progress) {
   Job job(prompt, candidates);
   std::unique_lock lock(mutex_);
   waiting_.push_back(&job);
@@ -151,7 +160,7 @@ Decoded SharedDecoder::decode(const Prompt& prompt, std::span<const uint32_t> ca
       if (!progress || job.cells() == told || job.error) continue;
       told = job.cells();
       lock.unlock();
-      stay = progress(told);
+      stay = progress({told, [&job, told] { return job.tokens(told); }});
       lock.lock();
     }
   } catch (...) {

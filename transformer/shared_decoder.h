@@ -23,11 +23,16 @@ class SharedDecoder {
   SharedDecoder(int64_t most_rows, Exclusive exclusive)
       : most_rows_(most_rows), exclusive_(std::move(exclusive)) {}
 
+  /// Where the candidates of a caller stand.
+  struct Standing {
+    int32_t cells = 0;                             ///< That all of them have.
+    std::function<std::vector<int64_t>()> tokens;  ///< See Lockstep::tokens().
+  };
   /// As Decoder::decode(): the same tokens and likelihoods, whatever else is decoded. `progress` is called in
   /// the caller's thread when there are more cells, not for each where it is slower than a step; false
   /// leaves. An error of a step goes to all who take part in it.
   Decoded decode(const Prompt& prompt, std::span<const uint32_t> candidates,
-                 const std::function<bool(int32_t cells)>& progress = {});
+                 const std::function<bool(const Standing&)>& progress = {});
 
  private:
   class Job;

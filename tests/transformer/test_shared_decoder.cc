@@ -107,13 +107,17 @@ TEST_CASE("requests from many threads give what each gives alone") {
         prompts.push_back(std::make_unique<Prompt>(context, model, wanted.request));
       }
       std::vector<std::thread> callers;
-      std::atomic<int> reports = 0;
+      std::atomic<int> reports = 0, strangers = 0;
       for (int k = 0; k < kRequests; ++k) {
         callers.emplace_back([&, k] {
-          together[k] = shared.decode(*prompts[k], order(config, k).candidates, [&](int32_t) {
-            ++reports;
-            return true;
-          });
+          together[k] = shared.decode(*prompts[k], order(config, k).candidates,
+                                      [&](const SharedDecoder::Standing& standing) {
+                                        ++reports;
+                                        const auto tokens = standing.tokens();
+                                        for (int32_t cell = 0; cell < standing.cells; ++cell)
+                                          if (tokens[cell] != alone[k].tokens[cell]) ++strangers;
+                                        return true;
+                                      });
         });
       }
       for (std::thread& caller : callers) caller.join();
@@ -122,6 +126,7 @@ TEST_CASE("requests from many threads give what each gives alone") {
         check_equal(together[k], alone[k]);
       }
       CHECK(reports >= kRequests);
+      CHECK(strangers == 0);
     }
   }
 }
@@ -139,12 +144,13 @@ TEST_CASE("who leaves in the middle keeps what was drawn and disturbs nobody; an
   for (int round = 0; round < 20; ++round) {
     Decoded whole, part;
     std::thread staying([&] { whole = shared.decode(prompt, first.candidates); });
-    std::thread leaving(
-        [&] { part = shared.decode(other, second.candidates, [](int32_t cells) { return cells < 5; }); });
+    std::thread leaving([&] {
+      part = shared.decode(other, second.candidates, [](const auto& standing) { return standing.cells < 5; });
+    });
     std::thread failing([&] {
-      CHECK_THROWS_WITH_AS(
-          shared.decode(other, second.candidates, [](int32_t) -> bool { fail(ErrorKind::input, "no more"); }),
-          "no more", Error);
+      CHECK_THROWS_WITH_AS(shared.decode(other, second.candidates,
+                                         [](const auto&) -> bool { fail(ErrorKind::input, "no more"); }),
+                           "no more", Error);
     });
     for (std::thread* each : {&staying, &leaving, &failing}) each->join();
     check_equal(whole, alone);

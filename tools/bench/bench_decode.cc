@@ -123,7 +123,8 @@ void decode_shared(Context& context, const Prompt& prompt, const DecodeBench& op
     callers.emplace_back([&, i] {
       std::vector<uint32_t> candidates(options.candidates / options.prompts);
       std::iota(candidates.begin(), candidates.end(), 0u);
-      shared.decode(prompts[i], candidates, [wanted](int32_t cells) { return cells < wanted; });
+      shared.decode(prompts[i], candidates,
+                    [wanted](const auto& standing) { return standing.cells < wanted; });
     });
   }
   for (std::thread& caller : callers) caller.join();
