@@ -225,6 +225,26 @@ void Decoder::finish(const Lockstep& state, Decoded& result) const {
   }
 }
 
+struct Decoder::Running {
+  const std::vector<Lockstep>& states;
+  const Watch& watch;
+};
+
+// Shares that are ahead write rows of later cells meanwhile.
+std::vector<int64_t> Decoder::tokens_so_far() const {
+  check(running_ != nullptr, ErrorKind::internal, "nothing is being decoded");
+  const int32_t done = running_->watch.done();
+  std::vector<int64_t> result;
+  for (const Lockstep& state : running_->states) {
+    const auto rows = state.sampling.tokens.rows(0, done).to_ints();
+    for (int64_t n = 0; n < state.candidates; ++n) {
+      const auto own = result.insert(result.end(), request_.forced.begin(), request_.forced.end());
+      for (int32_t cell = prefilled_; cell < done; ++cell) own[cell] = rows[cell * state.candidates + n];
+    }
+  }
+  return result;
+}
+
 Decoded Decoder::decode(Context& context, std::span<const uint32_t> candidates, const Hooks& hooks) {
   Device& device = model_.device();
   const Context plain = context.untaped();
@@ -239,6 +259,8 @@ Decoded Decoder::decode(Context& context, std::span<const uint32_t> candidates, 
     states.back().share = i;
   }
   Watch watch(shares, prefilled_, hooks.progress);
+  const Running running{states, watch};
+  running_ = &running;
   device.run_parallel(static_cast<int>(shares), [&](int i) {
     try {
       run(plain, states[static_cast<size_t>(i)], watch, hooks);
@@ -249,6 +271,7 @@ Decoded Decoder::decode(Context& context, std::span<const uint32_t> candidates, 
   });
   device.synchronize();
   if (!watch.stopped()) watch.report();
+  running_ = nullptr;
   Decoded result;
   result.cells = watch.done();
   cache_use_ = {};

@@ -76,6 +76,10 @@ class Decoder {
     return decode(context, candidates, {});
   }
 
+  /// Inside of Hooks::progress alone: the tokens of the cells that all candidates have, [N, G * G]; of the
+  /// others those that are forced, else -1.
+  std::vector<int64_t> tokens_so_far() const;
+
   /// Reads and bytes of caches, of the last decode(), over all shares.
   struct CacheUse {
     size_t bytes = 0;
@@ -88,6 +92,7 @@ class Decoder {
  private:
   struct Lockstep;
   class Watch;
+  struct Running;
   void check_request() const;
   Tensor first_logits(int64_t candidates) const;
   Lockstep begin(Context& context, std::span<const uint32_t> candidates) const;
@@ -103,6 +108,7 @@ class Decoder {
   std::vector<Prefix> prefixes_;
   SlotPlans plans_;
   CacheUse cache_use_;
+  const Running* running_ = nullptr;  // during decode()
 };
 
 }  // namespace dalle1::transformer
