@@ -32,8 +32,8 @@ class HttpServer {
   void start();
   int port() const;
   size_t connections() const;
-  /// No new connections; waits until the answers that are on their way are out, as long as `grace`. Afterwards
-  /// nothing is called any more, and exchanges that somebody still holds do nothing.
+  /// No new connections; waits until the answers that are on their way are out, as long as `grace`.
+  /// Afterwards nothing is called any more, and exchanges that somebody still holds do nothing.
   void stop(std::chrono::seconds grace);
 
  private:

@@ -104,10 +104,10 @@ DrawingRequest make_drawing_request(const rerank::ModelSet& models, const ImageR
   DrawingRequest drawing;
   auto& options = drawing.options = request.options;
   rerank::take_advice(options, models.sampling_advice(), request.given);
+  about("scorer", [&] { models.check_parts_for(rerank::parse_scorer(options.scorer)); });
   about("negative", [&] { rerank::validate(options); });
   about("prompt", [&] { models.text_slots(options.prompt, options.truncate); });
   about("negative", [&] { models.text_slots(options.negative, options.truncate); });
-  about("scorer", [&] { models.check_parts_for(rerank::parse_scorer(options.scorer)); });
   options.kv_dtype = tools::kv_dtype_of(options.kv_dtype, models.precision(), models.device());
   if (!request.has("seed")) options.seed = random_number() >> 11;  // which JavaScript's numbers hold
   if (request.task == ImageTask::edit) drawing.given = edited(request, models);

@@ -73,6 +73,7 @@ bool OneAtATime::cancel(const std::string& id) {
   std::optional<DrawingRequest> removed;
   {
     const std::lock_guard lock(mutex_);
+    if (history_.count(id) > 0) return false;
     if (!id.empty() && current_ == id) return cancelled_ = true;
     removed = waiting_.remove([&](const auto& request) { return request.id == id; });
   }
