@@ -12,7 +12,7 @@ namespace {
 using rerank::Json;
 using Clock = std::chrono::steady_clock;
 
-constexpr int kMostPreviewed = 8;  // pictures of a wave: each is decoded again and again
+constexpr int kMostPreviewed = 4;  // pictures of a wave: each is decoded again and again
 constexpr auto kBetweenProgress = std::chrono::milliseconds(200);
 
 std::string text_of(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
