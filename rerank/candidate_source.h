@@ -44,6 +44,8 @@ class CandidateSource {
   virtual void prefill() = 0;
   /// Nothing when cancelled. Error(model) when the model's output is not finite.
   virtual std::optional<Wave> sample(std::span<const uint32_t> candidates, const StepCallback& step) = 0;
+  /// Inside of a StepCallback alone: the wave's tokens so far, [N, cells], -1 where there is none yet.
+  virtual std::vector<int32_t> tokens_so_far() const = 0;
 };
 
 /// Turns tokens into pictures. A picture does not depend on what else is decoded with it.

@@ -248,11 +248,15 @@ std::shared_ptr<Scorer> ModelSet::scorer_part(const std::string& name, const std
   return std::make_shared<LikelihoodRatioScorer>(std::move(empty));
 }
 
-std::shared_ptr<Scorer> ModelSet::scorer(const std::vector<ScorerTerm>& terms, const std::string& prompt,
-                                         bool truncate) const {
+void ModelSet::check_parts_for(const std::vector<ScorerTerm>& terms) const {
   for (const ScorerTerm& term : terms)
     check((term.name != "clip" || has_clip()) && (!term.name.starts_with("caption") || has_captioner()),
           ErrorKind::usage, "the scorer {} needs a part of the model that was not opened", term.name);
+}
+
+std::shared_ptr<Scorer> ModelSet::scorer(const std::vector<ScorerTerm>& terms, const std::string& prompt,
+                                         bool truncate) const {
+  check_parts_for(terms);
   if (terms.size() == 1 && terms[0].weight == 1.0) return scorer_part(terms[0].name, prompt, truncate);
   std::vector<WeightedSumScorer::Part> parts;
   for (const auto& term : terms) parts.emplace_back(scorer_part(term.name, prompt, truncate), term.weight);

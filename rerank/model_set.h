@@ -86,11 +86,13 @@ class ModelSet {
   /// Candidates of a prompt; `forced`: [G * G] token or -1 where sampled; empty: all are sampled.
   std::unique_ptr<CandidateSource> source(const GenerationOptions& options, const std::string& prompt,
                                           const std::vector<int32_t>& forced = {}) const;
+  /// Error(usage) where a scorer needs a part that was not opened.
+  void check_parts_for(const std::vector<ScorerTerm>& terms) const;
   /// The scorer that the set was opened for.
   std::shared_ptr<Scorer> scorer(const std::string& prompt, bool truncate) const {
     return scorer(terms_, prompt, truncate);
   }
-  /// Another one; Error(usage) where it needs a part that was not opened.
+  /// Another one, as check_parts_for().
   std::shared_ptr<Scorer> scorer(const std::vector<ScorerTerm>& terms, const std::string& prompt,
                                  bool truncate) const;
 

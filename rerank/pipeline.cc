@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "core/image/sheet.h"
+#include "rerank/previewer.h"
 #include "rerank/top_k.h"
 
 namespace dalle1::rerank {
@@ -156,15 +157,19 @@ class Pipeline {
   std::optional<Wave> sample_wave(std::span<const uint32_t> candidates) {
     const auto before = state_.tokens_done;
     const auto each = static_cast<int64_t>(candidates.size());
+    const auto together = together_with(candidates);
+    Previewer previewer(sink_.wished_previews(), source_.cells());
     auto wave = [&] {
       StageTimer timer(seconds_.sample);
       const double begin = now(), earlier = seconds_.sample;
-      return source_.sample(together_with(candidates), [&](int cells_done) {
+      return source_.sample(together, [&](int cells_done) {
         state_.tokens_done = before + each * cells_done;
         const double sampling = earlier + now() - begin;
         state_.tokens_per_second = sampling > 0 ? static_cast<double>(state_.tokens_done) / sampling : 0;
         state_.seconds_left = seconds_left();
-        return report(Stage::sample);
+        if (!report(Stage::sample)) return false;
+        preview(previewer, together, cells_done);
+        return true;
       });
     }();
     if (!wave) return wave;
@@ -176,6 +181,11 @@ class Pipeline {
             "the likelihood of candidate {} is not a number: the model's weights are broken",
             wave->candidates[i]);
     return part_of(*wave, candidates);
+  }
+
+  void preview(Previewer& previewer, std::span<const uint32_t> candidates, int cells_done) {
+    if (previewer.is_due(cells_done))
+      sink_.preview(previewer.make(decoder_, candidates, source_.tokens_so_far()));
   }
 
   // Until a wave has been decoded and scored, what that takes is not known and counts as nothing; once it is
@@ -233,6 +243,7 @@ class Pipeline {
       }
     }
     sink_.save_wave(rows);
+    sink_.scored(rows, pictures);
     return pictures;
   }
 

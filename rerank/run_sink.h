@@ -28,9 +28,28 @@ struct SavedWave {
   std::vector<ResultRow> rows;
 };
 
+/// How much a sink wants to see of the wave that is being sampled; decoding it costs time.
+struct PreviewWish {
+  int rows = 0;      ///< Of the grid, between two previews; 0: it wants none.
+  int pictures = 0;  ///< Of the wave's first candidates.
+};
+
+/// Pictures of a wave that is being sampled.
+struct Preview {
+  std::vector<uint32_t> candidates;
+  int rows = 0;                 ///< Whole rows of the grid that are drawn.
+  std::vector<Image> pictures;  ///< RGBA, transparent where nothing is drawn yet.
+};
+
 class RunSink {
  public:
   virtual ~RunSink() = default;
+
+  // While a wave is worked on, for those who watch.
+  virtual PreviewWish wished_previews() const { return {}; }
+  virtual void preview(const Preview& preview) {}
+  /// A wave was decoded and scored.
+  virtual void scored(const std::vector<ResultRow>& rows, const std::vector<Image>& pictures) {}
 
   // What earlier calls of the same run left: nothing, in sinks that cannot resume.
   /// The ranking of a run that was finished, without tokens; nothing where work is left.

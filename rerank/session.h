@@ -2,7 +2,9 @@
 #pragma once
 
 #include <mutex>
+#include <optional>
 
+#include "rerank/given_picture.h"
 #include "rerank/model_set.h"
 #include "rerank/pipeline.h"
 
@@ -22,6 +24,11 @@ class Session {
   /// all of its threads work, and the others wait. Error(usage) for a scorer that the models were not opened
   /// for; else as run_pipeline().
   PipelineResult generate(const GenerationOptions& request, RunSink& sink,
+                          const ProgressCallback& progress = {}) {
+    return generate(request, std::nullopt, sink, progress);
+  }
+  /// The same, going on from a picture: completion, inpainting, variations.
+  PipelineResult generate(const GenerationOptions& request, std::optional<GivenPicture> given, RunSink& sink,
                           const ProgressCallback& progress = {});
 
  private:

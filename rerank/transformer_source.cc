@@ -35,6 +35,11 @@ std::optional<Wave> TransformerSource::sample(std::span<const uint32_t> candidat
   return wave;
 }
 
+std::vector<int32_t> TransformerSource::tokens_so_far() const {
+  const auto tokens = decoder_->tokens_so_far();
+  return {tokens.begin(), tokens.end()};
+}
+
 TransformerLikelihood::TransformerLikelihood(std::shared_ptr<const transformer::Transformer> model,
                                              Device& device, std::vector<int64_t> text)
     : model_(std::move(model)), context_(device), text_(std::move(text)) {}

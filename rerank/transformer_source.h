@@ -19,6 +19,7 @@ class TransformerSource : public CandidateSource {
   CellRanges forced(uint32_t candidate) const override { return forced_; }
   void prefill() override;
   std::optional<Wave> sample(std::span<const uint32_t> candidates, const StepCallback& step) override;
+  std::vector<int32_t> tokens_so_far() const override;
 
  private:
   std::shared_ptr<const transformer::Transformer> model_;
@@ -57,9 +58,17 @@ class AlternatingSource : public CandidateSource {
   }
   void prefill() override;
   std::optional<Wave> sample(std::span<const uint32_t> candidates, const StepCallback& step) override;
+  std::vector<int32_t> tokens_so_far() const override;
 
  private:
+  // Which of a wave's candidates a source samples, by their places in the wave.
+  std::vector<size_t> places_of(size_t source) const;
+
   std::vector<std::unique_ptr<CandidateSource>> sources_;
+  // Of the wave that is being sampled.
+  std::vector<uint32_t> candidates_;
+  std::vector<int32_t> tokens_;  // [N, cells] of the sources before this one
+  size_t sampling_ = 0;          // the source that is at work
 };
 
 }  // namespace dalle1::rerank

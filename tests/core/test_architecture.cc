@@ -89,6 +89,7 @@ TEST_CASE("rooms of tools") {
       {"commands", {"program", "models"}},
       {"draw", {"program", "models"}},
       {"bench", {"program", "models"}},
+      {"serve", {"program", "models"}},
       {"train", {"program", "models"}},
       {"study", {"program", "models", "train"}},
       {"eval", {"program", "models", "train", "draw"}}};

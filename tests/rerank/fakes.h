@@ -25,12 +25,10 @@ class FakeSource : public rerank::CandidateSource {
     rerank::Wave wave;
     wave.candidates.assign(candidates.begin(), candidates.end());
     waves.push_back(wave.candidates);
-    for (int cell = 1; cell <= kFakeCells; ++cell)
-      if (!step(cell)) return std::nullopt;
+    for (cells_done_ = 1; cells_done_ <= kFakeCells; ++cells_done_)
+      if (!step(cells_done_)) return std::nullopt;
     for (const uint32_t candidate : candidates) {
-      for (uint32_t cell = 0; cell < kFakeCells; ++cell)
-        wave.tokens.push_back(
-            static_cast<int32_t>(random_block(seed_, Stream::sampling, candidate, cell, 0)[0] % 97));
+      for (int cell = 0; cell < kFakeCells; ++cell) wave.tokens.push_back(token(candidate, cell));
       wave.log_likelihood.push_back(-static_cast<double>(candidate % 7) - 0.1);
       wave.forced_log_likelihood.push_back(0);
       wave.forced.emplace_back();
@@ -39,12 +37,26 @@ class FakeSource : public rerank::CandidateSource {
     return wave;
   }
 
+  std::vector<int32_t> tokens_so_far() const override {
+    std::vector<int32_t> tokens;
+    for (const uint32_t candidate : waves.back())
+      for (int cell = 0; cell < kFakeCells; ++cell)
+        tokens.push_back(cell < cells_done_ ? token(candidate, cell) : -1);
+    return tokens;
+  }
+
   int prefills = 0;
   std::multiset<uint32_t> sampled;
   std::vector<std::vector<uint32_t>> waves;  ///< As they were asked for.
 
  private:
+  int32_t token(uint32_t candidate, int cell) const {
+    const auto block = random_block(seed_, Stream::sampling, candidate, static_cast<uint32_t>(cell), 0);
+    return static_cast<int32_t>(block[0] % 97);
+  }
+
   uint64_t seed_;
+  int cells_done_ = 0;
 };
 
 /// One pixel a token; candidates whose first token is below `constant_below` give one colour.

@@ -23,8 +23,8 @@ rerank::Redraw redraw_of(const CompleteOptions& options, const Image& picture, i
   return rerank::redraw_mask(grid, picture, read_image(options.mask));
 }
 
-GivenPicture given_picture(const CompleteOptions& options, const rerank::ModelSet& models) {
-  GivenPicture given;
+rerank::GivenPicture given_picture(const CompleteOptions& options, const rerank::ModelSet& models) {
+  rerank::GivenPicture given;
   given.picture = read_image(options.image);
   auto redraw = redraw_of(options, given.picture, models.config().grid);
   if (options.rest) rerank::redraw_rest(redraw);

@@ -6,7 +6,6 @@
 #include <span>
 
 #include "core/error.h"
-#include "core/image/resample.h"
 #include "rerank/pipeline.h"
 #include "tools/draw/estimate.h"
 #include "tools/program/interrupt.h"
@@ -19,15 +18,6 @@ namespace fs = std::filesystem;
 namespace {
 
 using rerank::Json;
-
-// The given picture as the models see it.
-struct Fitted {
-  Image picture;                             // for the sheet, in the decoded size
-  std::vector<std::vector<int32_t>> forced;  // by redraw: [G * G], -1 where sampled
-};
-
-// Metadata name only what was asked for.
-bool is_unset(const Json& value) { return value.empty() || value == "" || value == 0 || value == false; }
 
 class Drawing {
  public:
@@ -57,7 +47,7 @@ class Drawing {
     if (!advice_.empty()) note("as the model advises: " + advice_);
     check_memory(plan_, *models_);
     models_->load();
-    if (given_) fit_given();
+    if (given_) fitted_.emplace(*given_, *models_);
     if (!lock_) lock_.emplace(hold_output_folder(common_, folder_));
     rerank::prepare_folder(folder_, options_.existing());
     for (size_t i = 0; i < prompts_.size() && !GracefulStop::requested(); ++i)
@@ -122,21 +112,9 @@ class Drawing {
     return 0;
   }
 
-  void fit_given() {
-    auto& decoder = models_->decoder();
-    const auto rgb = to_rgb(given_->picture);
-    const auto tokens = decoder.encode(fit_square(rgb, decoder.encoded_size()));
-    fitted_.picture = fit_square(rgb, decoder.picture_size());
-    for (const auto& redraw : given_->redraws) fitted_.forced.push_back(rerank::forced_cells(redraw, tokens));
-  }
-
   std::unique_ptr<rerank::CandidateSource> source_of(const std::string& prompt) const {
     const auto options = as_planned(options_, plan_);
-    if (!given_) return models_->source(options, prompt);
-    std::vector<std::unique_ptr<rerank::CandidateSource>> sources;
-    for (const auto& forced : fitted_.forced) sources.push_back(models_->source(options, prompt, forced));
-    if (sources.size() == 1) return std::move(sources.front());
-    return std::make_unique<rerank::AlternatingSource>(std::move(sources));
+    return fitted_ ? fitted_->source(*models_, options, prompt) : models_->source(options, prompt);
   }
 
   // Names the tokenizers by what they make of the texts: they come from a file, a model or the program
@@ -187,16 +165,7 @@ class Drawing {
     pipeline.info = models_->run_info(request_of(prompt));
     pipeline.wave = plan_.wave;
     pipeline.whole_waves = plan_.on_gpu;
-    if (!given_) return pipeline;
-    for (const auto& [name, value] : given_->options.items())
-      // As version 0.1 names them in pictures.
-      if (!is_unset(value)) pipeline.info.extra[flag_of(name).substr(2)] = value;
-    pipeline.given = fitted_.picture;
-    if (given_->paste)
-      pipeline.finish_picture = [this](const Image& generated, uint32_t candidate) {
-        const auto& redraw = given_->redraws[candidate % given_->redraws.size()];
-        return rerank::paste_kept(fitted_.picture, generated, redraw);
-      };
+    if (fitted_) fitted_->go_into(pipeline);
     return pipeline;
   }
 
@@ -288,8 +257,8 @@ class Drawing {
   fs::path folder_;
   std::optional<FolderLock> lock_;  // of folder_; before anything is loaded where it is there already
   std::optional<rerank::ModelSet> models_;
-  std::optional<GivenPicture> given_;
-  Fitted fitted_;
+  std::optional<rerank::GivenPicture> given_;
+  std::optional<rerank::FittedPicture> fitted_;
   DrawingPlan plan_;
   std::map<size_t, std::string> failed_;
   Json runs_ = Json::array();

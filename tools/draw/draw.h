@@ -4,22 +4,14 @@
 #include <functional>
 #include <optional>
 
-#include "rerank/complete.h"
+#include "rerank/given_picture.h"
 #include "tools/draw/draw_options.h"
 #include "tools/models/open_model_set.h"
 
 namespace dalle1::tools {
 
-/// A picture to go on from.
-struct GivenPicture {
-  Image picture;                        ///< As read.
-  std::vector<rerank::Redraw> redraws;  ///< What to draw anew; candidate i takes redraws[i % size].
-  bool paste = false;                   ///< Kept pixels come from the given picture.
-  rerank::Json options;                 ///< What of it would change the result, by field name.
-};
-
 /// Makes the given picture once the model is known but not loaded yet; reports bad pictures early.
-using PrepareGiven = std::function<GivenPicture(const rerank::ModelSet&)>;
+using PrepareGiven = std::function<rerank::GivenPicture(const rerank::ModelSet&)>;
 
 /// Runs a drawing command: checks, estimates, loads, draws every prompt. Returns 0; failures are thrown, with
 /// ErrorKind::partial where some prompts failed and ErrorKind::interrupted where a signal stopped it.

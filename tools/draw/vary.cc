@@ -10,8 +10,8 @@ struct VaryOptions {
   std::vector<int> depths = {8, 16, 24};
 };
 
-GivenPicture given_picture(const VaryOptions& options, const rerank::ModelSet& models) {
-  GivenPicture given;
+rerank::GivenPicture given_picture(const VaryOptions& options, const rerank::ModelSet& models) {
+  rerank::GivenPicture given;
   given.picture = read_image(options.image);
   for (const int depth : options.depths)
     given.redraws.push_back(rerank::keep_top_rows(models.config().grid, depth));

@@ -28,6 +28,7 @@ Command masks_command();
 Command rank_command();
 Command reconstruct_command();
 Command sample_command();
+Command serve_command();
 Command shard_command();
 Command tokenize_command();
 Command train_captioner_command();
@@ -42,6 +43,7 @@ std::vector<Command> all_commands() {
       sample_command(),
       complete_command(),
       vary_command(),
+      serve_command(),
       rank_command(),
       caption_command(),
       classify_command(),
