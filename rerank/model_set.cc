@@ -231,7 +231,7 @@ std::unique_ptr<CandidateSource> ModelSet::source(const GenerationOptions& optio
   request.sampling.guidance = static_cast<float>(options.guidance);
   request.sampling.seed = options.seed;
   request.cache = transformer::cache_type_from_name(options.kv_dtype);
-  return std::make_unique<TransformerSource>(transformer_, *device_, std::move(request));
+  return std::make_unique<TransformerSource>(transformer_, *device_, std::move(request), sharing_);
 }
 
 std::shared_ptr<Scorer> ModelSet::scorer_part(const std::string& name, const std::string& prompt,

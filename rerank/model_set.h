@@ -86,6 +86,8 @@ class ModelSet {
   /// Candidates of a prompt; `forced`: [G * G] token or -1 where sampled; empty: all are sampled.
   std::unique_ptr<CandidateSource> source(const GenerationOptions& options, const std::string& prompt,
                                           const std::vector<int32_t>& forced = {}) const;
+  /// Candidates of all sources that are made from here on share their steps; on a CPU.
+  void share_steps(std::shared_ptr<StepSharing> sharing) { sharing_ = std::move(sharing); }
   /// Error(usage) where a scorer needs a part that was not opened.
   void check_parts_for(const std::vector<ScorerTerm>& terms) const;
   /// The scorer that the set was opened for.
@@ -126,6 +128,7 @@ class ModelSet {
 
   std::shared_ptr<Device> device_;
   PrecisionName precision_ = PrecisionName::f32;
+  std::shared_ptr<StepSharing> sharing_;
   std::shared_ptr<transformer::Transformer> transformer_;
   std::shared_ptr<dvae::Dvae> dvae_;
   std::shared_ptr<DvaeDecoder> decoder_;

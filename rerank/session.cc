@@ -1,24 +1,39 @@
 #include "rerank/session.h"
 
+#include "rerank/in_turns.h"
+
 namespace dalle1::rerank {
 
-Session::Session(ModelSet models) : models_(std::move(models)) { models_.load(); }
+Session::Session(ModelSet models) : models_(std::move(models)) {
+  models_.load();
+  if (!models_.device().is_cpu()) return;
+  sharing_ = std::make_shared<StepSharing>(4 * usual_wave());
+  models_.share_steps(sharing_);
+}
 
 PipelineResult Session::generate(const GenerationOptions& request, std::optional<GivenPicture> given,
                                  RunSink& sink, const ProgressCallback& progress) {
   validate(request);
-  const std::lock_guard lock(device_);
+  const auto alone = sharing_ ? std::unique_lock<std::mutex>() : std::unique_lock(device_);
   PipelineOptions options;
   options.info = models_.run_info(request);
   options.wave = request.batch > 0 ? request.batch : usual_wave();
   options.whole_waves = !models_.device().is_cpu();
   std::optional<FittedPicture> fitted;
-  if (given) fitted.emplace(std::move(*given), models_);
+  std::unique_ptr<CandidateSource> source;
+  std::shared_ptr<Scorer> scorer;
+  const auto open = [&] {
+    if (given) fitted.emplace(std::move(*given), models_);
+    source =
+        fitted ? fitted->source(models_, request, request.prompt) : models_.source(request, request.prompt);
+    scorer = models_.scorer(parse_scorer(request.scorer), request.prompt, request.truncate);
+  };
+  sharing_ ? sharing_->turns.take(open) : open();
   if (fitted) fitted->go_into(options);
-  const auto source =
-      fitted ? fitted->source(models_, request, request.prompt) : models_.source(request, request.prompt);
-  const auto scorer = models_.scorer(parse_scorer(request.scorer), request.prompt, request.truncate);
-  return run_pipeline(*source, models_.decoder(), *scorer, options, sink, progress);
+  if (!sharing_) return run_pipeline(*source, models_.decoder(), *scorer, options, sink, progress);
+  DecoderInTurns decoder(models_.decoder(), sharing_->turns);
+  ScorerInTurns judge(*scorer, sharing_->turns);
+  return run_pipeline(*source, decoder, judge, options, sink, progress);
 }
 
 }  // namespace dalle1::rerank

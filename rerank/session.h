@@ -1,6 +1,7 @@
 // Models kept loaded, for many requests: what the program, a server and other programs stand on.
 #pragma once
 
+#include <memory>
 #include <mutex>
 #include <optional>
 
@@ -20,9 +21,10 @@ class Session {
   /// The wave of a request that leaves it open: 64 candidates on a CPU, 256 on a GPU.
   int usual_wave() const { return models_.device().is_cpu() ? 64 : 256; }
 
-  /// Draws a request into a sink. From several threads at once: a device does one request at a time, in which
-  /// all of its threads work, and the others wait. Error(usage) for a scorer that the models were not opened
-  /// for; else as run_pipeline().
+  /// Draws a request into a sink. From several threads at once: on a CPU their candidates share decoding
+  /// steps, at most four usual waves of them, and the rest of their work takes turns; a GPU does one request
+  /// after another. The pictures are those that each has alone. Error(usage) for a scorer that the models
+  /// were not opened for; else as run_pipeline().
   PipelineResult generate(const GenerationOptions& request, RunSink& sink,
                           const ProgressCallback& progress = {}) {
     return generate(request, std::nullopt, sink, progress);
@@ -33,7 +35,8 @@ class Session {
 
  private:
   ModelSet models_;
-  std::mutex device_;
+  std::shared_ptr<StepSharing> sharing_;  // on a CPU
+  std::mutex device_;                     // else
 };
 
 }  // namespace dalle1::rerank

@@ -9,22 +9,40 @@
 namespace dalle1::rerank {
 
 TransformerSource::TransformerSource(std::shared_ptr<const transformer::Transformer> model, Device& device,
-                                     transformer::DecodeRequest request)
+                                     transformer::DecodeRequest request, std::shared_ptr<StepSharing> sharing)
     : model_(std::move(model)),
       context_(device),
       request_(std::move(request)),
-      forced_(forced_ranges(request_.forced)) {}
+      forced_(forced_ranges(request_.forced)),
+      sharing_(std::move(sharing)) {}
 
 void TransformerSource::prefill() {
-  if (!decoder_) decoder_ = std::make_unique<transformer::Decoder>(context_, *model_, request_);
+  if (decoder_ || prompt_) return;
+  if (!sharing_) {
+    decoder_ = std::make_unique<transformer::Decoder>(context_, *model_, request_);
+    return;
+  }
+  sharing_->turns.take([&] { prompt_ = std::make_unique<transformer::Prompt>(context_, *model_, request_); });
+}
+
+transformer::Decoded TransformerSource::decode(std::span<const uint32_t> candidates,
+                                               const StepCallback& step) {
+  if (decoder_) {
+    so_far_ = [this] { return decoder_->tokens_so_far(); };
+    transformer::Decoder::Hooks hooks;
+    hooks.progress = step;
+    return decoder_->decode(candidates, hooks);
+  }
+  return sharing_->decoder.decode(*prompt_, candidates, [&](const auto& standing) {
+    so_far_ = standing.tokens;
+    return step(standing.cells);
+  });
 }
 
 std::optional<Wave> TransformerSource::sample(std::span<const uint32_t> candidates,
                                               const StepCallback& step) {
   prefill();
-  transformer::Decoder::Hooks hooks;
-  hooks.progress = step;
-  auto decoded = decoder_->decode(candidates, hooks);
+  auto decoded = decode(candidates, step);
   if (decoded.cells < cells()) return std::nullopt;
   Wave wave;
   wave.candidates.assign(candidates.begin(), candidates.end());
@@ -36,7 +54,7 @@ std::optional<Wave> TransformerSource::sample(std::span<const uint32_t> candidat
 }
 
 std::vector<int32_t> TransformerSource::tokens_so_far() const {
-  const auto tokens = decoder_->tokens_so_far();
+  const auto tokens = so_far_();
   return {tokens.begin(), tokens.end()};
 }
 

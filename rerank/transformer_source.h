@@ -5,6 +5,7 @@
 
 #include "rerank/candidate_source.h"
 #include "rerank/scorer.h"
+#include "rerank/step_sharing.h"
 #include "transformer/decoder.h"
 
 namespace dalle1::rerank {
@@ -12,8 +13,9 @@ namespace dalle1::rerank {
 /// Candidates of one prompt, of which some cells may be forced.
 class TransformerSource : public CandidateSource {
  public:
+  /// With `sharing` the candidates share steps with those of other sources.
   TransformerSource(std::shared_ptr<const transformer::Transformer> model, Device& device,
-                    transformer::DecodeRequest request);
+                    transformer::DecodeRequest request, std::shared_ptr<StepSharing> sharing = {});
 
   int cells() const override { return model_->config().cells(); }
   CellRanges forced(uint32_t candidate) const override { return forced_; }
@@ -22,11 +24,17 @@ class TransformerSource : public CandidateSource {
   std::vector<int32_t> tokens_so_far() const override;
 
  private:
+  transformer::Decoded decode(std::span<const uint32_t> candidates, const StepCallback& step);
+
   std::shared_ptr<const transformer::Transformer> model_;
   Context context_;
   transformer::DecodeRequest request_;
   CellRanges forced_;
-  std::unique_ptr<transformer::Decoder> decoder_;  // made by prefill()
+  std::shared_ptr<StepSharing> sharing_;
+  // Made by prefill(), one of them.
+  std::unique_ptr<transformer::Decoder> decoder_;
+  std::unique_ptr<transformer::Prompt> prompt_;  // of what shares steps
+  std::function<std::vector<int64_t>()> so_far_;
 };
 
 /// Log-likelihoods of a wave's tokens under a prompt of its own, by one forward pass a candidate. A cell that

@@ -9,8 +9,8 @@
 #include "tools/program/interrupt.h"
 #include "tools/program/progress.h"
 #include "tools/serve/api.h"
+#include "tools/serve/drawers.h"
 #include "tools/serve/http_server.h"
-#include "tools/serve/one_at_a_time.h"
 #include "tools/serve/speed.h"
 
 namespace dalle1::tools {
@@ -71,7 +71,8 @@ int serve_until_stopped(const ServeOptions& options, const CommonOptions& common
         api->count(answered);
         tell_answered(common, answered);
       });
-  serve::OneAtATime drawing(session, limits.queue);
+  // More threads than that would only wait for a place in the steps.
+  serve::Drawers drawing(session, session.models().device().is_cpu() ? 16 : 1, limits.queue);
   api = std::make_unique<serve::Api>(session, drawing, access,
                                      serve::ApiSettings{limits, options.candidates, options.scorer, each});
   http.start();

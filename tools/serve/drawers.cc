@@ -1,4 +1,4 @@
-#include "tools/serve/one_at_a_time.h"
+#include "tools/serve/drawers.h"
 
 namespace dalle1::serve {
 namespace {
@@ -51,15 +51,17 @@ const char* name_of(DrawingState state) {
   fail(ErrorKind::internal, "no such state");
 }
 
-OneAtATime::OneAtATime(rerank::Session& session, size_t waiting)
-    : session_(session), most_waiting_(waiting), thread_([this] { work(); }) {}
-
-OneAtATime::~OneAtATime() {
-  stop(std::chrono::seconds(0));
-  thread_.join();
+Drawers::Drawers(rerank::Session& session, size_t count, size_t waiting)
+    : session_(session), most_waiting_(waiting) {
+  for (size_t i = 0; i < count; ++i) threads_.emplace_back([this] { work(); });
 }
 
-Submitted OneAtATime::submit(DrawingRequest request) {
+Drawers::~Drawers() {
+  stop(std::chrono::seconds(0));
+  for (std::thread& thread : threads_) thread.join();
+}
+
+Submitted Drawers::submit(DrawingRequest request) {
   const std::lock_guard lock(mutex_);
   if (stopping_) return Submitted::stopping;
   if (waiting_.size() >= most_waiting_) return Submitted::queue_is_full;
@@ -69,12 +71,12 @@ Submitted OneAtATime::submit(DrawingRequest request) {
   return Submitted::accepted;
 }
 
-bool OneAtATime::cancel(const std::string& id) {
+bool Drawers::cancel(const std::string& id) {
   std::optional<DrawingRequest> removed;
   {
     const std::lock_guard lock(mutex_);
     if (history_.count(id) > 0) return false;
-    if (!id.empty() && current_ == id) return cancelled_ = true;
+    if (const auto found = current_.find(id); found != current_.end()) return found->second.cancelled = true;
     removed = waiting_.remove([&](const auto& request) { return request.id == id; });
   }
   if (!removed) return false;
@@ -83,26 +85,26 @@ bool OneAtATime::cancel(const std::string& id) {
   return true;
 }
 
-std::optional<DrawingStatus> OneAtATime::status(const std::string& id) const {
+std::optional<DrawingStatus> Drawers::status(const std::string& id) const {
   const std::lock_guard lock(mutex_);
   if (const auto found = history_.find(id); found != history_.end()) return found->second;
-  if (current_ == id) return current_status_;
+  if (const auto found = current_.find(id); found != current_.end()) return found->second.status;
   const auto ahead = waiting_.ahead_of([&](const auto& request) { return request.id == id; });
   if (!ahead) return std::nullopt;
   DrawingStatus status;
-  status.ahead = *ahead + (current_.empty() ? 0 : 1);
+  status.ahead = *ahead + current_.size();
   return status;
 }
 
-DrawingTotals OneAtATime::totals() const {
+DrawingTotals Drawers::totals() const {
   const std::lock_guard lock(mutex_);
   auto totals = totals_;
   totals.queued = waiting_.size();
-  totals.drawing = current_.empty() ? 0 : 1;
+  totals.drawing = current_.size();
   return totals;
 }
 
-void OneAtATime::stop(std::chrono::seconds grace) {
+void Drawers::stop(std::chrono::seconds grace) {
   std::unique_lock lock(mutex_);
   stopping_ = true;
   changed_.notify_all();
@@ -114,31 +116,31 @@ void OneAtATime::stop(std::chrono::seconds grace) {
   }
   const auto idle = [&] { return current_.empty(); };
   if (changed_.wait_for(lock, grace, idle)) return;
-  cancelled_ = true;
+  for (auto& [id, current] : current_) current.cancelled = true;
   changed_.wait(lock, idle);
 }
 
-void OneAtATime::work() {
+void Drawers::work() {
   for (;;) {
     std::optional<DrawingRequest> request;
+    Current* current = nullptr;
     {
       std::unique_lock lock(mutex_);
       changed_.wait(lock, [&] { return stopping_ || waiting_.size() > 0; });
       request = waiting_.pop();
       if (!request) return;
-      current_ = request->id;
-      current_status_ = {DrawingState::drawing, 0, 0, std::nullopt, ""};
-      cancelled_ = false;
+      current = &current_[request->id];
+      current->status.state = DrawingState::drawing;
     }
-    draw(*request);
+    draw(*request, *current);
     const std::lock_guard lock(mutex_);
-    current_.clear();
+    current_.erase(request->id);
     changed_.notify_all();
   }
 }
 
 // No request may end the process: whatever goes wrong is its listener's to hear.
-void OneAtATime::draw(DrawingRequest& request) {
+void Drawers::draw(DrawingRequest& request, Current& current) {
   const auto failed = [&](const Error& error) {
     const bool cancelled = error.kind() == ErrorKind::interrupted;
     ended(request.id, cancelled ? DrawingState::cancelled : DrawingState::failed, error.what());
@@ -151,7 +153,7 @@ void OneAtATime::draw(DrawingRequest& request) {
   try {
     request.listener->started();
     ToldSink sink(*request.listener);
-    const auto summary = generate(request, sink);
+    const auto summary = generate(request, current, sink);
     ended(request.id, DrawingState::completed);
     request.listener->finished(sink.result(), summary);
   } catch (const Error& error) {
@@ -163,28 +165,28 @@ void OneAtATime::draw(DrawingRequest& request) {
   }
 }
 
-rerank::PipelineResult OneAtATime::generate(DrawingRequest& request, rerank::RunSink& sink) {
+rerank::PipelineResult Drawers::generate(DrawingRequest& request, Current& current, rerank::RunSink& sink) {
   int64_t tokens = 0;
   const auto progress = [&](const rerank::PipelineProgress& now) {
     // What is cancelled is of no use to anybody: it is not ranked, as an interrupted run would be.
-    if (cancelled_) throw cancelled_error();
+    if (current.cancelled) throw cancelled_error();
     tokens = now.tokens_done;
     {
       const std::lock_guard lock(mutex_);
-      current_status_.fraction =
+      current.status.fraction =
           now.tokens > 0 ? static_cast<double>(now.tokens_done) / static_cast<double>(now.tokens) : 1;
-      current_status_.seconds_left = now.seconds_left;
+      current.status.seconds_left = now.seconds_left;
     }
     request.listener->progress(now);
     return true;
   };
   auto result = session_.generate(request.options, std::move(request.given), sink, progress);
-  if (cancelled_) throw cancelled_error();
+  if (current.cancelled) throw cancelled_error();
   took(result, tokens);
   return result;
 }
 
-void OneAtATime::took(const rerank::PipelineResult& result, int64_t tokens) {
+void Drawers::took(const rerank::PipelineResult& result, int64_t tokens) {
   const std::lock_guard lock(mutex_);
   totals_.candidates += static_cast<uint64_t>(result.candidates_done);
   totals_.tokens += static_cast<uint64_t>(tokens);
@@ -195,7 +197,7 @@ void OneAtATime::took(const rerank::PipelineResult& result, int64_t tokens) {
   totals_.seconds.write += result.seconds.write;
 }
 
-void OneAtATime::ended(const std::string& id, DrawingState state, const std::string& error) {
+void Drawers::ended(const std::string& id, DrawingState state, const std::string& error) {
   const std::lock_guard lock(mutex_);
   auto& count = state == DrawingState::completed ? totals_.completed
                 : state == DrawingState::failed  ? totals_.failed

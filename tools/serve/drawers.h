@@ -1,4 +1,4 @@
-// Drawing one request after another, which a session does: all of the machine works on each.
+// Threads that each draw a request; the session lets those of one time share the machine.
 #pragma once
 
 #include <atomic>
@@ -7,6 +7,7 @@
 #include <map>
 #include <mutex>
 #include <thread>
+#include <vector>
 
 #include "rerank/session.h"
 #include "tools/serve/drawing.h"
@@ -14,11 +15,11 @@
 
 namespace dalle1::serve {
 
-class OneAtATime final : public Drawing {
+class Drawers final : public Drawing {
  public:
-  /// At most `waiting` requests wait. The session must outlive it.
-  OneAtATime(rerank::Session& session, size_t waiting);
-  ~OneAtATime() override;
+  /// `count` requests are drawn at a time, at most `waiting` wait. The session must outlive it.
+  Drawers(rerank::Session& session, size_t count, size_t waiting);
+  ~Drawers() override;
 
   Submitted submit(DrawingRequest request) override;
   bool cancel(const std::string& id) override;
@@ -27,9 +28,13 @@ class OneAtATime final : public Drawing {
   void stop(std::chrono::seconds grace) override;
 
  private:
+  struct Current {
+    DrawingStatus status;  // under the mutex
+    std::atomic<bool> cancelled = false;
+  };
   void work();
-  void draw(DrawingRequest& request);
-  rerank::PipelineResult generate(DrawingRequest& request, rerank::RunSink& sink);
+  void draw(DrawingRequest& request, Current& current);
+  rerank::PipelineResult generate(DrawingRequest& request, Current& current, rerank::RunSink& sink);
   void took(const rerank::PipelineResult& result, int64_t tokens);
   void ended(const std::string& id, DrawingState state, const std::string& error = {});
 
@@ -39,13 +44,11 @@ class OneAtATime final : public Drawing {
   std::condition_variable changed_;
   FairQueue<DrawingRequest> waiting_;
   bool stopping_ = false;
-  std::string current_;  // the id of what is being drawn
-  DrawingStatus current_status_;
-  std::atomic<bool> cancelled_ = false;  // the one that is being drawn
+  std::map<std::string, Current> current_;  // what is being drawn, by id
   std::map<std::string, DrawingStatus> history_;
   std::deque<std::string> history_order_;
   DrawingTotals totals_;
-  std::thread thread_;
+  std::vector<std::thread> threads_;
 };
 
 }  // namespace dalle1::serve
