@@ -25,9 +25,9 @@ TEST_CASE("presets: all are there, and are the published shapes") {
         "rudalle-vqgan",     "rudalle-vqgan-dwt", "clip-rn50",          "clip-rn101",
         "clip-rn50x4",       "clip-rn50x16",      "clip-rn50x64",       "clip-vit-b-32",
         "clip-vit-b-16",     "clip-vit-l-14",     "clip-vit-l-14-336",  "clip-vit-h-14",
-        "clip-vit-g-14",     "clip-vit-bigg-14"})
+        "clip-vit-g-14",     "clip-vit-bigg-14",  "clip-gelu",          "clip-quick-gelu"})
     CHECK(find_preset(name) != nullptr);
-  CHECK(presets().size() == 26);
+  CHECK(presets().size() == 28);
   CHECK(find_preset("dalle1") == nullptr);
   const json config = find_preset("dalle1-12b")->config;
   CHECK(config["width"] == 62 * 64);

@@ -187,10 +187,23 @@ TEST_CASE("import: CLIP's heads, from what was published or from a configuration
 TEST_CASE("import: a CLIP's configuration may say what the tensors do not, and must agree with them") {
   const Checkpoint plain = import_files({clip_of_shape(64, 1, 256)});
   CHECK(plain.config.at("activation") == "quick_gelu");
-  CHECK(has(plain.note, "{\"activation\": \"gelu\"}"));
+  CHECK(has(plain.note, "give the configuration clip-gelu"));
   const Checkpoint told = import_files({clip_of_shape(64, 1, 256)}, {{"activation", "gelu"}});
   CHECK(told.config.at("activation") == "gelu");
   CHECK(told.note.empty());
+  // open_clip's trainings name their runs after the model.
+  const auto trained = [](const char* run) {
+    StateFile file = clip_of_shape(64, 1, 256);
+    file.settings["name"] = run;
+    return import_files({file});
+  };
+  CHECK(trained("2024_01_02-03_04_05-model_ViT-S-16-lr_0.001-b_64").config.at("activation") == "gelu");
+  CHECK(trained("x-model_ViT-S-16-quickgelu-lr_0.001").config.at("activation") == "quick_gelu");
+  CHECK(trained("x-model_ViT-S-16-lr_0.001").note.empty());
+  for (const char* run : {"mine", "-model_", "-lr_-model_x", "-model_-lr_", "x-model-lr_"})
+    CHECK_FALSE(trained(run).note.empty());
+  CHECK(trained("x-model_ViT-S-16-lr_1").config.at("activation") !=
+        trained("x-model_ViT-S-16-quickgelu-lr_1").config.at("activation"));
   // A shape that only open_clip published.
   const Checkpoint huge = import_files({clip_of_shape(1280, 32, 5120)});
   CHECK(huge.config.at("activation") == "gelu");

@@ -10,6 +10,7 @@
 #include "weights/import.h"
 #include "weights/model_dir.h"
 #include "weights/open.h"
+#include "weights/presets.h"
 
 namespace dalle1::tools {
 namespace fs = std::filesystem;
@@ -85,6 +86,8 @@ nlohmann::json config_to_open(const CommonOptions& common, std::string_view part
   const auto chosen = chosen_config(common, part);
   if (!chosen) return nullptr;
   auto config = weights::read_config(chosen->value);
+  if (const auto* preset = weights::find_preset(chosen->value); preset && !chosen->names_part)
+    return (preset->part == "clip") == (part == "clip") ? config : nullptr;
   if (!chosen->names_part && describes_clip(config) != (part == "clip")) return nullptr;
   return config;
 }
@@ -102,7 +105,7 @@ auto opened(const Open& open) {
 // Also for those who want no progress: what was taken for granted decides the numbers.
 void tell_note(const CommonOptions& common, const weights::Checkpoint& checkpoint) {
   if (checkpoint.note.empty()) return;
-  const std::string text = fmt::format("{} (--config {}=FILE)", checkpoint.note, checkpoint.part);
+  const std::string text = fmt::format("{} (--config {}=PRESET|FILE)", checkpoint.note, checkpoint.part);
   if (common.progress_mode() == ProgressMode::json)
     tell(common, {{"event", "note"}, {"text", text}}, text);
   else
