@@ -98,6 +98,13 @@ TEST_CASE("open_clip's Vision Transformers agree with its code, in both activati
   check_model({"open_clip", "quick_gelu", "epoch_3.pt", kResnetPictures, quick, "openai_clip_vit"});
 }
 
+TEST_CASE("Hugging Face's CLIPModel agrees with its code, wherever its texts are taken to end") {
+  auto config = weights::read_config(golden("hf_clip/config.json").string());
+  check_model({"hf_clip", "hf", "pytorch_model.bin", kResnetPictures, config, "openai_clip_vit"});
+  config["end_token"] = -1;
+  check_model({"hf_clip", "hf", "pytorch_model.bin", kResnetPictures, config, "openai_clip_vit"});
+}
+
 TEST_CASE("preprocessed pixels agree with torchvision's") {
   Loaded loaded("openai_clip_vit/small_jit.pt");
   std::vector<Image> images;

@@ -1,4 +1,4 @@
-#include "tests/tools/program/program.h"
+#include "tests/tools/program.h"
 
 #include <fcntl.h>
 #include <pty.h>

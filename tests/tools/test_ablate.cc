@@ -12,7 +12,7 @@
 #include "core/train/metrics.h"
 #include "tests/support/flop_counter.h"
 #include "tests/support/golden.h"
-#include "tests/tools/program/program.h"
+#include "tests/tools/program.h"
 #include "tests/tools/run_files.h"
 #include "tests/tools/tiny_model.h"
 #include "tools/program/progress.h"

@@ -9,7 +9,7 @@
 #include "core/random/philox.h"
 #include "rerank/results.h"
 #include "tests/support/golden.h"
-#include "tests/tools/program/program.h"
+#include "tests/tools/program.h"
 #include "tests/tools/tiny_model.h"
 
 using namespace dalle1;

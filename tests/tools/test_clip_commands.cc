@@ -10,7 +10,7 @@
 #include "core/random/philox.h"
 #include "tests/support/exif.h"
 #include "tests/support/golden.h"
-#include "tests/tools/program/program.h"
+#include "tests/tools/program.h"
 #include "tests/tools/tiny_model.h"
 
 using namespace dalle1;

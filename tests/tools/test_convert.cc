@@ -8,7 +8,7 @@
 #include "core/data/npy.h"
 #include "core/image/image.h"
 #include "tests/support/golden.h"
-#include "tests/tools/program/program.h"
+#include "tests/tools/program.h"
 
 namespace dalle1::test {
 namespace {

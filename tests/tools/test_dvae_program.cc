@@ -7,7 +7,7 @@
 #include "core/image/png.h"
 #include "core/train/metrics.h"
 #include "tests/support/golden.h"
-#include "tests/tools/program/program.h"
+#include "tests/tools/program.h"
 #include "tests/tools/run_files.h"
 
 using namespace dalle1;

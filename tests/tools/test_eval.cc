@@ -9,7 +9,7 @@
 #include "core/image/png.h"
 #include "core/random/philox.h"
 #include "tests/support/golden.h"
-#include "tests/tools/program/program.h"
+#include "tests/tools/program.h"
 #include "tests/tools/run_files.h"
 #include "tests/tools/tiny_model.h"
 #include "tools/eval/eval_memory.h"

@@ -2,7 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "tests/support/golden.h"
-#include "tests/tools/program/program.h"
+#include "tests/tools/program.h"
 #include "tests/tools/run_files.h"
 #include "tests/tools/tiny_model.h"
 

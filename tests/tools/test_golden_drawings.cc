@@ -7,7 +7,7 @@
 #include "core/image/png.h"
 #include "rerank/results.h"
 #include "tests/support/golden.h"
-#include "tests/tools/program/program.h"
+#include "tests/tools/program.h"
 #include "tests/tools/run_files.h"
 #include "weights/sha256.h"
 

@@ -10,7 +10,7 @@
 #include "core/text/train_sentencepiece.h"
 #include "rerank/results.h"
 #include "tests/support/golden.h"
-#include "tests/tools/program/program.h"
+#include "tests/tools/program.h"
 #include "tests/tools/run_files.h"
 #include "tests/tools/tiny_model.h"
 #include "weights/sha256.h"

@@ -4,7 +4,7 @@
 #include <regex>
 
 #include "tests/support/golden.h"
-#include "tests/tools/program/program.h"
+#include "tests/tools/program.h"
 #include "tools/program/command_app.h"
 #include "tools/program/completion.h"
 #include "tools/program/man_page.h"

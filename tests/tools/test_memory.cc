@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/support/golden.h"
-#include "tests/tools/program/program.h"
+#include "tests/tools/program.h"
 #include "tests/tools/run_files.h"
 #include "tests/tools/tiny_model.h"
 

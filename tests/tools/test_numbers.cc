@@ -5,7 +5,7 @@
 
 #include "core/data/atomic_file.h"
 #include "tests/support/golden.h"
-#include "tests/tools/program/program.h"
+#include "tests/tools/program.h"
 #include "tests/tools/run_files.h"
 #include "tests/tools/tiny_model.h"
 #include "tools/draw/draw_options.h"

@@ -4,7 +4,7 @@
 
 #include "core/text/suggest.h"
 #include "tests/support/golden.h"
-#include "tests/tools/program/program.h"
+#include "tests/tools/program.h"
 #include "tests/tools/tiny_model.h"
 #include "tools/program/command.h"
 

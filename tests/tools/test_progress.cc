@@ -5,7 +5,7 @@
 #include <sstream>
 
 #include "tests/support/golden.h"
-#include "tests/tools/program/program.h"
+#include "tests/tools/program.h"
 #include "tests/tools/tiny_model.h"
 
 using namespace dalle1;

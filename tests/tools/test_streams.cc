@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "tests/support/golden.h"
-#include "tests/tools/program/program.h"
+#include "tests/tools/program.h"
 #include "tests/tools/run_files.h"
 #include "tests/tools/tiny_model.h"
 

@@ -11,7 +11,7 @@
 #include "core/data/npy.h"
 #include "core/image/png.h"
 #include "tests/support/golden.h"
-#include "tests/tools/program/program.h"
+#include "tests/tools/program.h"
 #include "tests/tools/run_files.h"
 #include "tests/tools/tiny_model.h"
 

@@ -6,7 +6,7 @@
 #include "core/data/folder_lock.h"
 #include "core/error.h"
 #include "tests/support/golden.h"
-#include "tests/tools/program/program.h"
+#include "tests/tools/program.h"
 #include "tests/tools/run_files.h"
 #include "tests/tools/tiny_model.h"
 #include "tools/program/output_folder.h"
