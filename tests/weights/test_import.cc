@@ -365,6 +365,22 @@ TEST_CASE("import: DALLE-pytorch's file is a transformer and a dVAE") {
   CHECK(has(refusal({path}), "none of them a model that was asked for"));
 
   const StateFile whole = read_state_file(path);
+  // OpenAI's dVAE or a VQGAN may stand in the place of its own.
+  const auto with_dvae = [&](const std::vector<std::pair<std::string, std::string>>& prefixed) {
+    StateFile file = whole;
+    std::erase_if(file.tensors, [](const RawTensor& tensor) { return tensor.name.starts_with("vae."); });
+    for (const auto& [prefix, name] : prefixed)
+      for (RawTensor tensor : read_state_file(golden(name)).tensors) {
+        tensor.name = "vae." + prefix + tensor.name;
+        file.tensors.push_back(tensor);
+      }
+    std::vector<StateFile> parts = parts_in(std::move(file));
+    parts.erase(parts.begin());
+    return import_files(std::move(parts));
+  };
+  CHECK(with_dvae({{"enc.", "openai_dvae/encoder_legacy.pkl"}, {"dec.", "openai_dvae/decoder_legacy.pkl"}})
+            .config.at("codes") == 512);
+  CHECK(with_dvae({{"model.", "taming_vqgan/vq.ckpt"}}).format == "taming-vqgan");
   const auto refused = [&](const char* argument, const json& value) {
     StateFile file = whole;
     file.settings[std::string("hparams.") + argument] = value;
