@@ -41,8 +41,8 @@ class Dvae : public Module {
   }
 };
 
-/// A model of the given configuration ("kind": "openai", "vqgan" or "discrete_vae") whose parameters are zero until they are
-/// loaded or initialised. Error(model) names what is missing or out of range.
+/// A model of the given configuration ("kind": "openai", "vqgan" or "discrete_vae") whose parameters are zero
+/// until they are loaded or initialised. Error(model) names what is missing or out of range.
 ///
 /// The precision is that of the convolutions that do nearly all of the work. What leads to codes, from codes
 /// and to pixels is f32 always, as in OpenAI's half-precision code: a logit that is rounded to 8 bits names
