@@ -2,6 +2,7 @@
 
 #include "core/config/fields.h"
 #include "core/ops/elementwise.h"
+#include "core/text/tokenizer.h"
 
 namespace dalle1::clip {
 namespace {
@@ -78,6 +79,16 @@ nlohmann::json ClipConfig::identity() const {
   drop("transformer_mlp_width", config.transformer_mlp_width == 4 * config.transformer_width);
   drop("activation", config.activation == ClipConfig().activation);
   return object;
+}
+
+void check_fits(const ClipConfig& config, const text::Tokenizer& tokenizer) {
+  check(tokenizer.vocab_size() <= config.vocab_size, ErrorKind::model,
+        "CLIP's tokenizer has {} tokens and CLIP takes {}: give the CLIP with its own tokenizer, as a model "
+        "directory",
+        tokenizer.vocab_size(), config.vocab_size);
+  check(config.end_token < 0 || config.end_token == tokenizer.special().eos, ErrorKind::model,
+        "CLIP's tokenizer ends texts with {} and CLIP expects {}: they do not belong together",
+        tokenizer.special().eos, config.end_token);
 }
 
 ClipConfig clip_config_from_json(const nlohmann::json& object) {

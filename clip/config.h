@@ -8,6 +8,10 @@
 #include <string>
 #include <vector>
 
+namespace dalle1::text {
+class Tokenizer;
+}
+
 namespace dalle1::clip {
 
 struct ClipConfig {
@@ -44,6 +48,10 @@ struct ClipConfig {
   /// version 0.1 wrote, so that its trainings are resumed.
   nlohmann::json identity() const;
 };
+
+/// Error(model), with both numbers, when the tokenizer has more tokens than the CLIP or ends texts with
+/// another.
+void check_fits(const ClipConfig& config, const text::Tokenizer& tokenizer);
 
 /// Absent fields keep their defaults, resolved. Error(model) names an unknown or impossible one.
 ClipConfig clip_config_from_json(const nlohmann::json& json);

@@ -3,6 +3,7 @@
 #include "core/config/fields.h"
 #include "core/ops/argmax.h"
 #include "core/ops/movement.h"
+#include "dvae/discrete_vae.h"
 #include "dvae/openai_dvae.h"
 #include "dvae/vqgan.h"
 
@@ -23,7 +24,10 @@ std::unique_ptr<Dvae> make_dvae(const nlohmann::json& config, Device& device, co
   if (kind == "openai")
     return std::make_unique<OpenAiDvae>(device, OpenAiConfig::from_json(config), precision);
   if (kind == "vqgan") return std::make_unique<Vqgan>(device, VqganConfig::from_json(config), precision);
-  fail(ErrorKind::model, "unknown kind of dVAE '{}' in its configuration; known are openai and vqgan", kind);
+  if (kind == "discrete_vae")
+    return std::make_unique<DiscreteVae>(device, DiscreteVaeConfig::from_json(config), precision);
+  fail(ErrorKind::model,
+       "unknown kind of dVAE '{}' in its configuration; known are openai, vqgan and discrete_vae", kind);
 }
 
 }  // namespace dalle1::dvae

@@ -10,12 +10,13 @@
 
 namespace dalle1::dvae {
 
-/// One interface for OpenAI's dVAE and the Gumbel VQGAN. Pictures are f32 [B, 3, H, W], plain layout, RGB in
+/// One interface for OpenAI's dVAE and the VQGANs. Pictures are f32 [B, 3, H, W], plain layout, RGB in
 /// [0, 1]; h = H / downsampling() and w = W / downsampling(), rounded down. Codes are i64 [B, h, w] in raster
 /// order.
 class Dvae : public Module {
  public:
-  /// Unnormalised log-probabilities of the codes: f32 [B, codes(), h, w], plain.
+  /// Unnormalised log-probabilities of the codes: f32 [B, codes(), h, w], plain. Of a VQGAN that takes the
+  /// nearest code: negative squared distances, up to a term that the codes of a place share.
   virtual Tensor encode(Context& context, const Tensor& images) = 0;
   /// The decoder's raw output for codes. OpenAI: [B, 6, H, W], three means and three ln b of the
   /// logit-Laplace distribution; VQGAN: [B, 3, H, W] in about [-1, 1]. Error(input) for an index outside [0,
@@ -40,8 +41,8 @@ class Dvae : public Module {
   }
 };
 
-/// A model of the given configuration ("kind": "openai" or "vqgan") whose parameters are zero until they are
-/// loaded or initialised. Error(model) names what is missing or out of range.
+/// A model of the given configuration ("kind": "openai", "vqgan" or "discrete_vae") whose parameters are zero
+/// until they are loaded or initialised. Error(model) names what is missing or out of range.
 ///
 /// The precision is that of the convolutions that do nearly all of the work. What leads to codes, from codes
 /// and to pixels is f32 always, as in OpenAI's half-precision code: a logit that is rounded to 8 bits names

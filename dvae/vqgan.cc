@@ -70,6 +70,7 @@ void VqganConfig::visit(auto& self, auto& field) {
   field("attn_resolutions", self.attention_resolutions, config::within(1, widest));
   field("embed_dim", self.embed_dim, config::within(1, widest));
   field("n_embed", self.codes, config::within(1, 1 << 20));
+  field("quantiser", self.quantiser, {.choices = {"gumbel", "nearest"}, .omit = self.quantiser == "gumbel"});
   field("dwt", self.dwt);
 }
 
@@ -79,9 +80,9 @@ VqganConfig VqganConfig::from_json(const nlohmann::json& json) {
     config::read(json, c, {ErrorKind::model});
     check(c.ch_mult.size() <= 8 && !c.ch_mult.empty(), ErrorKind::model, "{} levels in 'ch_mult'",
           c.ch_mult.size());
-    // The published code applies a projection of z_channels inputs to embed_dim channels.
-    check(c.z_channels == c.embed_dim, ErrorKind::model, "'z_channels' {} and 'embed_dim' {} must be equal",
-          c.z_channels, c.embed_dim);
+    // The published Gumbel code applies a projection of z_channels inputs to embed_dim channels.
+    check(c.quantiser == "nearest" || c.z_channels == c.embed_dim, ErrorKind::model,
+          "'z_channels' {} and 'embed_dim' {} must be equal", c.z_channels, c.embed_dim);
     return c;
   });
 }
@@ -184,10 +185,11 @@ Vqgan::Vqgan(Device& device, const VqganConfig& c, const Precision& precision)
     : config_(c),
       encoder_(std::make_unique<Encoder>(device, c, precision)),
       decoder_(std::make_unique<Decoder>(device, c, precision)),
-      projection_(nn::Conv2d::zeros(device, c.codes, c.embed_dim, 1)),
       codebook_(Tensor::zeros(device, {c.codes, c.embed_dim})),
       quant_(nn::Conv2d::zeros(device, c.embed_dim, c.z_channels, 1)),
-      post_quant_(nn::Conv2d::zeros(device, c.z_channels, c.embed_dim, 1)) {}
+      post_quant_(nn::Conv2d::zeros(device, c.z_channels, c.embed_dim, 1)) {
+  if (!nearest()) projection_ = nn::Conv2d::zeros(device, c.codes, c.embed_dim, 1);
+}
 
 Vqgan::~Vqgan() = default;
 
@@ -197,8 +199,21 @@ Tensor Vqgan::encode(Context& context, const Tensor& images) {
   check(images.dim(2) >= downsampling() && images.dim(3) >= downsampling(), ErrorKind::input,
         "a picture of {}x{} is smaller than one code of {}x{}", images.dim(3), images.dim(2), downsampling(),
         downsampling());
-  const Tensor z = encoder_->forward(context, ops::affine(context, images, 2.0f, -1.0f));
-  return ops::to_plain(context, projection_.forward(context, quant_.forward(context, z)));
+  const Tensor z =
+      quant_.forward(context, encoder_->forward(context, ops::affine(context, images, 2.0f, -1.0f)));
+  return ops::to_plain(context, nearest() ? distances(context, z) : projection_.forward(context, z));
+}
+
+// 2 e_k . z - |e_k|^2: the negative squared distance up to |z|^2, which all codes share.
+Tensor Vqgan::distances(Context& context, const Tensor& z) const {
+  const std::vector<float> rows = codebook_.to_floats();
+  std::vector<float> lengths(config_.codes);
+  for (size_t i = 0; i < rows.size(); ++i) lengths[i / config_.embed_dim] -= rows[i] * rows[i];
+  nn::Conv2d products;
+  products.weight =
+      ops::reshape(context, ops::affine(context, codebook_, 2.0f), {config_.codes, config_.embed_dim, 1, 1});
+  products.bias = Tensor::from(codebook_.device(), {config_.codes}, lengths);
+  return products.forward(context, z);
 }
 
 Tensor Vqgan::decode_stats(Context& context, const Tensor& indices) {
@@ -225,8 +240,8 @@ Tensor Vqgan::image_of(Context& context, const Tensor& stats) {
 void Vqgan::visit(const ParameterVisitor& visitor) {
   encoder_->visit(visitor);
   decoder_->visit(visitor);
-  projection_.visit("quantize.proj.weight", "quantize.proj.bias", visitor);
-  visitor("quantize.embed.weight", codebook_);
+  if (!nearest()) projection_.visit("quantize.proj.weight", "quantize.proj.bias", visitor);
+  visitor(nearest() ? "quantize.embedding.weight" : "quantize.embed.weight", codebook_);
   quant_.visit("quant_conv.weight", "quant_conv.bias", visitor);
   post_quant_.visit("post_quant_conv.weight", "post_quant_conv.bias", visitor);
 }

@@ -1,4 +1,5 @@
-// The Gumbel VQGAN of ru-dalle (taming-transformers' GumbelVQ, factor 8), plain or with a wavelet decoder.
+// The VQGANs of taming-transformers (Esser et al. 2021): VQModel, which takes the nearest code, and GumbelVQ,
+// which takes the largest logit; ru-dalle's is the second, plain or with a wavelet decoder.
 #pragma once
 
 #include <memory>
@@ -16,6 +17,9 @@ struct VqganConfig {
   int res_blocks = 2;
   std::vector<int64_t> attention_resolutions = {32};
   int64_t embed_dim = 256, codes = 8192;
+  /// "gumbel": codes by the largest of quantize.proj's logits. "nearest": by the smallest distance to the
+  /// rows of the codebook.
+  std::string quantiser = "gumbel";
   bool dwt = false;  ///< The decoder makes wavelet bands of a picture of twice the side.
 
   static void visit(auto& self, auto& field);
@@ -43,12 +47,14 @@ class Vqgan : public Dvae {
  private:
   class Encoder;
   class Decoder;
+  bool nearest() const { return config_.quantiser == "nearest"; }
+  Tensor distances(Context& context, const Tensor& z) const;
 
   VqganConfig config_;
   std::unique_ptr<Encoder> encoder_;
   std::unique_ptr<Decoder> decoder_;
-  nn::Conv2d projection_;  // quantize.proj, to codes
-  Tensor codebook_;        // quantize.embed.weight [codes, embed_dim]
+  nn::Conv2d projection_;  // quantize.proj, to codes; Gumbel's alone
+  Tensor codebook_;        // quantize.embed.weight or quantize.embedding.weight [codes, embed_dim]
   nn::Conv2d quant_, post_quant_;
 };
 

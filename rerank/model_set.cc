@@ -130,10 +130,7 @@ void ModelSet::check_fit() {
     captioner_config_ = checked_captioner_config(*parts_.captioner, parts_.dvae, config_.grid,
                                                  parts_.captioner_tokenizer_file);
   if (!parts_.clip) return;
-  const auto clip = clip::clip_config_from_json(parts_.clip->config);
-  check(parts_.clip_tokenizer->vocab_size() <= clip.vocab_size, ErrorKind::model,
-        "CLIP's tokenizer has {} tokens and CLIP takes {}", parts_.clip_tokenizer->vocab_size(),
-        clip.vocab_size);
+  clip::check_fits(clip::clip_config_from_json(parts_.clip->config), *parts_.clip_tokenizer);
 }
 
 const weights::Checkpoint& ModelSet::checkpoint(const std::string& part) const {

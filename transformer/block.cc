@@ -4,6 +4,7 @@
 
 #include "core/nn/initialise.h"
 #include "core/ops/elementwise.h"
+#include "core/ops/movement.h"
 #include "core/ops/norm.h"
 
 namespace dalle1::transformer {
@@ -12,6 +13,7 @@ Block::Block(Device& device, const BlockConfig& config, int index, const Precisi
     : index_(index),
       sandwich_(config.sandwich_norm),
       qk_norm_(config.qk_norm),
+      gated_(config.gated_mlp),
       head_size_(config.width / config.heads),
       compute_(precision.compute),
       epsilon_(config.norm_eps),
@@ -21,7 +23,8 @@ Block::Block(Device& device, const BlockConfig& config, int index, const Precisi
       mlp_norm_(nn::LayerNorm::identity(device, config.width, config.norm_eps, precision.activations)),
       qkv_(nn::Linear::zeros(device, 3 * config.width, config.width, precision)),
       output_(nn::Linear::zeros(device, config.width, config.width, precision)),
-      up_(nn::Linear::zeros(device, int64_t{config.mlp_ratio} * config.width, config.width, precision)),
+      up_(nn::Linear::zeros(device, int64_t{config.gated_mlp ? 2 : 1} * config.mlp_ratio * config.width,
+                            config.width, precision)),
       down_(nn::Linear::zeros(device, config.width, int64_t{config.mlp_ratio} * config.width, precision)) {
   if (!sandwich_) return;
   attention_post_norm_ =
@@ -37,8 +40,16 @@ Tensor Block::forward(Context& context, const Tensor& x, Sequence& sequence) con
   a = sequence.attend(context, index_, qkv, compute_);
   const Tensor h = add_branch(context, x, a, output_, attention_post_norm_, place);
   Tensor m = mlp_norm_.forward(context, h);
-  m = up_.forward(context, m, {activation_});
+  m = mlp_inner(context, m);
   return add_branch(context, h, m, down_, mlp_post_norm_, place + 1);
+}
+
+Tensor Block::mlp_inner(Context& context, const Tensor& x) const {
+  if (!gated_) return up_.forward(context, x, {activation_});
+  const Tensor both = up_.forward(context, x);
+  const int64_t inner = both.dim(-1) / 2;
+  const Tensor gate = ops::unary(context, activation_, ops::slice(context, both, -1, inner, 2 * inner));
+  return ops::mul(context, ops::slice(context, both, -1, 0, inner), gate);
 }
 
 // x + the end of a residual branch.

@@ -17,6 +17,7 @@ struct BlockConfig {
   int32_t width = 0;
   int32_t heads = 1;
   int32_t mlp_ratio = 4;
+  bool gated_mlp = false;
   std::string activation = "gelu_tanh";
   bool sandwich_norm = false;
   bool qk_norm = false;
@@ -38,8 +39,10 @@ class Block {
   Tensor add_branch(Context& context, const Tensor& x, const Tensor& branch, const nn::Linear& last,
                     const nn::LayerNorm& post_norm, uint32_t place) const;
 
+  Tensor mlp_inner(Context& context, const Tensor& x) const;
+
   int index_;
-  bool sandwich_, qk_norm_;
+  bool sandwich_, qk_norm_, gated_;
   int head_size_;
   DType compute_;
   float epsilon_, dropout_;

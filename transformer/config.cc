@@ -21,7 +21,8 @@ nlohmann::json with_plain_entries(nlohmann::json json) {
 }
 
 EntryPlace place_of(const TransformerConfig& config) {
-  return {config.text_length, config.grid, config.schedule.kernel, config.schedule.wrap};
+  return {config.text_in_masks(config.text_length), config.grid, config.schedule.kernel,
+          config.schedule.wrap};
 }
 
 std::string layer_kind(const TransformerConfig& config, int32_t layer) {
@@ -39,7 +40,7 @@ void LayerSchedule::visit(auto& self, auto& field) {
   field("kind", self.kind, config::one_of({"paper", "rudalle", "dense", "row", "column", "conv", "list"}));
   field("list", self.list, {.omit_empty = true});
   field("kernel", self.kernel, config::within(1, 255));
-  field("wrap", self.wrap, config::one_of({"raster", "none", "rudalle-v2"}));
+  field("wrap", self.wrap, config::one_of({"raster", "none", "corner", "rudalle-v2"}));
 }
 
 void TransformerConfig::visit(auto& self, auto& field) {
@@ -51,6 +52,7 @@ void TransformerConfig::visit(auto& self, auto& field) {
   field("grid", self.grid, config::within(1, 128));
   field("image_vocab", self.image_vocab, config::within(1, 1 << 20));
   field("mlp_ratio", self.mlp_ratio, config::within(1, 64));
+  field("gated_mlp", self.gated_mlp, {.omit = !self.gated_mlp});
   field("activation", self.activation);
   field("sandwich_norm", self.sandwich_norm);
   field("head_norm", self.head_norm);
@@ -58,8 +60,9 @@ void TransformerConfig::visit(auto& self, auto& field) {
   field("rotary", self.rotary);
   field("embedding_norm", self.embedding_norm);
   field("norm_eps", self.norm_eps, config::between(0, 1));
-  field("start", self.start, config::one_of({"none", "prepended"}));
+  field("start", self.start, config::one_of({"none", "prepended", "text"}));
   field("start_token", self.start_token, config::within(0, self.text_vocab - 1));
+  field("padding_id", self.padding_id, {.range = {-1, 1 << 20}, .omit = self.padding_id < 0});
   field("layout", self.layout, config::one_of({"plain", "bos_eos"}));
   field("loss", self.loss, config::one_of({"paper", "rudalle_v3", "rudalle_v2"}));
   field("image_weight", self.image_weight, config::between(0, 1e6));
@@ -100,7 +103,7 @@ nlohmann::ordered_json to_json(const TransformerConfig& c) {
 AttentionPattern layer_pattern(const TransformerConfig& config, int32_t layer, int32_t text_slots) {
   check(text_slots >= 1 && text_slots <= config.text_length, ErrorKind::internal, "{} text slots of {}",
         text_slots, config.text_length);
-  return pattern_of_entry(layer_kind(config, layer), place_of(config), text_slots);
+  return pattern_of_entry(layer_kind(config, layer), place_of(config), config.text_in_masks(text_slots));
 }
 
 std::vector<AttentionPattern> layer_patterns(const TransformerConfig& config, int32_t text_slots) {
@@ -132,6 +135,8 @@ std::vector<int64_t> fill_text_slots(const TransformerConfig& config, const std:
           "the tokenizer gave id {}, but the transformer has {} text tokens; they do not belong together", id,
           config.text_vocab);
   }
+  for (size_t p = 0; p < slots.size(); ++p)
+    if (slots[p] == config.padding_id) slots[p] = config.padding_token(static_cast<int32_t>(p));
   for (auto p = static_cast<int32_t>(slots.size()); p < config.text_length; ++p)
     slots.push_back(config.padding_token(p));
   return slots;

@@ -19,7 +19,7 @@ struct LayerSchedule {
   std::string kind = "paper";
   std::vector<std::string> list;  ///< An entry of layer_entry.h for each layer ("list" only).
   int32_t kernel = 11;            ///< Side of the convolutional window.
-  std::string wrap = "raster";    ///< "raster", "none" or "rudalle-v2".
+  std::string wrap = "raster";    ///< "raster", "none", "corner" or "rudalle-v2".
 
   static void visit(auto& self, auto& field);
   bool operator==(const LayerSchedule&) const = default;
@@ -35,6 +35,8 @@ struct TransformerConfig {
   int32_t grid = 32;
   int32_t image_vocab = 8192;
   int32_t mlp_ratio = 4;
+  /// The MLP's inner half is multiplied by the activation of its other half (Shazeer 2020, GEGLU).
+  bool gated_mlp = false;
   std::string activation = "gelu_tanh";  ///< See ops::activation_from_name.
   bool sandwich_norm = false;            ///< Norms behind attention and MLP too (Ding et al. 2021, CogView).
   bool head_norm = false;                ///< A second norm before the head (ru-dalle).
@@ -45,9 +47,12 @@ struct TransformerConfig {
   bool embedding_norm = false;  ///< Input embeddings over their root mean square.
   float norm_eps = 1e-5f;
   /// "none", or "prepended": one more text position in front holds `start_token` and the last position is
-  /// dropped, while the masks stay those of text_length (ru-dalle v2).
+  /// dropped, while the masks stay those of text_length (ru-dalle v2); or "text": the same, and the masks
+  /// count it (DALLE-pytorch).
   std::string start = "none";
   int32_t start_token = 2;
+  int32_t padding_id =
+      -1;  ///< An id of the tokenizer that is taken for padding (DALLE-pytorch: 0); -1: none.
   /// What the text slots hold: "plain" (BPE ids, padding) or "bos_eos" (bos, BPE ids, eos, padding).
   std::string layout = "plain";
   /// "paper": every token but the first of the text. "rudalle_v3": the last text position is trained on the
@@ -62,7 +67,9 @@ struct TransformerConfig {
   int32_t text_classes() const { return text_vocab + text_length; }
   int32_t classes() const { return text_classes() + image_vocab; }
   int32_t head_size() const { return width / heads; }
-  bool prepended() const { return start == "prepended"; }
+  bool prepended() const { return start != "none"; }
+  /// Positions that the masks take for text, of `slots` text slots.
+  int32_t text_in_masks(int32_t slots) const { return slots + (start == "text" ? 1 : 0); }
   /// Input positions before the first image token, of `slots` text slots.
   int32_t prefix(int32_t slots) const { return slots + (prepended() ? 1 : 0); }
   /// Rows of the text position table; ru-dalle's has one more, which only a prepended start uses.

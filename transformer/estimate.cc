@@ -8,7 +8,7 @@ namespace {
 // Weights of the products of one block (without biases and norms).
 int64_t block_weights(const TransformerConfig& config) {
   const int64_t width = config.width;
-  return (4 + 2 * int64_t{config.mlp_ratio}) * width * width;
+  return (4 + (config.gated_mlp ? 3 : 2) * int64_t{config.mlp_ratio}) * width * width;
 }
 
 // Keys that the queries [begin, end) of a pattern see in all.
@@ -24,7 +24,7 @@ int64_t seen_keys(const AttentionPattern& pattern, int32_t begin, int32_t end) {
 
 int64_t parameter_count(const TransformerConfig& config) {
   const int64_t width = config.width, norm = 2 * width;
-  const int64_t biases = (5 + int64_t{config.mlp_ratio}) * width;
+  const int64_t biases = (5 + (config.gated_mlp ? 2 : 1) * int64_t{config.mlp_ratio}) * width;
   const int64_t block = block_weights(config) + biases + (config.sandwich_norm ? 4 : 2) * norm;
   const int64_t tables =
       config.text_classes() + config.text_positions() + config.image_vocab + 2 * config.grid;
@@ -72,7 +72,8 @@ Estimate estimate(const TransformerConfig& config, const EstimateOptions& option
   // activation.
   result.workspace = groups * sizeof(float) *
                      (3 * static_cast<size_t>(config.image_vocab) +
-                      static_cast<size_t>(10 + 2 * config.mlp_ratio) * static_cast<size_t>(config.width));
+                      static_cast<size_t>(10 + (config.gated_mlp ? 5 : 2) * config.mlp_ratio) *
+                          static_cast<size_t>(config.width));
   return result;
 }
 

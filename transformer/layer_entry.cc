@@ -38,6 +38,8 @@ AttentionPattern plain_pattern(const std::string& entry, const EntryPlace& place
   pattern.grid = place.grid;
   if (entry == "row") {
     pattern.kind = PatternKind::row;
+  } else if (entry == "axial_row") {
+    pattern.kind = PatternKind::axial_row;
   } else if (entry == "column") {
     pattern.kind = PatternKind::column;
   } else if (kind == "conv") {
@@ -49,7 +51,8 @@ AttentionPattern plain_pattern(const std::string& entry, const EntryPlace& place
     pattern.wrap = wrap_from_name(wrap.empty() ? place.wrap : wrap);
   } else {
     check(entry == "dense", ErrorKind::model,
-          "attention pattern '{}' is not known; give row, column, dense, conv[:KERNEL[:WRAP]], table:FILE or "
+          "attention pattern '{}' is not known; give row, axial_row, column, dense, conv[:KERNEL[:WRAP]], "
+          "table:FILE or "
           "random:SEED:PATTERN",
           entry);
   }
@@ -166,8 +169,9 @@ AttentionPattern random_pattern(const std::string& entry, const std::string& res
 ConvWrap wrap_from_name(const std::string& name) {
   if (name == "none") return ConvWrap::none;
   if (name == "raster") return ConvWrap::raster;
-  check(name == "rudalle-v2", ErrorKind::model, "wrap '{}' is not known; give none, raster or rudalle-v2",
-        name);
+  if (name == "corner") return ConvWrap::corner;
+  check(name == "rudalle-v2", ErrorKind::model,
+        "wrap '{}' is not known; give none, raster, corner or rudalle-v2", name);
   return ConvWrap::rudalle_v2;
 }
 

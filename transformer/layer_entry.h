@@ -1,6 +1,7 @@
 // Entries of a schedule's list: what one layer sees, as a short text.
 //
 //   row, column, dense      as in the paper
+//   axial_row               what is before in the same row (DALLE-pytorch)
 //   conv[:KERNEL[:WRAP]]    a window of its own size; absent parts are the schedule's
 //   table:FILE              a square PNG (bright = sees) or integer .npy over text_length + grid * grid
 //                           positions

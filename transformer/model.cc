@@ -17,7 +17,7 @@ namespace {
 constexpr double kSlowestTurn = 0.02;
 
 BlockConfig block_config(const TransformerConfig& config) {
-  return {config.width,         config.heads,   config.mlp_ratio, config.activation,
+  return {config.width,         config.heads,   config.mlp_ratio, config.gated_mlp, config.activation,
           config.sandwich_norm, config.qk_norm, config.norm_eps,  config.dropout};
 }
 

@@ -39,8 +39,15 @@ struct Importer {
 
 const Importer& openai_dvae_importer();
 const Importer& openai_clip_importer();
+const Importer& hf_clip_importer();
 const Importer& rudalle_importer();
-const Importer& rudalle_vqgan_importer();
+const Importer& vqgan_importer();
+const Importer& dalle_pytorch_importer();
+const Importer& discrete_vae_importer();
+
+/// A file of several models as one file of each, else the file itself: DALLE-pytorch keeps its dVAE beside
+/// its transformer.
+std::vector<StateFile> parts_in(StateFile file);
 
 /// Extent `axis` of a tensor that the format must have; Error(model) names it otherwise.
 int64_t extent_of(const TensorIndex& tensors, const std::string& source, std::string_view name, size_t axis);

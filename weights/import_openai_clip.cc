@@ -104,18 +104,32 @@ int64_t text_heads(const std::string& source, int64_t width) {
   return width / 64;
 }
 
-/// The activation is in no tensor either. OpenAI's archives are of one code; a file of tensors alone is taken
-/// for OpenAI's too unless it has a shape that only open_clip published. `note` then says so.
+/// The model's name in that of the run, DATE-model_NAME-lr_..., by which open_clip's trainings keep their
+/// checkpoints; empty in any other.
+std::string trained_model(const StateFile& file) {
+  const auto run = file.settings.find("name");
+  if (run == file.settings.end() || !run->second.is_string()) return "";
+  const auto& name = run->second.get_ref<const std::string&>();
+  constexpr std::string_view before = "-model_";
+  const size_t begin = name.find(before), end = name.find("-lr_");
+  if (begin == name.npos || end == name.npos || end < begin + before.size()) return "";
+  return name.substr(begin + before.size(), end - begin - before.size());
+}
+
+/// The activation is in no tensor either. OpenAI's archives are of one code, open_clip's trainings tell the
+/// model's name. A file of tensors alone is taken for OpenAI's too unless it has a shape that only open_clip
+/// published. `note` then says so.
 std::string activation_of(const StateFile& file, const nlohmann::json& config, std::string& note) {
   if (file.container == "TorchScript") return "quick_gelu";
+  const std::string model = trained_model(file);
+  if (!model.empty()) return model.ends_with("-quickgelu") ? "quick_gelu" : "gelu";
   const bool open_clip = find_open_clip(config) != nullptr;
   const std::string taken = open_clip ? "gelu" : "quick_gelu", other = open_clip ? "quick_gelu" : "gelu";
   note = fmt::format(
-      "{} does not say its activation: {} is taken, that of {}; where it is {}, as in {}, the configuration "
-      "has "
-      "to say {{\"activation\": \"{}\"}}",
+      "{} does not say its activation: {} is taken, that of {}; where it is {}, as in {}, give the "
+      "configuration clip-{}",
       file.name, taken, open_clip ? "LAION's models of this shape" : "OpenAI's models", other,
-      open_clip ? "DFN's" : "LAION's", other);
+      open_clip ? "DFN's" : "LAION's", open_clip ? "quick-gelu" : "gelu");
   return taken;
 }
 

@@ -13,7 +13,7 @@ namespace {
 
 constexpr const char* part_names[] = {"dvae", "transformer", "clip", "captioner"};
 constexpr const char* tokenizer_names[] = {"tokenizer", "clip_tokenizer"};
-constexpr const char* tokenizer_kinds[] = {"sentencepiece", "yttm", "clip_bpe"};
+constexpr const char* tokenizer_kinds[] = {"sentencepiece", "yttm", "clip_bpe", "hf_clip_bpe"};
 
 const nlohmann::json& member(const std::string& name, const nlohmann::json& object, const char* key,
                              nlohmann::json::value_t type) {
@@ -154,11 +154,16 @@ void ModelDirWriter::add_written(const std::string& part, const nlohmann::json& 
 
 void ModelDirWriter::add_tokenizer(const std::string& key, const TokenizerFile& tokenizer,
                                    const std::string& file_name) {
+  const FileBytes bytes = map_file(tokenizer.path);
+  add_tokenizer(key, tokenizer.kind, std::string(text_of(bytes.bytes)), file_name);
+}
+
+void ModelDirWriter::add_tokenizer(const std::string& key, const std::string& kind, const std::string& text,
+                                   const std::string& file_name) {
   check(is_plain_file_name(file_name), ErrorKind::internal, "'{}' is not a plain file name", file_name);
-  FileBytes bytes = map_file(tokenizer.path);
-  write_file_atomically(path_ / file_name, text_of(bytes.bytes));
+  write_file_atomically(path_ / file_name, text);
   record(file_name);
-  document_[key] = {{"kind", tokenizer.kind}, {"file", file_name}};
+  document_[key] = {{"kind", kind}, {"file", file_name}};
 }
 
 void ModelDirWriter::record(const std::string& file_name) {

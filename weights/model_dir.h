@@ -17,7 +17,7 @@ namespace dalle1::weights {
 constexpr int model_format_version = 1;
 
 struct TokenizerFile {
-  std::string kind;  ///< "sentencepiece", "yttm" or "clip_bpe".
+  std::string kind;  ///< As text::Tokenizer::kind().
   std::filesystem::path path;
 };
 
@@ -52,6 +52,9 @@ class ModelDirWriter {
   void add_written(const std::string& part, const nlohmann::json& config);
   /// `key` is "tokenizer" or "clip_tokenizer"; the file is copied under `file_name`.
   void add_tokenizer(const std::string& key, const TokenizerFile& tokenizer, const std::string& file_name);
+  /// The same of a file with this content.
+  void add_tokenizer(const std::string& key, const std::string& kind, const std::string& text,
+                     const std::string& file_name);
   /// README.md. Without it, commit() writes a card from what model.json says.
   void add_card(std::string text) { card_ = std::move(text); }
 

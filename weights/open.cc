@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "weights/hub_dir.h"
 #include "weights/import.h"
 #include "weights/model_dir.h"
 #include "weights/name_prefix.h"
@@ -13,7 +14,8 @@ namespace {
 
 const Importer* find_importer(const StateFile& file) {
   for (const Importer* importer :
-       {&openai_dvae_importer(), &openai_clip_importer(), &rudalle_importer(), &rudalle_vqgan_importer()})
+       {&openai_dvae_importer(), &openai_clip_importer(), &hf_clip_importer(), &rudalle_importer(),
+        &vqgan_importer(), &dalle_pytorch_importer(), &discrete_vae_importer()})
     if (importer->recognises(file)) return importer;
   return nullptr;
 }
@@ -51,8 +53,9 @@ std::string known_part_of(const StateFile& file) {
     names += (i ? ", " : "") + printable(file.tensors[i].name);
   if (file.tensors.size() > 3) names += ", ...";
   fail(ErrorKind::model,
-       "{}: {} {}, of no known model; known are dalle1's own files, OpenAI's dVAE and CLIP, and ru-dalle's "
-       "transformers and VQGANs{}",
+       "{}: {} {}, of no known model; known are dalle1's own files, OpenAI's dVAE and CLIP, open_clip's and "
+       "Hugging Face's CLIPs, taming-transformers' VQGANs, ru-dalle's transformers and VQGANs, and "
+       "DALLE-pytorch's{}",
        file.name, file.container,
        names.empty() ? "without tensors"
                      : fmt::format("with tensors {} ({} in all)", names, file.tensors.size()),
@@ -75,9 +78,45 @@ Checkpoint native_part(StateFile file, const nlohmann::json& config) {
   return result;
 }
 
+void check_model_dir(const std::filesystem::path& path) {
+  check(is_model_dir(path), ErrorKind::model,
+        "{}: a folder without model.json, and none of a CLIP as hubs hand it out (model.safetensors, "
+        "open_clip_pytorch_model.bin, ...)",
+        path.string());
+}
+
+/// The pieces of the files that make `part`; all of them where it is empty or nothing does.
+std::vector<StateFile> files_of_part(const std::vector<std::filesystem::path>& paths, std::string_view part) {
+  std::vector<StateFile> pieces, wanted;
+  for (const auto& path : paths)
+    for (StateFile& piece : parts_in(read_state_file(path))) pieces.push_back(std::move(piece));
+  if (pieces.size() == paths.size()) return pieces;  // no file has several parts
+  for (const StateFile& piece : pieces) {
+    StateFile known = piece;
+    const Importer* importer = recognise(known);
+    if (importer && importer->part == part) wanted.push_back(piece);
+  }
+  check(!wanted.empty(), ErrorKind::model, "{}: it has {} parts, none of them a {}", pieces.front().name,
+        pieces.size(), part.empty() ? "model that was asked for" : part);
+  return wanted;
+}
+
+/// A hub's folder, where its own configuration and a given one must not contradict each other.
+Checkpoint from_hub(const HubDir& hub, const nlohmann::json& config) {
+  nlohmann::json whole = config_of(hub);
+  for (const auto& [field, value] : config.items()) {
+    const auto own = whole.find(field);
+    check(own == whole.end() || *own == value, ErrorKind::model,
+          "{}: the configuration that was given says {} {}, but the folder's {}", hub.weights.string(),
+          printable(field), printable(value.dump()), own == whole.end() ? "" : printable(own->dump()));
+    whole[field] = value;
+  }
+  return import_files({read_state_file(hub.weights)}, whole);
+}
+
 Checkpoint from_directory(const std::filesystem::path& path, const nlohmann::json& config,
                           std::string_view part) {
-  check(is_model_dir(path), ErrorKind::model, "{}: a folder without model.json", path.string());
+  check_model_dir(path);
   ModelDir model = read_model_dir(path);
   check(!part.empty() || model.parts.size() == 1, ErrorKind::model, "{}: it has several parts",
         path.string());
@@ -109,15 +148,28 @@ Checkpoint import_files(std::vector<StateFile> files, const nlohmann::json& conf
   }
 }
 
+std::set<std::string> parts_of_file(const std::filesystem::path& path) {
+  StateFile file = read_state_file(path);
+  if (is_native(file)) return {file.metadata.at("dalle1.part")};
+  std::set<std::string> parts;
+  for (StateFile& piece : parts_in(std::move(file)))
+    if (const Importer* importer = recognise(piece)) parts.insert(std::string(importer->part));
+  return parts;
+}
+
 Checkpoint open_checkpoint(const std::vector<std::filesystem::path>& paths, const nlohmann::json& config,
                            std::string_view part) {
   check(!paths.empty(), ErrorKind::usage, "no checkpoint was given");
   std::error_code unreadable;  // then opening it says why
-  if (paths.size() == 1 && std::filesystem::is_directory(paths[0], unreadable))
-    return from_directory(paths[0], config, part);
-  std::vector<StateFile> files;
-  for (const auto& path : paths) files.push_back(read_state_file(path));
-  Checkpoint result = import_files(std::move(files), config);
+  const bool folder = paths.size() == 1 && std::filesystem::is_directory(paths[0], unreadable);
+  const std::optional<HubDir> hub = folder && !is_model_dir(paths[0]) ? find_hub_dir(paths[0]) : std::nullopt;
+  if (folder && !hub) return from_directory(paths[0], config, part);
+  Checkpoint result;
+  if (hub) {
+    result = from_hub(*hub, config);
+  } else {
+    result = import_files(files_of_part(paths, part), config);
+  }
   check(part.empty() || result.part == part, ErrorKind::model, "{}: a {} ({}), not a {}", result.source,
         result.part, result.format, part);
   return result;
@@ -141,16 +193,22 @@ std::map<std::string, Checkpoint> open_parts(const std::vector<std::filesystem::
       continue;
     }
     std::error_code unreadable;  // then reading it says why
-    check(!std::filesystem::is_directory(path, unreadable), ErrorKind::model,
-          "{}: a folder without model.json", path.string());
+    if (std::filesystem::is_directory(path, unreadable)) {
+      const auto hub = find_hub_dir(path);
+      if (!hub) check_model_dir(path);
+      add(from_hub(*hub, config_of("clip")));
+      continue;
+    }
     StateFile file = read_state_file(path);
     if (is_native(file)) {
       add(native_part(file, config_of(file.metadata.at("dalle1.part"))));
       continue;
     }
-    const Importer* importer = recognise(file);
-    if (!importer) refuse_unknown(file);
-    groups[importer].push_back(std::move(file));
+    for (StateFile& piece : parts_in(std::move(file))) {
+      const Importer* importer = recognise(piece);
+      if (!importer) refuse_unknown(piece);
+      groups[importer].push_back(std::move(piece));
+    }
   }
   for (auto& [importer, files] : groups) add(import_files(files, config_of(importer->part)));
   return parts;

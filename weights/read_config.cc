@@ -1,6 +1,7 @@
 #include "core/data/byte_order_mark.h"
 #include "core/data/file_kind.h"
 #include "weights/file_bytes.h"
+#include "weights/hf_clip_config.h"
 #include "weights/open.h"
 #include "weights/open_clip_config.h"
 #include "weights/presets.h"
@@ -24,7 +25,8 @@ nlohmann::json read_config(const std::string& preset_or_file) {
         "{}: not a configuration, but {}", preset_or_file, kind);
   if (start == text.npos || text[start] != '{') return parse_simple_yaml(preset_or_file, text);
   nlohmann::json config = parse_small_json(preset_or_file, text);
-  return is_open_clip_config(config) ? from_open_clip(preset_or_file, config) : config;
+  if (is_open_clip_config(config)) return from_open_clip(preset_or_file, config);
+  return is_hf_clip_config(config) ? from_hf_clip(preset_or_file, config) : config;
 }
 
 }  // namespace dalle1::weights

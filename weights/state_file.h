@@ -19,6 +19,9 @@ struct StateFile {
   std::map<std::string, std::string> metadata;  ///< Of safetensors.
   /// Numbers, texts and short lists beside the tensors, by path.
   std::map<std::string, nlohmann::json> attributes;
+  /// The same of what a training program keeps beside a model that it has under a name of its own:
+  /// "name", "hparams.dim".
+  std::map<std::string, nlohmann::json> settings;
   std::vector<RawTensor> tensors;  ///< Names are paths of attributes joined by dots, unique.
 
   bool has(std::string_view tensor) const;

@@ -17,7 +17,7 @@ constexpr size_t most_visits = 1'000'000, most_found = 100'000, most_text = 16u 
 constexpr size_t max_dimensions = 8;
 
 /// Under which a training program keeps the model beside its optimiser and counters.
-constexpr const char* state_keys[] = {"state_dict", "model_state_dict", "model", "module"};
+constexpr const char* state_keys[] = {"state_dict", "model_state_dict", "model", "module", "weights"};
 
 struct StorageName {
   std::string_view name;
@@ -89,6 +89,7 @@ class TreeWalker {
     for (const char* key : state_keys) {
       const auto inner = entry(root, key);
       if (!inner || !is_mapping(*inner)) continue;
+      walk_settings(root, key);
       root = *inner;
       break;
     }
@@ -147,6 +148,23 @@ class TreeWalker {
     if (is_mapping(id)) return walk_entries(id, depth);
     if (pickle_.kind(id) == Kind::object) return walk_object(id, depth);
     add_attribute(id);
+  }
+
+  /// The plain values beside the model, and those one level below.
+  void walk_settings(Id root, std::string_view model) {
+    kept_ = &state_.settings;
+    auto items = pickle_.items(root);
+    for (size_t i = 0; i + 1 < items.size(); i += 2) {
+      if (pickle_.kind(items[i]) != Kind::text || pickle_.text(items[i]) == model) continue;
+      path_ = pickle_.text(items[i]);
+      require(path_.size() <= longest_tensor_name, "has a name that is too long");
+      if (is_mapping(items[i + 1]))
+        walk_entries(items[i + 1], 1, true);
+      else
+        add_attribute(items[i + 1]);
+    }
+    path_.clear();
+    kept_ = &state_.attributes;
   }
 
   void walk_entries(Id mapping, int depth, bool attributes_only = false) {
@@ -249,7 +267,7 @@ class TreeWalker {
     }
     if (!value) return;
     count_name();
-    state_.attributes[path_] = std::move(*value);
+    (*kept_)[path_] = std::move(*value);
   }
 
   std::optional<nlohmann::json> plain(Id id) {
@@ -282,6 +300,7 @@ class TreeWalker {
   const Pickle& pickle_;
   const StorageReader& read_storage_;
   StateFile& state_;
+  std::map<std::string, nlohmann::json>* kept_ = &state_.attributes;
   uint64_t copy_budget_;
   std::string path_;
   size_t visits_ = 0, found_ = 0, text_bytes_ = 0;

@@ -27,7 +27,8 @@ StorageReference storage_reference(const std::string& file, const Pickle& pickle
 using StorageReader = std::function<std::span<const std::byte>(const StorageReference&, uint64_t size)>;
 
 /// Fills `state` with what the root object holds: a dict of names, a dict that has one under "state_dict",
-/// "model_state_dict", "model" or "module" (the first of these), a pickled nn.Module (its `_modules`,
+/// "model_state_dict", "model", "module" or "weights" (the first of these), a pickled nn.Module (its
+/// `_modules`,
 /// `_parameters`, `_buffers`) or a TorchScript module (all its attributes). Every tensor must lie inside its
 /// storage. Tensors that are not row-major are copied; all copies together may take as many bytes as the file
 /// has.

@@ -26,6 +26,9 @@ bool window_sees(const AttentionPattern& pattern, int32_t query, int32_t key) {
   }
   const int32_t query_row = query / grid, query_column = query % grid;
   const int32_t key_row = key / grid, key_column = key % grid;
+  if (pattern.wrap == ConvWrap::corner)
+    return query_row - key_row < pattern.kernel && key_column <= query_column &&
+           query_column - key_column < pattern.kernel;
   if (pattern.wrap == ConvWrap::none)
     return query_row - key_row <= reach && std::abs(query_column - key_column) <= reach;
   return ring_distance(query_row, key_row, grid) <= reach &&
@@ -38,6 +41,8 @@ const char* name_of(ConvWrap wrap) {
       return "none";
     case ConvWrap::raster:
       return "raster";
+    case ConvWrap::corner:
+      return "corner";
     case ConvWrap::rudalle_v2:
       return "rudalle-v2";
   }
@@ -88,6 +93,8 @@ bool AttentionPattern::sees(int32_t query, int32_t key) const {
   switch (kind) {
     case PatternKind::row:
       return query_cell - key_cell <= grid;
+    case PatternKind::axial_row:
+      return query_cell / grid == key_cell / grid;
     case PatternKind::column:
       return (query_cell - key_cell) % grid == 0;
     case PatternKind::conv:
@@ -206,6 +213,8 @@ std::string name_of(const AttentionPattern& pattern) {
       return "dense";
     case PatternKind::row:
       return "row";
+    case PatternKind::axial_row:
+      return "axial_row";
     case PatternKind::column:
       return "column";
     case PatternKind::conv:

@@ -15,18 +15,20 @@
 namespace dalle1 {
 
 enum class PatternKind : uint8_t {
-  full,      ///< Every query sees every key (CLIP's image encoder, attention pooling).
-  dense,     ///< Causal: this and all earlier positions.
-  row,       ///< Raster offsets 0..grid: itself and the `grid` positions before.
-  column,    ///< The same column in this and all earlier rows.
-  conv,      ///< kernel x kernel window, causal part.
-  arbitrary  ///< A bit table.
+  full,       ///< Every query sees every key (CLIP's image encoder, attention pooling).
+  dense,      ///< Causal: this and all earlier positions.
+  row,        ///< Raster offsets 0..grid: itself and the `grid` positions before.
+  axial_row,  ///< Itself and what is before it in its row (DALLE-pytorch).
+  column,     ///< The same column in this and all earlier rows.
+  conv,       ///< kernel x kernel window, causal part.
+  arbitrary   ///< A bit table.
 };
 
 /// What a convolutional window does at the borders of the grid.
 enum class ConvWrap : uint8_t {
   none,       ///< Clipped.
   raster,     ///< By raster offset: runs over row ends, as the row pattern does (the paper).
+  corner,     ///< Clipped, with the query in the corner: kernel rows up, kernel columns left (DALLE-pytorch).
   rudalle_v2  ///< Both coordinates modulo the grid, as ru-dalle v2 has it. Sees across left and right edges.
 };
 

@@ -27,6 +27,7 @@ struct Rule {
   bool required = false;
   bool one_or_list = false;            ///< A list of one is written as its element.
   bool omit_empty = false;             ///< An empty list is not written.
+  bool omit = false;                   ///< Not written: files without it mean the value that it has.
   std::optional<bool> null_when = {};  ///< null may be given, for 0 or the default; written where true.
   std::string_view help = {};          ///< What people read about it.
 
@@ -167,6 +168,7 @@ struct Writer {
   void operator()(std::string_view name, const T& value, const Rule& rule = {}, const auto&...) {
     if constexpr (Vector<T>)
       if (rule.omit_empty && value.empty()) return;
+    if (rule.omit) return;
     object[std::string(name)] = rule.null_when.value_or(false) ? Json() : json_of(value, rule);
   }
 

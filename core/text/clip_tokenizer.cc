@@ -1,9 +1,9 @@
 #include "core/text/clip_tokenizer.h"
 
 #include <algorithm>
-#include <array>
 
 #include "core/error.h"
+#include "core/text/byte_alphabet.h"
 #include "core/text/clip_words.h"
 #include "core/text/html_entities.h"
 #include "core/text/text_repair.h"
@@ -13,30 +13,7 @@
 namespace dalle1::text {
 namespace {
 
-constexpr std::string_view word_end = "</w>";
 constexpr size_t max_merges = 49152 - 256 - 2;
-
-struct ByteAlphabet {
-  std::array<uint8_t, 256> order;                 // byte of the i-th symbol
-  std::unordered_map<char32_t, uint8_t> byte_of;  // stand-in character -> byte
-};
-
-// Printable Latin-1 bytes stand for themselves and come first; the others follow as U+0100, U+0101, ...
-ByteAlphabet make_byte_alphabet() {
-  ByteAlphabet alphabet;
-  size_t count = 0;
-  const auto printable = [](int b) { return (b >= '!' && b <= '~') || (b >= 0xA1 && b != 0xAD); };
-  for (const bool wanted : {true, false}) {
-    for (int byte = 0; byte < 256; ++byte) {
-      if (printable(byte) != wanted) continue;
-      const auto others = static_cast<char32_t>(0x100 + alphabet.byte_of.size() - count);
-      alphabet.byte_of.emplace(wanted ? static_cast<char32_t>(byte) : others, static_cast<uint8_t>(byte));
-      alphabet.order[alphabet.byte_of.size() - 1] = static_cast<uint8_t>(byte);
-    }
-    if (wanted) count = alphabet.byte_of.size();
-  }
-  return alphabet;
-}
 
 }  // namespace
 
@@ -47,7 +24,7 @@ class ClipMergesReader {
 
   std::unique_ptr<Tokenizer> read() {
     for (const bool end : {false, true}) {
-      for (const uint8_t byte : alphabet_.order) {
+      for (const uint8_t byte : byte_alphabet().order) {
         tokenizer_->symbols_[end][byte] = define(std::string(1, static_cast<char>(byte)), end);
       }
     }
@@ -83,15 +60,11 @@ class ClipMergesReader {
 
   // Bytes of one side of a merge; `end` becomes whether it carries the word end.
   std::string bytes_of(std::string_view side, bool& end) const {
-    end = side.ends_with(word_end) && side.size() > word_end.size();
-    if (end) side.remove_suffix(word_end.size());
-    std::string bytes;
-    for (const char32_t c : to_code_points_lossy(side)) {
-      const auto at = alphabet_.byte_of.find(c);
-      check_line(at != alphabet_.byte_of.end(), "has a character that stands for no byte");
-      bytes += static_cast<char>(at->second);
-    }
-    return bytes;
+    end = side.ends_with(clip_word_end) && side.size() > clip_word_end.size();
+    if (end) side.remove_suffix(clip_word_end.size());
+    auto bytes = byte_alphabet().bytes_of(side);
+    check_line(bytes.has_value(), "has a character that stands for no byte");
+    return std::move(*bytes);
   }
 
   int32_t id_of(const std::string& bytes, bool end) const {
@@ -117,7 +90,6 @@ class ClipMergesReader {
   std::string_view rest_;
   const std::string& name_;
   int line_ = 0;
-  const ByteAlphabet alphabet_ = make_byte_alphabet();
   std::unordered_map<std::string, int32_t> ids_;
   std::unique_ptr<ClipTokenizer> tokenizer_ = std::make_unique<ClipTokenizer>();
 };
@@ -137,7 +109,7 @@ std::string clean_clip_text(std::string_view utf8) {
 std::vector<int32_t> ClipTokenizer::encode_with(std::string_view utf8, BpeDropout* dropout) const {
   std::vector<int32_t> symbols, out;
   WordMerger merger(merges_, dropout);
-  for_each_clip_word(to_code_points(clean_clip_text(utf8)), [&](std::u32string_view word) {
+  for_each_clip_word(to_code_points(clean_clip_text(utf8)), ClipWords::openai, [&](std::u32string_view word) {
     if (word == start_of_text || word == end_of_text) {
       out.push_back(word == start_of_text ? special().bos : special().eos);
       return;

@@ -19,6 +19,9 @@
 
 namespace dalle1::text {
 
+/// Carried by the last symbol of a word in the files.
+inline constexpr std::string_view clip_word_end = "</w>";
+
 class ClipTokenizer final : public Tokenizer {
  public:
   /// Special ids read as their names; every word is followed by a space, as the published decoder has it.

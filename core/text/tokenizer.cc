@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/text/clip_tokenizer.h"
 #include "core/text/gzip.h"
+#include "core/text/hf_clip_tokenizer.h"
 #include "core/text/sentencepiece_tokenizer.h"
 #include "core/text/yttm_tokenizer.h"
 
@@ -47,12 +48,13 @@ std::unique_ptr<Tokenizer> parse_tokenizer(std::span<const uint8_t> bytes, const
     return parse_clip_merges(text, name);
   }
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (text.starts_with('{')) return parse_hf_clip_tokenizer(bytes, name);
   const std::string_view line = first_line(text);
   if (is_two_numbers(line)) return parse_yttm(bytes, name);
   if (line.find("#version") != line.npos) return parse_clip_merges(bytes, name);
   check(text.starts_with('\n'), ErrorKind::model,  // the tag of a protobuf's field 1
-        "{} is no tokenizer that this program knows (a sentencepiece model, a YTTM bpe.model or CLIP's "
-        "merges){}",
+        "{} is no tokenizer that this program knows (a sentencepiece model, a YTTM bpe.model, CLIP's "
+        "merges or a CLIP's tokenizer.json){}",
         name, but_it_is(bytes));
   return parse_sentencepiece(bytes, name);
 }

@@ -40,10 +40,21 @@ std::u32string normalize(std::u32string_view text, const icu::Normalizer2* (*ins
 bool is_letter(char32_t c) { return (U_GET_GC_MASK(static_cast<UChar32>(c)) & U_GC_L_MASK) != 0; }
 bool is_number(char32_t c) { return (U_GET_GC_MASK(static_cast<UChar32>(c)) & U_GC_N_MASK) != 0; }
 bool is_uppercase(char32_t c) { return u_isUUppercase(static_cast<UChar32>(c)); }
-bool is_space(char32_t c) { return (c >= 0x1C && c <= 0x1F) || u_isUWhiteSpace(static_cast<UChar32>(c)); }
+bool is_space(char32_t c) { return (c >= 0x1C && c <= 0x1F) || is_white_space(c); }
+bool is_white_space(char32_t c) { return u_isUWhiteSpace(static_cast<UChar32>(c)) != 0; }
 
 std::u32string lower_case(std::u32string_view text) {
   return from_icu(to_icu(text).toLower(icu::Locale::getRoot()));
+}
+std::u32string lower_case_each(std::u32string_view text) {
+  std::u32string out;
+  for (const char32_t c : text) {
+    if (c == 0x0130)
+      out += U"i\u0307";  // the one character that becomes two
+    else
+      out += static_cast<char32_t>(u_tolower(static_cast<UChar32>(c)));
+  }
+  return out;
 }
 std::u32string upper_case(std::u32string_view text) {
   return from_icu(to_icu(text).toUpper(icu::Locale::getRoot()));

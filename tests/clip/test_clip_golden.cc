@@ -17,8 +17,8 @@ struct Loaded {
   std::shared_ptr<Device> device = make_cpu_device(2);
   std::unique_ptr<clip::Clip> model;
 
-  explicit Loaded(const std::string& file) {
-    const auto checkpoint = weights::open_checkpoint({golden(file)}, nullptr, "clip");
+  explicit Loaded(const std::string& file, const nlohmann::json& config = nullptr) {
+    const auto checkpoint = weights::open_checkpoint({golden(file)}, config, "clip");
     model = std::make_unique<clip::Clip>(clip::clip_config_from_json(checkpoint.config), *device);
     weights::load_parameters(*model, checkpoint);
   }
@@ -35,12 +35,21 @@ void check_features(const std::vector<float>& found, const std::vector<float>& e
   }
 }
 
-void check_model(const std::string& set, const std::string& name, const std::string& file,
-                 const std::vector<std::string>& pictures) {
+struct Golden {
+  std::string set, name, file;
+  std::vector<std::string> pictures;
+  nlohmann::json config = nullptr;
+  std::string pictures_set = "";  // where another set's pictures are used
+};
+
+void check_model(const Golden& model) {
+  const auto& [set, name, file, pictures, config, pictures_set] = model;
   CAPTURE(file);
-  Loaded loaded(set + "/" + file);
+  CAPTURE(name);
+  Loaded loaded(set + "/" + file, config);
   std::vector<Image> images;
-  for (const auto& picture : pictures) images.push_back(read_image(golden(set + "/" + picture)));
+  for (const auto& picture : pictures)
+    images.push_back(read_image(golden((pictures_set.empty() ? set : pictures_set) + "/" + picture)));
   const Tensor pixels = clip::preprocess(*loaded.device, loaded.model->config(), images);
   auto stored = [&](const std::string& what) {
     return read_npy(golden(set + "/" + name + "_" + what + ".npy"));
@@ -65,19 +74,35 @@ const std::vector<std::string> kResnetPictures{"land300x200.png", "port97x181.pn
 }  // namespace
 
 TEST_CASE("the Vision Transformer agrees with OpenAI's code, from its TorchScript file") {
-  check_model("openai_clip_vit", "small", "small_jit.pt", kAllPictures);
+  check_model({"openai_clip_vit", "small", "small_jit.pt", kAllPictures});
 }
 
 TEST_CASE("the modified ResNet agrees with OpenAI's code, from its TorchScript file") {
-  check_model("openai_clip_rn", "rn", "rn_jit.pt", kResnetPictures);
+  check_model({"openai_clip_rn", "rn", "rn_jit.pt", kResnetPictures});
 }
 
 TEST_CASE("both agree from their files of parameters alone") {
-  check_model("openai_clip_rn", "rn", "rn_state_dict.pt", kResnetPictures);
+  check_model({"openai_clip_rn", "rn", "rn_state_dict.pt", kResnetPictures});
   if (has_golden("openai_clip_vit/small_state_dict.pt"))
-    check_model("openai_clip_vit", "small", "small_state_dict.pt", kAllPictures);
+    check_model({"openai_clip_vit", "small", "small_state_dict.pt", kAllPictures});
   else
     MESSAGE("small_state_dict.pt left out: DALLE1_GOLDEN names no folder that has it");
+}
+
+TEST_CASE("open_clip's Vision Transformers agree with its code, in both activations") {
+  const auto config = weights::read_config(golden("open_clip/open_clip_config.json").string());
+  check_model({"open_clip", "gelu", "epoch_3.pt", kResnetPictures, config, "openai_clip_vit"});
+  // The same weights under the other activation, which the file can only be told without its name.
+  auto quick = config;
+  quick["activation"] = "quick_gelu";
+  check_model({"open_clip", "quick_gelu", "epoch_3.pt", kResnetPictures, quick, "openai_clip_vit"});
+}
+
+TEST_CASE("Hugging Face's CLIPModel agrees with its code, wherever its texts are taken to end") {
+  auto config = weights::read_config(golden("hf_clip/config.json").string());
+  check_model({"hf_clip", "hf", "pytorch_model.bin", kResnetPictures, config, "openai_clip_vit"});
+  config["end_token"] = -1;
+  check_model({"hf_clip", "hf", "pytorch_model.bin", kResnetPictures, config, "openai_clip_vit"});
 }
 
 TEST_CASE("preprocessed pixels agree with torchvision's") {

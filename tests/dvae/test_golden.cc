@@ -1,6 +1,7 @@
 // Parity with the published implementations; the README beside each set of files says how they were made.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/cpu/cpu_kernels.h"
@@ -91,16 +92,27 @@ void check_openai_picture(Loaded& loaded, const std::string& name, bool large) {
   CHECK(largest_difference(decoded, to_rgb(read_image(golden(prefix + "_recon.png")))) <= 1);
 }
 
-void check_vqgan(const std::string& name, int64_t upsampling) {
-  CAPTURE(name);
-  const std::string prefix = "rudalle_vqgan/" + name;
-  Loaded loaded({golden(prefix + ".ckpt")}, weights::read_config(golden(prefix + "_config.yml").string()));
+// Logits [1, K, h, w] less the largest of each place: what all codes share decides nothing.
+std::vector<float> relative_to_best(std::vector<float> logits, int64_t codes) {
+  const size_t places = logits.size() / static_cast<size_t>(codes);
+  for (size_t place = 0; place < places; ++place) {
+    float best = logits[place];
+    for (size_t i = place; i < logits.size(); i += places) best = std::max(best, logits[i]);
+    for (size_t i = place; i < logits.size(); i += places) logits[i] -= best;
+  }
+  return logits;
+}
+
+void check_vqgan(const std::string& prefix, int64_t upsampling, const nlohmann::json& config) {
+  CAPTURE(prefix);
+  Loaded loaded({golden(prefix + ".ckpt")}, config);
   dvae::Dvae& model = *loaded.model;
   Context context(*loaded.device);
   CHECK(model.upsampling() == upsampling);
   const Tensor images = dvae::tensor_of_images(*loaded.device, {to_rgb(read_image(golden(prefix + ".png")))});
   const NpyArray logits = read_npy(golden(prefix + "_logits.npy"));
-  CHECK(excess(model.encode(context, images).to_floats(), logits.to_f32(), 1e-3, 0) <= 0);
+  CHECK(excess(relative_to_best(model.encode(context, images).to_floats(), model.codes()),
+               relative_to_best(logits.to_f32(), model.codes()), 1e-3, 0) <= 0);
   CHECK(model.encode_indices(context, images).to_ints() ==
         read_npy(golden(prefix + "_indices.npy")).to_i64());
 
@@ -113,6 +125,8 @@ void check_vqgan(const std::string& name, int64_t upsampling) {
   CHECK(excess(decoded.to_floats(), expected.to_f32(), 1e-4, 0) <= 0);
 }
 
+nlohmann::json config_in(const std::string& name) { return weights::read_config(golden(name).string()); }
+
 }  // namespace
 
 TEST_CASE("OpenAI's dVAE encodes and decodes as the published code does") {
@@ -123,7 +137,34 @@ TEST_CASE("OpenAI's dVAE encodes and decodes as the published code does") {
 }
 
 TEST_CASE("the Gumbel VQGAN with a wavelet decoder encodes and decodes as the published code does") {
-  check_vqgan("vqgan_f8_dwt", 16);
+  check_vqgan("rudalle_vqgan/vqgan_f8_dwt", 16, config_in("rudalle_vqgan/vqgan_f8_dwt_config.yml"));
+}
+
+TEST_CASE("taming-transformers' VQGANs encode and decode as its code does, with their YAML and without") {
+  check_vqgan("taming_vqgan/vq", 4, config_in("taming_vqgan/vq_config.yaml"));
+  check_vqgan("taming_vqgan/vq", 4, nullptr);
+  check_vqgan("taming_vqgan/gumbel", 2, config_in("taming_vqgan/gumbel_config.yaml"));
+  check_vqgan("taming_vqgan/gumbel", 2, nullptr);
+}
+
+TEST_CASE("DALLE-pytorch's DiscreteVAE encodes and decodes as its code does, out of a transformer's file") {
+  Loaded loaded({golden("dalle_pytorch/plain.pt")});
+  dvae::Dvae& model = *loaded.model;
+  CHECK(model.downsampling() == 4);
+  CHECK(model.codes() == 40);
+  Context context(*loaded.device);
+  const Tensor images =
+      dvae::tensor_of_images(*loaded.device, {to_rgb(read_image(golden("dalle_pytorch/plain_image.png")))});
+  CHECK(excess(model.encode(context, images).to_floats(),
+               read_npy(golden("dalle_pytorch/plain_image_logits.npy")).to_f32(), 1e-4, 1e-4) <= 0);
+  const NpyArray tokens = read_npy(golden("dalle_pytorch/plain_image_tokens.npy"));
+  CHECK(model.encode_indices(context, images).to_ints() == tokens.to_i64());
+  const Tensor stats = model.decode_stats(context, indices_of(*loaded.device, tokens, {1, 8, 8}));
+  const auto decoded = read_npy(golden("dalle_pytorch/plain_image_decoded.npy")).to_f32();
+  CHECK(excess(stats.to_floats(), decoded, 1e-4, 1e-4) <= 0);
+  const auto pixels = model.image_of(context, stats).to_floats();
+  for (size_t i = 0; i < pixels.size(); ++i)
+    REQUIRE(pixels[i] == doctest::Approx(std::clamp(0.5f * decoded[i] + 0.5f, 0.0f, 1.0f)).epsilon(1e-4));
 }
 
 TEST_CASE("the larger dVAE sets, where DALLE1_GOLDEN names a folder that has them") {
@@ -134,7 +175,7 @@ TEST_CASE("the larger dVAE sets, where DALLE1_GOLDEN names a folder that has the
   Loaded loaded({golden("openai_dvae/encoder.pkl"), golden("openai_dvae/decoder.pkl")});
   check_openai_picture(loaded, "img64", false);
   check_openai_picture(loaded, "img256", true);
-  check_vqgan("vqgan_f8", 8);
+  check_vqgan("rudalle_vqgan/vqgan_f8", 8, config_in("rudalle_vqgan/vqgan_f8_config.yml"));
 }
 
 TEST_CASE("inference of a dVAE reorders at most twice") {

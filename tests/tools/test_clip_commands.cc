@@ -167,10 +167,16 @@ TEST_CASE("a CLIP that does not say its activation or heads: never a silent numb
   CHECK(assumed.exit_code == 0);
   CHECK(assumed.err.find("note: ") == 0);
   CHECK(assumed.err.find("quick_gelu is taken") != std::string::npos);
-  CHECK(assumed.err.find("(--config clip=FILE)") != std::string::npos);
+  CHECK(assumed.err.find("give the configuration clip-gelu (--config clip=PRESET|FILE)") !=
+        std::string::npos);
   const auto told = embed(file, {"--config", config({{"activation", "quick_gelu"}})});
   CHECK(told.exit_code == 0);
   CHECK(told.err.empty());
+  for (const char* preset : {"clip=clip-quick-gelu", "clip-quick-gelu"}) {
+    const auto by_preset = embed(file, {"--config", preset});
+    CHECK(by_preset.exit_code == 0);
+    CHECK(by_preset.err.empty());
+  }
   CHECK(embed(file, {"--config", config({{"no_such_field", 1}})}).error_line().find("'no_such_field'") !=
         std::string::npos);
   const auto wrong = embed(file, {"--config", config({{"vision_heads", 3}})});

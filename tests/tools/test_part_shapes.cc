@@ -28,6 +28,7 @@ TEST_CASE("every published CLIP and dVAE is recognised, and its configuration fo
   int clips = 0;
   for (const Preset& preset : presets()) {
     if (preset.part == "transformer") continue;
+    if (!preset.config.contains("embed_dim") && preset.part == "clip") continue;  // an activation alone
     CAPTURE(preset.name);
     const auto specs = tools::expected_tensors(preset.part, preset.config);
     Checkpoint found;

@@ -50,8 +50,9 @@ const Rule kSmaller[] = {
 };
 
 // Needs what a reader has and this test has not: every `dalle1` in it must get as far as missing its files.
-const char* const kMissesFiles[] = {"encoder\\.pkl",           "\\.ckpt", "ViT-B-32\\.pt",    "open_clip",
-                                    "^dalle1 sample --model ", "runs/",   "^tools/train/.*sh"};
+const char* const kMissesFiles[] = {"encoder\\.pkl",           "\\.ckpt",    "ViT-B-32\\.pt",    "open_clip",
+                                    "epoch_32\\.pt",           "hub_folder", "last\\.ckpt",      "dalle\\.pt",
+                                    "^dalle1 sample --model ", "runs/",      "^tools/train/.*sh"};
 
 // Not run here, and where it runs.
 const Rule kElsewhere[] = {

@@ -18,16 +18,38 @@ std::string refusal(const std::string& yaml) {
 }  // namespace
 
 TEST_CASE("presets: all are there, and are the published shapes") {
-  for (const char* name :
-       {"dalle1-12b",        "dalle1-1.3b",       "dalle1-250m",        "dalle1-60m",
-        "dalle1-20m",        "dalle1-5m",         "rudalle-malevich",   "rudalle-malevich-v2",
-        "rudalle-kandinsky", "rudalle-emojich",   "rudalle-surrealist", "openai-dvae",
-        "rudalle-vqgan",     "rudalle-vqgan-dwt", "clip-rn50",          "clip-rn101",
-        "clip-rn50x4",       "clip-rn50x16",      "clip-rn50x64",       "clip-vit-b-32",
-        "clip-vit-b-16",     "clip-vit-l-14",     "clip-vit-l-14-336",  "clip-vit-h-14",
-        "clip-vit-g-14",     "clip-vit-bigg-14"})
+  for (const char* name : {"dalle1-12b",
+                           "dalle1-1.3b",
+                           "dalle1-250m",
+                           "dalle1-60m",
+                           "dalle1-20m",
+                           "dalle1-5m",
+                           "rudalle-malevich",
+                           "rudalle-malevich-v2",
+                           "rudalle-kandinsky",
+                           "rudalle-emojich",
+                           "rudalle-surrealist",
+                           "openai-dvae",
+                           "rudalle-vqgan",
+                           "rudalle-vqgan-dwt",
+                           "clip-rn50",
+                           "clip-rn101",
+                           "clip-rn50x4",
+                           "clip-rn50x16",
+                           "clip-rn50x64",
+                           "clip-vit-b-32",
+                           "clip-vit-b-16",
+                           "clip-vit-l-14",
+                           "clip-vit-l-14-336",
+                           "clip-vit-h-14",
+                           "clip-vit-g-14",
+                           "clip-vit-bigg-14",
+                           "taming-vqgan-f16-1024",
+                           "taming-vqgan-f16-16384",
+                           "clip-gelu",
+                           "clip-quick-gelu"})
     CHECK(find_preset(name) != nullptr);
-  CHECK(presets().size() == 26);
+  CHECK(presets().size() == 30);
   CHECK(find_preset("dalle1") == nullptr);
   const json config = find_preset("dalle1-12b")->config;
   CHECK(config["width"] == 62 * 64);

@@ -2,6 +2,7 @@
 #include "weights/import.h"
 #include "weights/open.h"
 #include "weights/part_file.h"
+#include "weights/presets.h"
 #include "weights/safetensors.h"
 
 using namespace dalle1;
@@ -187,10 +188,23 @@ TEST_CASE("import: CLIP's heads, from what was published or from a configuration
 TEST_CASE("import: a CLIP's configuration may say what the tensors do not, and must agree with them") {
   const Checkpoint plain = import_files({clip_of_shape(64, 1, 256)});
   CHECK(plain.config.at("activation") == "quick_gelu");
-  CHECK(has(plain.note, "{\"activation\": \"gelu\"}"));
+  CHECK(has(plain.note, "give the configuration clip-gelu"));
   const Checkpoint told = import_files({clip_of_shape(64, 1, 256)}, {{"activation", "gelu"}});
   CHECK(told.config.at("activation") == "gelu");
   CHECK(told.note.empty());
+  // open_clip's trainings name their runs after the model.
+  const auto trained = [](const char* run) {
+    StateFile file = clip_of_shape(64, 1, 256);
+    file.settings["name"] = run;
+    return import_files({file});
+  };
+  CHECK(trained("2024_01_02-03_04_05-model_ViT-S-16-lr_0.001-b_64").config.at("activation") == "gelu");
+  CHECK(trained("x-model_ViT-S-16-quickgelu-lr_0.001").config.at("activation") == "quick_gelu");
+  CHECK(trained("x-model_ViT-S-16-lr_0.001").note.empty());
+  for (const char* run : {"mine", "-model_", "-lr_-model_x", "-model_-lr_", "x-model-lr_"})
+    CHECK_FALSE(trained(run).note.empty());
+  CHECK(trained("x-model_ViT-S-16-lr_1").config.at("activation") !=
+        trained("x-model_ViT-S-16-quickgelu-lr_1").config.at("activation"));
   // A shape that only open_clip published.
   const Checkpoint huge = import_files({clip_of_shape(1280, 32, 5120)});
   CHECK(huge.config.at("activation") == "gelu");
@@ -303,6 +317,92 @@ TEST_CASE("import: ru-dalle's wavelet VQGAN with its YAML and without") {
   derived["resolution"] = 64;
   derived["attn_resolutions"] = {8};
   CHECK(derived == given.config);
+}
+
+TEST_CASE("import: taming-transformers' VQGANs, which differ in how a code is chosen") {
+  const auto vq = golden("taming_vqgan/vq.ckpt"), gumbel = golden("taming_vqgan/gumbel.ckpt");
+  const Checkpoint nearest = open_checkpoint({vq}, config_in("taming_vqgan/vq_config.yaml"));
+  CHECK(nearest.part == "dvae");
+  CHECK(nearest.format == "taming-vqgan");
+  CHECK(nearest.config.at("quantiser") == "nearest");
+  CHECK(nearest.config.at("z_channels") == 16);
+  CHECK(nearest.config.at("embed_dim") == 8);
+  CHECK(nearest.config.at("n_embed") == 64);
+  CHECK(nearest.find("quantize.embedding.weight"));
+  for (const RawTensor& tensor : nearest.tensors) CHECK_FALSE(tensor.name.starts_with("loss."));
+  const Checkpoint logits = open_checkpoint({gumbel}, config_in("taming_vqgan/gumbel_config.yaml"));
+  CHECK(logits.format == "rudalle-vqgan");
+  CHECK_FALSE(logits.config.contains("quantiser"));
+  // The YAML of one is not the other's.
+  CHECK(has(refusal({vq}, config_in("taming_vqgan/gumbel_config.yaml")),
+            "says n_embed 80, but the file has 64"));
+  CHECK(has(refusal({gumbel}, find_preset("taming-vqgan-f16-1024")->config),
+            "says n_embed 1024, but the file has 80"));
+  json other = config_in("taming_vqgan/vq_config.yaml");
+  other["model"]["params"]["embed_dim"] = "8";
+  CHECK(has(refusal({vq}, other), "says embed_dim \"8\", but the file has 8"));
+}
+
+TEST_CASE("import: DALLE-pytorch's file is a transformer and a dVAE") {
+  const auto path = golden("dalle_pytorch/plain.pt");
+  const Checkpoint transformer = open_checkpoint({path}, nullptr, "transformer");
+  CHECK(transformer.format == "dalle-pytorch");
+  CHECK(transformer.config.at("text_vocab") == 50);
+  CHECK(transformer.config.at("grid") == 8);
+  CHECK(transformer.config.at("schedule").at("list") == json({"dense", "axial_row", "column", "conv"}));
+  CHECK(transformer.find("layers.3.attention.qkv.bias")->shape == std::vector<int64_t>{144});
+  const Checkpoint dvae = open_checkpoint({path}, nullptr, "dvae");
+  CHECK(dvae.format == "dalle-pytorch-vae");
+  CHECK(dvae.config == json({{"kind", "discrete_vae"},
+                             {"channels", 3},
+                             {"hidden", 16},
+                             {"codebook_dim", 24},
+                             {"codes", 40},
+                             {"layers", 2},
+                             {"resnet_blocks", 1}}));
+  CHECK(open_parts({path}, [](auto) { return json(); }).size() == 2);
+  CHECK(has(refusal({path}, nullptr, "clip"), "it has 2 parts, none of them a clip"));
+  CHECK(has(refusal({path}), "none of them a model that was asked for"));
+
+  const StateFile whole = read_state_file(path);
+  // OpenAI's dVAE or a VQGAN may stand in the place of its own.
+  const auto with_dvae = [&](const std::vector<std::pair<std::string, std::string>>& prefixed) {
+    StateFile file = whole;
+    std::erase_if(file.tensors, [](const RawTensor& tensor) { return tensor.name.starts_with("vae."); });
+    for (const auto& [prefix, name] : prefixed)
+      for (RawTensor tensor : read_state_file(golden(name)).tensors) {
+        tensor.name = "vae." + prefix + tensor.name;
+        file.tensors.push_back(tensor);
+      }
+    std::vector<StateFile> parts = parts_in(std::move(file));
+    parts.erase(parts.begin());
+    return import_files(std::move(parts));
+  };
+  CHECK(with_dvae({{"enc.", "openai_dvae/encoder_legacy.pkl"}, {"dec.", "openai_dvae/decoder_legacy.pkl"}})
+            .config.at("codes") == 512);
+  CHECK(with_dvae({{"model.", "taming_vqgan/vq.ckpt"}}).format == "taming-vqgan");
+  const auto refused = [&](const char* argument, const json& value) {
+    StateFile file = whole;
+    file.settings[std::string("hparams.") + argument] = value;
+    return refusal_of([&] { import_files({parts_in(file).front()}); });
+  };
+  CHECK(has(refused("attn_types", {"full", "sparse"}), "attention of the type \"sparse\""));
+  CHECK(has(refused("attn_types", json::array()), "'attn_types' cannot be []"));
+  CHECK(has(refused("stable", true), "a transformer with 'stable', which is not supported"));
+  CHECK(has(refused("text_seq_len", 60), "60 text embeddings with one for each of 60 paddings"));
+  CHECK(has(refused("heads", -2), "'heads' cannot be -2"));
+  const auto without = [&](const std::string& name) {
+    StateFile file = whole;
+    std::erase_if(file.tensors, [&](const RawTensor& tensor) { return tensor.name == name; });
+    return refusal_of([&] { import_files({parts_in(file).front()}); });
+  };
+  CHECK(has(without("text_emb.weight"), "tensor 'text_emb.weight' is missing"));
+  CHECK(has(without("transformer.layers.layers.2.1.scale"), "tensor '1.scale' of layer 2 is missing"));
+  StateFile stranger = whole;
+  stranger.tensors.push_back(stranger.tensors.front());
+  stranger.tensors.back().name = "a.stranger";
+  CHECK(has(refusal_of([&] { import_files({parts_in(stranger).front()}); }),
+            "1 tensors that this format does not have: a.stranger"));
 }
 
 TEST_CASE("import: a tensor that the format does not have is refused by name") {

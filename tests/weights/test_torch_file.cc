@@ -100,14 +100,23 @@ TEST_CASE("torch zip: hostile graphs") {
 
 TEST_CASE("torch zip: the model beside what else a training program keeps") {
   const std::string one = tensor(storage("FloatStorage", "0", 1), 0, {1}, {1});
-  for (const char* key : {"state_dict", "model_state_dict", "model", "module"}) {
+  for (const char* key : {"state_dict", "model_state_dict", "model", "module", "weights"}) {
     CAPTURE(key);
     const std::string pickle = "\x80\2}(" + text("epoch") + "K\3" + text("optimizer") + "}" +
                                text("exp_avg") + one + "s" + text(key) + "}" + text("a.weight") + one + "su.";
     const StateFile file = read(torch_zip(pickle, {{"0", "1234"}}));
     REQUIRE(file.tensors.size() == 1);
     CHECK(file.tensors[0].name == "a.weight");
+    CHECK(file.settings ==
+          std::map<std::string, nlohmann::json>{{"epoch", 3}});  // no tensor of the optimiser
+    CHECK(file.attributes.empty());
   }
+  const std::string nested = "\x80\2}(" + text("name") + text("run 1") + text("hparams") + "}(" +
+                             text("dim") + "K\x08" + text("types") + "(K\1K\2t" + text("deeper") + "}" +
+                             text("x") + "K\1su" + text("weights") + "}" + text("a") + one + "su.";
+  CHECK(read(torch_zip(nested, {{"0", "1234"}})).settings ==
+        std::map<std::string, nlohmann::json>{
+            {"name", "run 1"}, {"hparams.dim", 8}, {"hparams.types", {1, 2}}});
 }
 
 TEST_CASE("torch zip: what is not a checkpoint") {

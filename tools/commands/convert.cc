@@ -7,6 +7,7 @@
 #include "tools/program/command.h"
 #include "tools/program/output_folder.h"
 #include "weights/describe.h"
+#include "weights/hub_dir.h"
 #include "weights/model_dir.h"
 #include "weights/open.h"
 
@@ -20,28 +21,49 @@ struct ConvertOptions {
   bool overwrite = false;
 };
 
+struct InputTokenizer {
+  weights::TokenizerFile file;
+  std::string text;  // instead of what is in the file; or empty
+};
+
 struct Inputs {
   std::vector<fs::path> checkpoints;
-  std::map<std::string, weights::TokenizerFile> tokenizers;  // by "tokenizer" and "clip_tokenizer"
+  std::map<std::string, InputTokenizer> tokenizers;  // by "tokenizer" and "clip_tokenizer"
   std::string name, licence = "as its source";
   nlohmann::json provenance = nlohmann::json::object(), sampling = nlohmann::json::object();
 };
 
-void add_tokenizer(Inputs& inputs, const std::string& key, const weights::TokenizerFile& file) {
-  const auto [found, fresh] = inputs.tokenizers.emplace(key, file);
-  check(fresh, ErrorKind::model, "{} and {} are both a {}", found->second.path.string(), file.path.string(),
-        key);
+void add_tokenizer(Inputs& inputs, const std::string& key, const weights::TokenizerFile& file,
+                   const std::string& text = "") {
+  const auto [found, fresh] = inputs.tokenizers.emplace(key, InputTokenizer{file, text});
+  check(fresh, ErrorKind::model, "{} and {} are both a {}", found->second.file.path.string(),
+        file.path.string(), key);
 }
+
+bool is_clip_kind(std::string_view kind) { return kind == "clip_bpe" || kind == "hf_clip_bpe"; }
 
 bool add_if_tokenizer(Inputs& inputs, const fs::path& path) {
   try {
     const std::string kind(text::open_tokenizer(path)->kind());
-    add_tokenizer(inputs, kind == "clip_bpe" ? "clip_tokenizer" : "tokenizer", {kind, path});
+    add_tokenizer(inputs, is_clip_kind(kind) ? "clip_tokenizer" : "tokenizer", {kind, path});
     return true;
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::model) throw;
     return false;  // a checkpoint then, or its reader says what is wrong
   }
+}
+
+void add_record(nlohmann::json& files, const fs::path& path) {
+  const auto described = weights::describe_file(path);
+  files.push_back(
+      {{"file", path.filename().string()}, {"bytes", described["bytes"]}, {"sha256", described["sha256"]}});
+}
+
+void add_hub(Inputs& inputs, const weights::HubDir& hub, nlohmann::json& files) {
+  if (!hub.tokenizer.empty())
+    add_tokenizer(inputs, "clip_tokenizer", {"hf_clip_bpe", hub.tokenizer.front()},
+                  weights::tokenizer_text(hub));
+  for (const fs::path& file : weights::files_of(hub)) add_record(files, file);
 }
 
 Inputs sort_inputs(const ConvertOptions& options) {
@@ -59,10 +81,13 @@ Inputs sort_inputs(const ConvertOptions& options) {
       inputs.checkpoints.push_back(path);
       continue;
     }
+    if (const auto hub = weights::find_hub_dir(path)) {
+      inputs.checkpoints.push_back(path);
+      add_hub(inputs, *hub, files);
+      continue;
+    }
     if (!add_if_tokenizer(inputs, path)) inputs.checkpoints.push_back(path);
-    const auto described = weights::describe_file(path);
-    files.push_back(
-        {{"file", path.filename().string()}, {"bytes", described["bytes"]}, {"sha256", described["sha256"]}});
+    add_record(files, path);
   }
   if (!files.empty()) inputs.provenance["converted_from"] = std::move(files);
   return inputs;
@@ -71,6 +96,7 @@ Inputs sort_inputs(const ConvertOptions& options) {
 std::string tokenizer_file_name(const std::string& key, const weights::TokenizerFile& file) {
   if (file.kind == "sentencepiece") return key == "clip_tokenizer" ? "clip_text.model" : "text.model";
   if (file.kind == "yttm") return "bpe.model";
+  if (file.kind == "hf_clip_bpe") return "tokenizer.json";
   return file.path.extension() == ".gz" ? "clip_bpe.txt.gz" : "clip_bpe.txt";
 }
 
@@ -80,10 +106,14 @@ int convert(const ConvertOptions& options, const CommonOptions& common) {
   std::error_code absent;  // a folder that is not there yet is empty
   check(options.overwrite || !fs::exists(options.out, absent) || fs::is_empty(options.out, absent),
         ErrorKind::usage, "{} is not empty; choose another --out or add --overwrite", options.out);
-  const Inputs inputs = sort_inputs(options);
+  Inputs inputs = sort_inputs(options);
   const auto parts = open_parts(common, inputs.checkpoints);
   check(!parts.empty(), ErrorKind::model, "no checkpoint among the inputs");
   for (const auto& [name, part] : parts) check_part(part);
+  if (const auto found = parts.find("transformer");
+      found != parts.end() && !inputs.tokenizers.contains("tokenizer"))
+    if (const auto usual = usual_tokenizer_of(found->second))
+      add_tokenizer(inputs, "tokenizer", {"clip_bpe", *usual});
 
   const fs::path out = fs::path(options.out).lexically_normal();
   const std::string folder = (out.has_filename() ? out : out.parent_path()).filename().string();
@@ -101,8 +131,13 @@ int convert(const ConvertOptions& options, const CommonOptions& common) {
                              {"parameters", part.parameter_count()},
                              {"bytes", fs::file_size(fs::path(options.out) / (key + ".safetensors"))}};
   }
-  for (const auto& [key, file] : inputs.tokenizers)
-    writer.add_tokenizer(key, file, tokenizer_file_name(key, file));
+  for (const auto& [key, tokenizer] : inputs.tokenizers) {
+    const std::string file_name = tokenizer_file_name(key, tokenizer.file);
+    if (tokenizer.text.empty())
+      writer.add_tokenizer(key, tokenizer.file, file_name);
+    else
+      writer.add_tokenizer(key, tokenizer.file.kind, tokenizer.text, file_name);
+  }
   writer.commit();
   if (common.json)
     fmt::print("{}\n", json_text(written));

@@ -8,6 +8,7 @@
 #include "tools/program/command.h"
 #include "transformer/estimate.h"
 #include "weights/describe.h"
+#include "weights/hub_dir.h"
 #include "weights/import.h"
 #include "weights/model_dir.h"
 #include "weights/open.h"
@@ -128,7 +129,10 @@ std::vector<fs::path> files_under(const std::vector<std::string>& paths) {
   std::vector<fs::path> files;
   for (const std::string& path : paths) {
     if (!weights::is_model_dir(path)) {
-      files.emplace_back(path);
+      if (const auto hub = weights::find_hub_dir(path))
+        for (const fs::path& file : weights::files_of(*hub)) files.push_back(file);
+      else
+        files.emplace_back(path);
       continue;
     }
     for (const auto& entry : fs::directory_iterator(path))
@@ -152,6 +156,10 @@ Json describe_paths(const InfoOptions& options, const CommonOptions& common) {
       for (const auto& [key, file] :
            {std::pair{"tokenizer", model.tokenizer}, {"clip_tokenizer", model.clip_tokenizer}})
         if (file) result[key] = {{"kind", file->kind}, {"file", file->path.string()}};
+      checkpoints.emplace_back(path);
+    } else if (const auto hub = weights::find_hub_dir(path)) {
+      if (!hub->tokenizer.empty())
+        result["clip_tokenizer"] = {{"kind", "hf_clip_bpe"}, {"file", hub->tokenizer.front().string()}};
       checkpoints.emplace_back(path);
     } else if (auto tokenizer = tokenizer_in(path)) {
       result["tokenizer"] = {

@@ -19,10 +19,7 @@ std::unique_ptr<clip::Clip> open_clip(const CommonOptions& common, Device& devic
 
 std::unique_ptr<text::Tokenizer> open_tokenizer_of(const clip::Clip& clip, const CommonOptions& common) {
   auto tokenizer = open_clip_tokenizer(common);
-  check(tokenizer->vocab_size() <= clip.config().vocab_size, ErrorKind::model,
-        "CLIP's tokenizer has {} tokens and CLIP takes {}: give the CLIP with its own tokenizer, as a model "
-        "directory",
-        tokenizer->vocab_size(), clip.config().vocab_size);
+  clip::check_fits(clip.config(), *tokenizer);
   return tokenizer;
 }
 

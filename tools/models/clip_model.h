@@ -12,7 +12,7 @@ namespace dalle1::tools {
 /// From --clip or the model, with its parameters loaded. Error(model) when there is none.
 std::unique_ptr<clip::Clip> open_clip(const CommonOptions& common, Device& device);
 
-/// Its tokenizer (see models.h). Error(model) when that has more tokens than the CLIP takes.
+/// Its tokenizer (see models.h). Error(model) when they do not belong together.
 std::unique_ptr<text::Tokenizer> open_tokenizer_of(const clip::Clip& clip, const CommonOptions& common);
 
 /// Pictures given on the command line; those that cannot be read are named on stderr and left out.

@@ -7,9 +7,11 @@
 #include "core/error.h"
 #include "tools/program/progress.h"
 #include "tools/program/standard_streams.h"
+#include "weights/hub_dir.h"
 #include "weights/import.h"
 #include "weights/model_dir.h"
 #include "weights/open.h"
+#include "weights/presets.h"
 
 namespace dalle1::tools {
 namespace fs = std::filesystem;
@@ -31,9 +33,14 @@ std::vector<fs::path> paths_of(const CommonOptions& common, std::string_view par
   return {};
 }
 
-bool directory_lacks(const std::vector<fs::path>& paths, std::string_view part) {
-  if (paths.size() != 1 || !weights::is_model_dir(paths[0])) return false;
-  return weights::read_model_dir(paths[0]).parts.count(std::string(part)) == 0;
+// Whether a model, a directory or a file of several parts, has no such part.
+bool model_lacks(const std::vector<fs::path>& paths, std::string_view part) {
+  if (paths.size() != 1) return false;
+  if (weights::is_model_dir(paths[0]))
+    return weights::read_model_dir(paths[0]).parts.count(std::string(part)) == 0;
+  std::error_code unreadable;  // then opening it says why
+  return fs::is_regular_file(paths[0], unreadable) &&
+         weights::parts_of_file(paths[0]).count(std::string(part)) == 0;
 }
 
 weights::TokenizerFile text_tokenizer_of_model(const CommonOptions& common) {
@@ -85,6 +92,8 @@ nlohmann::json config_to_open(const CommonOptions& common, std::string_view part
   const auto chosen = chosen_config(common, part);
   if (!chosen) return nullptr;
   auto config = weights::read_config(chosen->value);
+  if (const auto* preset = weights::find_preset(chosen->value); preset && !chosen->names_part)
+    return (preset->part == "clip") == (part == "clip") ? config : nullptr;
   if (!chosen->names_part && describes_clip(config) != (part == "clip")) return nullptr;
   return config;
 }
@@ -102,7 +111,7 @@ auto opened(const Open& open) {
 // Also for those who want no progress: what was taken for granted decides the numbers.
 void tell_note(const CommonOptions& common, const weights::Checkpoint& checkpoint) {
   if (checkpoint.note.empty()) return;
-  const std::string text = fmt::format("{} (--config {}=FILE)", checkpoint.note, checkpoint.part);
+  const std::string text = fmt::format("{} (--config {}=PRESET|FILE)", checkpoint.note, checkpoint.part);
   if (common.progress_mode() == ProgressMode::json)
     tell(common, {{"event", "note"}, {"text", text}}, text);
   else
@@ -126,7 +135,7 @@ nlohmann::json config_for(const CommonOptions& common, std::string_view part) {
 
 std::optional<weights::Checkpoint> open_part_if_any(const CommonOptions& common, std::string_view part) {
   const auto paths = paths_of(common, part);
-  if (paths.empty() || (files_of(common, part).empty() && directory_lacks(paths, part))) return std::nullopt;
+  if (paths.empty() || (files_of(common, part).empty() && model_lacks(paths, part))) return std::nullopt;
   return open_paths(common, paths, part);
 }
 
@@ -149,6 +158,20 @@ fs::path find_text_tokenizer(const CommonOptions& common) {
   return common.tokenizer.empty() ? text_tokenizer_of_model(common).path : fs::path(common.tokenizer.front());
 }
 
+std::optional<fs::path> usual_tokenizer_of(const weights::Checkpoint& transformer) {
+  constexpr int clip_tokens = 49408;
+  if (transformer.format != "dalle-pytorch") return {};
+  const auto vocabulary = transformer.config.at("text_vocab").get<int64_t>();
+  if (vocabulary != clip_tokens) return {};
+  return shared_file("tokenizers/clip_bpe.txt.gz");
+}
+
+std::unique_ptr<text::Tokenizer> open_text_tokenizer(const CommonOptions& common,
+                                                     const weights::Checkpoint& transformer) {
+  const auto usual = usual_tokenizer_of(transformer);
+  return common.tokenizer.empty() && usual ? text::open_tokenizer(*usual) : open_text_tokenizer(common);
+}
+
 std::unique_ptr<text::Tokenizer> open_text_tokenizer(const CommonOptions& common) {
   if (!common.tokenizer.empty()) return text::open_tokenizer(common.tokenizer.front());
   return open_kind(text_tokenizer_of_model(common));
@@ -159,6 +182,11 @@ std::unique_ptr<text::Tokenizer> open_clip_tokenizer(const CommonOptions& common
   if (paths.size() == 1 && weights::is_model_dir(paths[0])) {
     const auto directory = weights::read_model_dir(paths[0]);
     if (directory.clip_tokenizer) return open_kind(*directory.clip_tokenizer);
+  } else if (const auto hub = paths.size() == 1 ? weights::find_hub_dir(paths[0]) : std::nullopt;
+             hub && !hub->tokenizer.empty()) {
+    const std::string text = weights::tokenizer_text(*hub);
+    return text::parse_tokenizer(std::span(reinterpret_cast<const uint8_t*>(text.data()), text.size()),
+                                 hub->tokenizer.front().string());
   }
   // A published CLIP file relies on the one tokenizer that all of them share.
   return text::open_tokenizer(shared_file("tokenizers/clip_bpe.txt.gz"));

@@ -35,8 +35,14 @@ std::map<std::string, weights::Checkpoint> open_parts(const CommonOptions& commo
 std::filesystem::path find_text_tokenizer(const CommonOptions& common);
 /// That tokenizer.
 std::unique_ptr<text::Tokenizer> open_text_tokenizer(const CommonOptions& common);
-/// CLIP's tokenizer: that of the model directory given by --clip or --model; a published CLIP file has none
-/// of its own and takes the merges that all of them share, which come with the program.
+/// The same; a published transformer that has no tokenizer beside it takes its usual one.
+std::unique_ptr<text::Tokenizer> open_text_tokenizer(const CommonOptions& common,
+                                                     const weights::Checkpoint& transformer);
+/// The file of the tokenizer that a published format has where it is not given: DALLE-pytorch's of 49,408
+/// tokens is CLIP's. Nothing for other transformers.
+std::optional<std::filesystem::path> usual_tokenizer_of(const weights::Checkpoint& transformer);
+/// CLIP's tokenizer: that of the model directory or the hub's folder given by --clip or --model; a published
+/// CLIP file has none of its own and takes the merges that all of them share, which come with the program.
 std::unique_ptr<text::Tokenizer> open_clip_tokenizer(const CommonOptions& common);
 
 }  // namespace dalle1::tools

@@ -10,7 +10,7 @@ rerank::ModelSet open_model_set(const CommonOptions& common, const std::string& 
   rerank::ModelParts parts;
   parts.transformer = open_part(common, "transformer");
   parts.dvae = open_part(common, "dvae");
-  parts.tokenizer = open_text_tokenizer(common);
+  parts.tokenizer = open_text_tokenizer(common, parts.transformer);
   for (const auto& term : rerank::parse_scorer(scorer)) {
     if (term.name == "clip") {
       parts.clip = open_part_if_any(common, "clip");
