@@ -13,6 +13,7 @@ if(EXISTS ${PROJECT_SOURCE_DIR}/weights/default)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/weights/default DESTINATION ${CMAKE_INSTALL_DATADIR}/dalle1
           COMPONENT program)
 endif()
+install(FILES ${PROJECT_SOURCE_DIR}/tools/serve/deploy/dalle1.service DESTINATION lib/systemd/system COMPONENT program)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/weights/tokenizers DESTINATION ${CMAKE_INSTALL_DATADIR}/dalle1
         COMPONENT program)
 # A package has them as its `copyright`.

@@ -10,7 +10,8 @@ set -euo pipefail
 
 # oneDNN's CMake package wants the OpenCL loader, which libdnnl-dev only recommends.
 packages=(cmake ninja-build g++ python3 libdnnl-dev ocl-icd-opencl-dev libeigen3-dev libsentencepiece-dev
-  libstb-dev doctest-dev nlohmann-json3-dev libcli11-dev libfmt-dev libicu-dev libarchive-dev zlib1g-dev libssl-dev)
+  libstb-dev doctest-dev nlohmann-json3-dev libcli11-dev libfmt-dev libicu-dev libarchive-dev zlib1g-dev libssl-dev
+  libboost-dev)
 for option in "$@"; do
   case "$option" in
     --test) packages+=(python3-pil python3-scipy chromium git xz-utils) ;;

@@ -7,7 +7,7 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 seconds=${1:-60}
 build=${2:-$root/build/fuzz}
 [ $# -le 2 ] || { shift 2; targets=$*; }
-targets=${targets:-safetensors zip legacy pickle tokenizer model_json yaml}
+targets=${targets:-safetensors zip legacy pickle tokenizer model_json yaml request}
 clang=${CLANGXX:-$(command -v clang++-14 || command -v clang++)}
 mkdir -p "$build/objects"
 
@@ -15,6 +15,8 @@ mkdir -p "$build/objects"
 sources=$(ls "$root"/weights/*.cc "$root"/core/text/*.cc | grep -v -e /load.cc -e /training_state.cc -e /presets.cc -e /read_config.cc \
   -e /import -e /open.cc -e /hub_dir.cc -e /describe.cc)
 sources="$sources $root/core/error.cc $root/core/json.cc $root/core/tensor/dtype.cc $root/core/data/atomic_file.cc $root/core/data/file_bytes.cc $root/core/data/file_kind.cc $root/core/data/input_file.cc $root/core/data/mapped_file.cc"
+sources="$sources $root/core/config/fields.cc $root/rerank/generation_options.cc $root/rerank/scorer.cc $root/rerank/cell_ranges.cc
+         $root/tools/serve/form.cc $root/tools/serve/image_request.cc $root/tools/serve/api_error.cc"
 flags="-std=c++20 -O1 -g1 -fno-omit-frame-pointer -march=x86-64-v3 -I$root -fsanitize=fuzzer-no-link,address,undefined
        -fno-sanitize-recover=all"
 makefile=$build/Makefile
@@ -28,7 +30,7 @@ makefile=$build/Makefile
     printf '%s: %s\n\t%s %s -c %s -o %s\n' "$object" "$source" "$clang" "$(echo $flags)" "$source" "$object"
   done
   for target in $targets; do
-    printf '%s: %s %s\n\t%s %s -fsanitize=fuzzer %s %s -o %s -lfmt -lz -lsentencepiece -lsentencepiece_train -licuuc -licui18n -larchive\n' \
+    printf '%s: %s %s\n\t%s %s -fsanitize=fuzzer %s %s -o %s -lfmt -lz -lsentencepiece -lsentencepiece_train -licuuc -licui18n -larchive -lcrypto\n' \
       "$build/fuzz_$target" "$root/tests/fuzz/fuzz_$target.cc" "$objects" \
       "$clang" "$(echo $flags)" "$root/tests/fuzz/fuzz_$target.cc" "$objects" "$build/fuzz_$target"
   done

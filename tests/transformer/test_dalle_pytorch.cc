@@ -93,7 +93,7 @@ std::vector<int64_t> greedy(const Golden& golden, int64_t row, std::span<const i
   Context context(golden.device());
   Decoder decoder(context, golden.model(), request);
   const uint32_t candidates[] = {0, 7};
-  const auto decoded = decoder.decode(context, candidates);
+  const auto decoded = decoder.decode(candidates);
   const int64_t cells = golden.config().cells();
   CHECK(std::equal(decoded.tokens.begin(), decoded.tokens.begin() + cells, decoded.tokens.begin() + cells));
   return {decoded.tokens.begin(), decoded.tokens.begin() + cells};

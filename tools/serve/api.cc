@@ -1,5 +1,6 @@
 #include "tools/serve/api.h"
 
+#include "tools/program/options.h"
 #include "tools/serve/api_error.h"
 #include "tools/serve/image_job.h"
 #include "tools/serve/openapi.h"
@@ -10,9 +11,7 @@ namespace {
 
 using rerank::Json;
 
-std::string text_of(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
-}
+std::string line_of(const Json& json) { return tools::json_text(json, -1) + "\n"; }
 
 // What a pattern's {id} stands for in a path; nothing where the path is another.
 std::optional<std::string> matched(std::string_view pattern, std::string_view path) {
@@ -151,7 +150,7 @@ void Api::draw(ImageTask task, const Request& request, const std::shared_ptr<Exc
 
 Response Api::health(const Request&) {
   const auto totals = drawing_.totals();
-  return {200, text_of({{"status", "ok"}, {"queued", totals.queued}, {"drawing", totals.drawing}})};
+  return {200, line_of({{"status", "ok"}, {"queued", totals.queued}, {"drawing", totals.drawing}})};
 }
 
 Response Api::metrics(const Request&) {
@@ -190,21 +189,21 @@ Json Api::model_document() const {
 }
 
 Response Api::models(const Request&) {
-  return {200, text_of({{"object", "list"}, {"data", Json::array({model_document()})}})};
+  return {200, line_of({{"object", "list"}, {"data", Json::array({model_document()})}})};
 }
 
 Response Api::model(const Request& request) {
   const auto name = matched("/v1/models/{id}", request.path).value_or("");
   if (name != session_.models().name())
     throw ApiError(404, "there is no model '" + name + "' here", "model", "model_not_found");
-  return {200, text_of(model_document())};
+  return {200, line_of(model_document())};
 }
 
 Response Api::job(const Request& request) {
   const auto id = matched("/v1/jobs/{id}", request.path).value_or("");
   const auto status = drawing_.status(id);
   if (!status) throw ApiError(404, "there is no job '" + id + "', or it ended long ago");
-  return {200, text_of(job_document(id, *status))};
+  return {200, line_of(job_document(id, *status))};
 }
 
 Response Api::cancel(const Request& request) {
@@ -213,9 +212,9 @@ Response Api::cancel(const Request& request) {
   const auto status = drawing_.status(id);
   if (!cancelled && !status) throw ApiError(404, "there is no job '" + id + "', or it ended long ago");
   if (!cancelled) throw ApiError(409, fmt::format("the job is {} already", name_of(status->state)));
-  return {200, text_of({{"id", id}, {"object", "job"}, {"status", "cancelled"}})};
+  return {200, line_of({{"id", id}, {"object", "job"}, {"status", "cancelled"}})};
 }
 
-Response Api::openapi(const Request&) { return {200, text_of(openapi_document())}; }
+Response Api::openapi(const Request&) { return {200, line_of(openapi_document())}; }
 
 }  // namespace dalle1::serve

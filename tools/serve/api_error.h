@@ -28,4 +28,13 @@ std::string error_json(const ApiError& error);
 /// Bad requests are 400, a lack of memory 503, all else 500.
 ApiError as_api_error(const Error& error, const std::string& param = {});
 
+/// What `action` returns; an error in it is about a field of the request.
+auto about(const std::string& field, const auto& action) {
+  try {
+    return action();
+  } catch (const Error& error) {
+    throw as_api_error(error, field);
+  }
+}
+
 }  // namespace dalle1::serve

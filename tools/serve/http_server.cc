@@ -42,7 +42,7 @@ bool hung_up(int socket) {
   return poll(&poll_of, 1, 0) > 0 && (poll_of.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)) != 0;
 }
 
-std::string text_of(beast::string_view view) { return {view.data(), view.size()}; }
+std::string string_of(beast::string_view view) { return {view.data(), view.size()}; }
 
 ApiError refusal_of(const beast::error_code& error) {
   if (error == http::error::header_limit) return {431, "the request's header is too large"};
@@ -249,12 +249,12 @@ class HttpServer::Loop {
     Request request;
     request.id = random_id();
     request.client = peer_of(connection);
-    request.method = text_of(message.method_string());
-    request.path = text_of(message.target().substr(0, message.target().find('?')));
-    request.content_type = text_of(message[http::field::content_type]);
-    request.authorization = text_of(message[http::field::authorization]);
-    request.host = text_of(message[http::field::host]);
-    request.origin = text_of(message[http::field::origin]);
+    request.method = string_of(message.method_string());
+    request.path = string_of(message.target().substr(0, message.target().find('?')));
+    request.content_type = string_of(message[http::field::content_type]);
+    request.authorization = string_of(message[http::field::authorization]);
+    request.host = string_of(message[http::field::host]);
+    request.origin = string_of(message[http::field::origin]);
     request.body = std::move(message.body());
     request.held = std::move(held);
     return request;
@@ -359,7 +359,7 @@ class HttpServer::Loop {
                              bool events) {
     const auto reason = http::obsolete_reason(static_cast<http::status>(response.status));
     auto head = fmt::format("HTTP/1.1 {} {}\r\nContent-Type: {}\r\nX-Content-Type-Options: nosniff\r\n",
-                            response.status, text_of(reason), response.type);
+                            response.status, string_of(reason), response.type);
     if (!id.empty()) head += "x-request-id: " + id + "\r\n";
     for (const auto& [name, value] : response.headers) head += name + ": " + value + "\r\n";
     if (!events) head += fmt::format("Content-Length: {}\r\n", response.body.size());

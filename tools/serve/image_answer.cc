@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "tools/program/options.h"
 #include "tools/serve/api_error.h"
 #include "tools/serve/base64.h"
 
@@ -14,8 +15,6 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int kMostPreviewed = 4;  // pictures of a wave: each is decoded again and again
 constexpr auto kBetweenProgress = std::chrono::milliseconds(200);
-
-std::string text_of(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 std::string png_text(const Image& picture, const std::vector<PngText>& texts = {}) {
   return base64(encode_png(picture, texts));
@@ -77,7 +76,7 @@ class OneDocument final : public DrawingListener {
     document["seed"] = answer_.options.seed;
     document["candidates"] = summary.candidates_done;
     document["seconds"] = summary.seconds.total();
-    exchange_->respond({200, text_of(document) + "\n"});
+    exchange_->respond({200, tools::json_text(document, -1) + "\n"});
   }
   void failed(const Error& error) override { exchange_->respond(error_response(as_answer(error))); }
 
@@ -173,7 +172,7 @@ class Events final : public DrawingListener {
   void send(const std::string& type, Json event, bool droppable = false) {
     Json typed = {{"type", type}};
     typed.update(event);
-    exchange_->event("event: " + type + "\ndata: " + text_of(typed) + "\n\n", droppable);
+    exchange_->event("event: " + type + "\ndata: " + tools::json_text(typed, -1) + "\n\n", droppable);
   }
 
   const ImageAnswer answer_;

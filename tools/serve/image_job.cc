@@ -15,16 +15,8 @@ namespace {
 std::span<const uint8_t> bytes_of(std::string_view file) {
   return {reinterpret_cast<const uint8_t*>(file.data()), file.size()};
 }
-std::string sum_of(std::string_view file) {
+std::string checksum_of(std::string_view file) {
   return file.empty() ? std::string() : weights::sha256(std::as_bytes(bytes_of(file)));
-}
-
-auto about(const std::string& field, const auto& action) {
-  try {
-    return action();
-  } catch (const Error& error) {
-    throw as_api_error(error, field);
-  }
 }
 
 Image decoded(std::string_view file, const std::string& field) {
@@ -64,10 +56,12 @@ rerank::GivenPicture edited(const ImageRequest& request, const rerank::ModelSet&
   given.picture = fitted(picture, models.decoder());
   given.paste = fields.paste;
   const bool own_alpha = !request.has("keep_rows") && !request.has("region") && request.mask.empty();
-  given.options = {
-      {"image", sum_of(request.image)},    {"keep_rows", fields.keep_rows},
-      {"region", fields.region},           {"mask", sum_of(own_alpha ? request.image : request.mask)},
-      {"redraw_rest", fields.redraw_rest}, {"paste", fields.paste}};
+  given.options = {{"image", checksum_of(request.image)},
+                   {"keep_rows", fields.keep_rows},
+                   {"region", fields.region},
+                   {"mask", checksum_of(own_alpha ? request.image : request.mask)},
+                   {"redraw_rest", fields.redraw_rest},
+                   {"paste", fields.paste}};
   return given;
 }
 
@@ -79,7 +73,7 @@ rerank::GivenPicture varied(const ImageRequest& request, const rerank::ModelSet&
   given.picture = fitted(decoded(request.image, "image"), models.decoder());
   for (const int depth : depths)
     given.redraws.push_back(about("depths", [&] { return rerank::keep_top_rows(grid, depth); }));
-  given.options = {{"image", sum_of(request.image)}, {"depths", depths}};
+  given.options = {{"image", checksum_of(request.image)}, {"depths", depths}};
   return given;
 }
 

@@ -10,7 +10,7 @@
 namespace dalle1::serve {
 namespace {
 
-using Json = nlohmann::json;
+using Document = nlohmann::json;
 
 // Sorts the fields of a form by what their text stands for.
 struct KindsOfFields {
@@ -37,23 +37,14 @@ KindsOfFields fields_of(ImageTask task) {
   return kinds;
 }
 
-// Runs `action`; an error in it is about the field.
-void about(const std::string& field, const auto& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    throw as_api_error(error, field);
-  }
-}
-
 template <typename T>
-void read_one(const std::string& name, const Json& value, T& into) {
+void read_one(const std::string& name, const Document& value, T& into) {
   const auto names = config::field_names<T>();
   if (std::find(names.begin(), names.end(), name) == names.end()) return;
-  config::read_known(Json{{name, value}}, into);
+  config::read_known(Document{{name, value}}, into);
 }
 
-void read_field(const std::string& name, const Json& value, ImageRequest& request) {
+void read_field(const std::string& name, const Document& value, ImageRequest& request) {
   read_one(name, value, request.options);
   read_one(name, value, request.fields);
   // The two tasks' own fields, read apart since others do not have them.
@@ -64,7 +55,7 @@ void read_field(const std::string& name, const Json& value, ImageRequest& reques
   request.fields = variation;
 }
 
-void read_fields(const Json& document, ImageRequest& request) {
+void read_fields(const Document& document, ImageRequest& request) {
   const auto kinds = fields_of(request.task);
   const std::vector<std::string> names(kinds.all.begin(), kinds.all.end());
   for (const auto& [name, value] : document.items()) {
@@ -78,18 +69,18 @@ void read_fields(const Json& document, ImageRequest& request) {
 }
 
 // A form's text as the JSON that it stands for.
-Json json_of(const std::string& name, std::string_view content, const KindsOfFields& kinds) {
+Document json_of(const std::string& name, std::string_view content, const KindsOfFields& kinds) {
   if (kinds.texts.count(name) > 0 || kinds.all.count(name) == 0) return std::string(content);
   const bool list = kinds.lists.count(name) > 0 && !content.starts_with('[');
-  auto value = Json::parse(list ? fmt::format("[{}]", content) : std::string(content), nullptr, false);
+  auto value = Document::parse(list ? fmt::format("[{}]", content) : std::string(content), nullptr, false);
   if (value.is_discarded()) return std::string(content);  // refused as what it is not
   return value;
 }
 
-Json read_form(std::string_view body, std::string_view content_type, const Limits& limits,
-               ImageRequest& request) {
+Document read_form(std::string_view body, std::string_view content_type, const Limits& limits,
+                   ImageRequest& request) {
   const auto kinds = fields_of(request.task);
-  Json document = Json::object();
+  Document document = Document::object();
   std::set<std::string> seen;
   for (auto& part : parse_form(body, content_type, limits.form_parts)) {
     if (part.name.ends_with("[]")) part.name.resize(part.name.size() - 2);  // as clients name lists
@@ -105,8 +96,8 @@ Json read_form(std::string_view body, std::string_view content_type, const Limit
   return document;
 }
 
-Json read_document(std::string_view body, std::string_view content_type, const Limits& limits,
-                   ImageRequest& request) {
+Document read_document(std::string_view body, std::string_view content_type, const Limits& limits,
+                       ImageRequest& request) {
   if (request.task != ImageTask::generation) {
     if (!content_type.starts_with("multipart/form-data"))
       throw ApiError(415, "send a form: the content type must be multipart/form-data");
@@ -116,7 +107,7 @@ Json read_document(std::string_view body, std::string_view content_type, const L
     throw ApiError(415, "send JSON: the content type must be application/json");
   if (body.size() > limits.json_bytes)
     throw ApiError(413, fmt::format("the JSON has {} bytes; {} are allowed", body.size(), limits.json_bytes));
-  Json document;
+  Document document;
   about("", [&] {
     document = parse_json(body, "the body");
     check(document.is_object(), ErrorKind::input, "the body must be a JSON object, not {}",
