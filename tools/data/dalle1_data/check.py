@@ -22,10 +22,11 @@ CHECKS = {
 
 
 class Picture:
-    """What the judges read of one picture: flat shapes or a landscape, whichever is asked for."""
+    """A picture to be judged. What is read of it, flat shapes or a landscape, is kept for all its captions."""
 
     def __init__(self, image):
         self.image = image
+        self._refusals = {}  # by clause
 
     @cached_property
     def shapes(self):
@@ -35,21 +36,42 @@ class Picture:
     def scene(self):
         return check_sky.Scene(self.image)
 
+    def check(self, caption):
+        """As `check` below."""
+        parsed = parse(caption)
+        clauses = [("caption", {"kind": parsed[0], "spec": parsed[1]})] if parsed else sentences.read_all(caption)
+        if not clauses:
+            return unchecked("captions of this kind cannot be checked")
+        refusals = [why for why in map(self.refusal, clauses) if why is not None]
+        return {
+            "right": not refusals,
+            "why": "; ".join(dict.fromkeys(refusals)),
+            "kind": kind_of(clauses),
+            "clauses": len(clauses),
+            "refused": len(refusals),
+        }
+
     def refusal(self, clause):
         """Why the picture does not show a clause, or None."""
+        name = str(clause)
+        if name not in self._refusals:
+            try:
+                self._judge(clause)
+                self._refusals[name] = None
+            except Wrong as wrong:
+                self._refusals[name] = str(wrong)
+        return self._refusals[name]
+
+    def _judge(self, clause):
         if clause is None:
-            return "a sentence cannot be read"
+            raise Wrong("a sentence cannot be read")
         says, words = clause
-        try:
-            if says == "caption":
-                CHECKS[words["kind"]](self.image, words["spec"])
-            elif says in check_sky.JUDGES:
-                check_sky.JUDGES[says](self.scene, words)
-            else:
-                check_clauses.JUDGES[says](self.shapes, words)
-        except Wrong as wrong:
-            return str(wrong)
-        return None
+        if says == "caption":
+            CHECKS[words["kind"]](self.image, words["spec"])
+        elif says in check_sky.JUDGES:
+            check_sky.JUDGES[says](self.scene, words)
+        else:
+            check_clauses.JUDGES[says](self.shapes, words)
 
 
 def check(image, caption):
@@ -58,19 +80,7 @@ def check(image, caption):
 
     A caption is one clause, a description one a sentence; it is right when all are.
     """
-    parsed = parse(caption)
-    clauses = [("caption", {"kind": parsed[0], "spec": parsed[1]})] if parsed else sentences.read_all(caption)
-    if not clauses:
-        return unchecked("captions of this kind cannot be checked")
-    picture = Picture(image)
-    refusals = [why for why in map(picture.refusal, clauses) if why is not None]
-    return {
-        "right": not refusals,
-        "why": "; ".join(dict.fromkeys(refusals)),
-        "kind": kind_of(clauses),
-        "clauses": len(clauses),
-        "refused": len(refusals),
-    }
+    return Picture(image).check(caption)
 
 
 def unchecked(why):

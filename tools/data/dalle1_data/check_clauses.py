@@ -11,15 +11,15 @@ from scipy import ndimage
 
 from . import check_shapes
 from .check_shapes import (FOREGROUND, LARGE, MIN_PLAIN, MIN_PURITY, PAIR_LARGE, PAIR_SMALL, SMALL, Wrong)  # fmt: skip
-from .describe import LARGER, SHIFTED, rows_in, third
+from .describe import LARGER, RATIO_DOUBT, SHIFTED, rows_in, third
 from .figures import outline
 from .relation import DIRECTIONS
 from .sentences import (COMPARED, CORNERS, COUNTED, FILLINGS, NAMED, PLACES, ROWS, SHIFTS, SIZES, SPREADS)
 
-TOLERANCE = 4.0  # units by which a middle may be beside the place that is said
+TOLERANCE = 2.0  # units by which a middle may be beside the place that is said
+RATIO_SLACK = RATIO_DOUBT**0.5  # by which a ratio of two radii may be off
 FLAT = 0.9  # share of the border that must have the background's colour
 SAME_SIZE = 1.2  # ratio of two radii up to which they pass for one size
-RATIO_SLACK = 1.04  # by which a ratio of radii may be off
 MIN_OUTER, MIN_INNER = 3000, 400  # pixels of a thing that may have another one inside, and of that one
 
 
@@ -54,11 +54,13 @@ class Shapes:
     @cached_property
     def things(self):
         """All plain things, and of a lone one that which is inside of it; a pattern is many and counts as none."""
-        if len(self.filled) != 1:
-            return check_shapes.segments(self.pixels, self.background)
+        found = check_shapes.segments(self.pixels, self.background)
+        if not found:
+            raise Wrong("there is nothing in it")
+        if len(self.filled) > 1:
+            return found
         if self.filled[0].sum() < MIN_OUTER:
             return [self.whole]
-        found = check_shapes.segments(self.pixels, self.background)
         outer, inner = check_shapes.nested(self.pixels, found[0] if len(found) == 1 else self.whole)
         return [outer, *inner] if len(inner) == 1 and inner[0].mask.sum() > MIN_INNER else [self.whole]
 

@@ -7,7 +7,7 @@ import numpy as np
 from . import check_landscape, landscape
 from .check_landscape import FOREGROUND, LIGHT_COLOUR, MAX_DISTANCE, MIN_THING, near
 from .check_shapes import Wrong
-from .describe import CLOUD_ROWS, cloud_shares, middle_of
+from .describe import CLOUD_ROWS, LIGHT_DOUBT, cloud_shares, middle_of
 from .palette import lab
 from .sentences import BANKS, GROUNDS, HEIGHTS, HOURS, SIDES, SKIES, VIEWS
 
@@ -16,8 +16,8 @@ MAX_SKY_ERROR = 14.0  # Lab distance of the rows' medians from such a sky
 LIGHT_ROWS = 46  # no sun stands lower
 HIGH = 90.0  # units from the top within which the middle of a high sun or moon is
 CLOUDED = 0.008  # share of a third of the upper sky that makes clouds
+LIGHT_SLACK = LIGHT_DOUBT / 2  # units by which the middle of the sun or moon may be off
 ONE_SIDE = 0.9  # share of the clouds that must be on the side that is said
-TOLERANCE = 6.0  # units by which the sun may be beside the third that is said
 MAX_GROUND_ERROR = 14.0  # Lab distance of the ground's median from such ground
 
 
@@ -104,7 +104,7 @@ def the_light(scene, word):
 def light(scene, words):
     mask = the_light(scene, words["light"])
     column, y = SIDES.index(words["side"]), (np.nonzero(mask)[0].mean() + 0.5) / len(mask) * 256
-    low, high = column * 256 / 3 - TOLERANCE, (column + 1) * 256 / 3 + TOLERANCE
+    low, high = column * 256 / 3 - LIGHT_SLACK, (column + 1) * 256 / 3 + LIGHT_SLACK
     require(low < middle_of(mask) < high, f"the {words['light']} is not {words['side']}")
     require((y < HIGH) == (words["height"] == HEIGHTS[0]), f"the {words['light']} is not {words['height']}")
 

@@ -4,6 +4,8 @@ A description is a list of clauses (see sentences.py). A statement that a pictur
 sky a sun behind houses stands in, is not made.
 """
 
+import math
+
 import numpy as np
 
 from . import count, kinds, landscape, relation, shape
@@ -17,10 +19,13 @@ from .words import with_article
 ORDERS = ((0, 1, 2), (1, 0, 2), (0, 2, 1))
 SHIFTED = 10  # units from the middle of the picture from where on a thing is beside it
 LARGER = 1.12  # ratio of two radii from where on one is larger
+RATIO_DOUBT = 1.06  # a ratio nearer to that one leaves it in doubt
 ROW_STEP = 25  # units between rows, at least
+THIRDS = (256 / 3, 512 / 3)  # where thirds of the picture end
 CLEAR_OF_THIRDS = 8  # units that all of several things must be away from where a third ends
 BESIDE = 12  # units between the middle of the sun and the nearest cloud
-HALF_SEEN = 0.3  # share of the sun or moon that must show
+LIGHT_DOUBT = 8.0  # units from where a third ends within which the sun or moon is in doubt
+HALF_SEEN = 0.5  # share of the sun or moon that must show
 MUCH_CLOUD, LITTLE_CLOUD = 0.02, 0.002  # shares of a third's sky that make clouds, and none
 CLOUD_ROWS = 27 / 64  # share of the picture's height in which clouds are looked for
 
@@ -81,12 +86,12 @@ def _relation(spec, drawn):
     names = [f"{spec[key]['colour']} {spec[key]['shape']}" for key in ("first", "second")]
     middles = [centroid(*thing) for thing in (first, second)]
     ratio = first[3] / second[3]
-    compared = COMPARED[1 + (ratio > LARGER) - (ratio < 1 / LARGER)]
     details = [("place", {"thing": name, "place": place_of(*middle)}) for name, middle in zip(names, middles)]
-    details += [
-        ("compare", {"first": names[0], "compared": compared, "second": names[1]}),
-        ("direction", {"first": names[1], "direction": direction(spec, *middles[::-1]), "second": names[0]}),
-    ]
+    if all(abs(math.log(ratio / end)) > math.log(RATIO_DOUBT) for end in (LARGER, 1 / LARGER)):
+        compared = COMPARED[1 + int(ratio > LARGER) - int(ratio < 1 / LARGER)]
+        details.append(("compare", {"first": names[0], "compared": compared, "second": names[1]}))
+    word = direction(spec, *middles[::-1])
+    details.append(("direction", {"first": names[1], "direction": word, "second": names[0]}))
     return [caption_clause("relation", spec)], [_background(spec), ("number", {"number": number_of(2)})], details
 
 
@@ -101,7 +106,7 @@ def direction(spec, middle, other):
 def _count(spec, drawn):
     middles = np.array([centroid(*thing) for thing in count.layout(spec, drawn)])
     details = [("rows", {"rows": rows_of(rows_in(middles[:, 1]))}), ("equal", {})]
-    if all(abs(x - end) > CLEAR_OF_THIRDS for x in middles[:, 0] for end in (256 / 3, 512 / 3)):
+    if all(abs(x - end) > CLEAR_OF_THIRDS for x in middles[:, 0] for end in THIRDS):
         counts = np.bincount([third(x) for x in middles[:, 0]], minlength=3)
         details.append(("spread", {"spread": spread_of(counts)}))
     details += [("each colour", {"colour": spec["colour"]}), ("each shape", {"kind": with_article(spec["shape"])})]
@@ -129,8 +134,10 @@ def _light(seen, time):
     radius = landscape.LIGHT_RADII.get(time, 0) / 256 * len(seen.get("light", ()))
     shown = seen["light"].sum() / (np.pi * radius**2) if radius else 0
     if shown > HALF_SEEN:
-        light = {"light": "moon" if time == "at night" else "sun", "side": SIDES[third(middle_of(seen["light"]))]}
-        yield "light", {**light, "height": HEIGHTS[time in landscape.LOW]}
+        middle = middle_of(seen["light"])
+        if all(abs(middle - end) > LIGHT_DOUBT for end in THIRDS):
+            light = {"light": "moon" if time == "at night" else "sun", "side": SIDES[third(middle)]}
+            yield "light", {**light, "height": HEIGHTS[int(time in landscape.LOW)]}
     elif shown == 0:
         yield "no light", {}
 

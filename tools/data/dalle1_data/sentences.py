@@ -21,14 +21,14 @@ SIDES = PLACES[1]
 # How far a lone thing is from the middle: (rightwards, downwards), each -1, 0 or 1.
 SHIFTS = {
     (0, 0): "right in the middle",
-    (-1, 0): "a little to the left of the middle",
-    (1, 0): "a little to the right of the middle",
+    (-1, 0): "a little left of the middle",
+    (1, 0): "a little right of the middle",
     (0, -1): "a little above the middle",
     (0, 1): "a little below the middle",
-    (-1, -1): "a little above the middle and to the left",
-    (1, -1): "a little above the middle and to the right",
-    (-1, 1): "a little below the middle and to the left",
-    (1, 1): "a little below the middle and to the right",
+    (-1, -1): "a little above and left of the middle",
+    (1, -1): "a little above and right of the middle",
+    (-1, 1): "a little below and left of the middle",
+    (1, 1): "a little below and right of the middle",
 }
 SIZES = ("small", "medium sized", "large")
 COMPARED = ("smaller than", "about as large as", "larger than")
@@ -54,7 +54,7 @@ CORNERS = {
     "crescent": "two tips",
 }
 HOURS = {
-    "at noon": "the middle of the day",
+    "at noon": "full day",
     "at sunrise": "early morning",
     "at sunset": "late evening",
     "at night": "night",
@@ -141,7 +141,7 @@ SLOTS = {
 }
 # The ways to say each clause.
 SENTENCES = {
-    "caption": ("{caption}", "this is {caption}", "the picture shows {caption}", "what one sees is {caption}"),
+    "caption": ("{caption}", "this is {caption}", "the picture shows {caption}", "here is {caption}"),
     "background": ("the background is {background}", "the colour behind is {background}",
                    "everything around is {background}", "the picture has a background of {background}"),
     "size": ("the {thing} is {size}", "the {thing} is drawn {size}", "in size the {thing} is {size}",
@@ -156,7 +156,7 @@ SENTENCES = {
     "corners": ("it has {corners}", "its outline has {corners}", "one counts {corners}", "its form shows {corners}"),
     "direction": ("the {first} is {direction} the {second}", "the {first} lies {direction} the {second}",
                   "one sees the {first} {direction} the {second}", "{direction} the {second} is the {first}"),
-    "number": ("the picture has {number} and nothing else", "there is nothing but {number}", "{number} can be seen in all",
+    "number": ("{number} and nothing else", "there is nothing but {number}", "{number} can be seen in all",
                "in all one counts {number}"),
     "rows": ("they stand in {rows}", "they form {rows}", "from the top one counts {rows}", "there are {rows}"),
     "spread": ("of them {spread}", "one finds {spread}", "{spread} can be seen", "there are {spread}"),
@@ -164,13 +164,13 @@ SENTENCES = {
                     "every one of them is {colour}"),
     "each shape": ("each of them is {kind}", "every one is {kind}", "the shape of each is {kind}", "each one has the form of {kind}"),
     "equal": ("all have the same size", "they are of one size", "none is larger than another", "their sizes are equal"),
-    "sky": ("the sky is {sky}", "above it the sky is {sky}", "one sees a sky of {sky}", "the sky has a colour of {sky}"),
-    "hour": ("it is {hour}", "the time is {hour}", "the light is that of {hour}", "one sees that it is {hour}"),
+    "sky": ("the sky is {sky}", "above it the sky is {sky}", "one sees a sky of {sky}", "the sky shows {sky}"),
+    "hour": ("it is {hour}", "the time is {hour}", "the light says {hour}", "now it is {hour}"),
     "light": ("the {light} is {height} {side}", "the {light} stands {side} {height}", "{side} the {light} is {height}",
               "one sees the {light} {height} {side}"),
     "no light": ("no sun and no moon can be seen", "there is no sun and no moon", "one sees no sun or moon",
                  "the sky has no sun and no moon"),
-    "clouds": ("there are clouds {banks}", "{banks} are clouds", "one sees clouds {banks}", "clouds are in the sky {banks}"),
+    "clouds": ("there are clouds {banks}", "{banks} are clouds", "one sees clouds {banks}", "clouds lie {banks}"),
     "no clouds": ("there are no clouds", "no clouds can be seen", "one sees no clouds", "the sky has no clouds"),
     "beside": ("the {light} is {beside} all clouds", "{beside} all clouds is the {light}",
                "the {light} stands {beside} the clouds", "one sees the {light} {beside} the clouds"),
