@@ -3,7 +3,6 @@
 import sys
 import unittest
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 from PIL import Image

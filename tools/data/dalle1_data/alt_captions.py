@@ -76,7 +76,8 @@ def junk(rng):
 def losses(exact):
     """The caption with one thing left out, each that it has: its background, its colours, where or when it is."""
     found = [without_background(exact), without_colours(exact), without_relation(exact)]
-    found += [pattern.sub(instead, exact) for pattern, instead in ((_TIME, ""), (_SCENE, ""), (_PLACE, "a landscape"), (_HOUR, ""))]
+    others = ((_TIME, ""), (_SCENE, ""), (_PLACE, "a landscape"), (_HOUR, ""))
+    found += [pattern.sub(instead, exact) for pattern, instead in others]
     return sorted(set(found) - {exact})
 
 

@@ -5,10 +5,9 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from . import check_landscape, landscape
-from .check_landscape import FOREGROUND, LIGHT_COLOUR, MAX_DISTANCE, MIN_THING, near
+from .check_landscape import FOREGROUND, LIGHT_COLOUR, MAX_DISTANCE, near
 from .check_shapes import Wrong
 from .describe import CLOUD_ROWS, LIGHT_DOUBT, cloud_shares, middle_of
-from .palette import lab
 from .sentences import BANKS, GROUNDS, HEIGHTS, HOURS, SIDES, SKIES, VIEWS
 
 TOP_ROWS = 6  # of 64, in which the sky is recognised
@@ -31,7 +30,8 @@ class Scene:
     def time(self):
         """Of all times, the one whose sky the top rows resemble."""
         rows = np.median(self.pixels[:TOP_ROWS], axis=1)
-        errors = {time: np.linalg.norm(rows - sky(time)[:TOP_ROWS], axis=-1).mean() for time in landscape.TIMES}
+        skies = {time: check_landscape.sky_rows(time)[:TOP_ROWS] for time in landscape.TIMES}
+        errors = {time: np.linalg.norm(rows - sky, axis=-1).mean() for time, sky in skies.items()}
         time = min(errors, key=errors.get)
         if errors[time] > MAX_SKY_ERROR:
             raise Wrong("it has no such sky")
@@ -67,13 +67,6 @@ class Scene:
             rows = int(CLOUD_ROWS * len(mask))
             mask[:rows] = near(self.pixels[:rows], landscape.CLOUDS[self.time])
         return mask
-
-
-def sky(time):
-    """The colours of its rows, [64, 3] in Lab."""
-    share = (np.arange(check_landscape.SIDE)[:, None] + 0.5) / check_landscape.SIDE
-    top, bottom = (np.array(colour) for colour in landscape.SKIES[time])
-    return lab(top * (1 - share) + bottom * share)
 
 
 @lru_cache(maxsize=40)

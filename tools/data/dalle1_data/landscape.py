@@ -94,7 +94,10 @@ def layout(spec, rng):
 
 
 def paint(canvas, rng, place, time, painted=lambda what: None):
-    """Paints the whole canvas; returns the height of the horizon. Calls `painted` after sky, light, each of the clouds, ground."""
+    """Paints the whole canvas; returns the height of the horizon.
+
+    Says what has just been painted to `painted`: "sky", "light", "clouds" after each of them, "ground".
+    """
     horizon = rng.uniform(132, 166)
     paint_sky(canvas, rng, time, horizon, painted)
     PAINTERS[place](Scene(canvas, rng, time), horizon)

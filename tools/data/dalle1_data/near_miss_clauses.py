@@ -45,7 +45,9 @@ def changed(clause, rng):
     """Clauses that say something else, by what they say it of; none where the clause has no other."""
     says, words = clause
     if says in _FREE:
-        return {f"{says}: {slot}" if len(_FREE[says]) > 1 else says: (says, _other_word(words, slot, rng)) for slot in _FREE[says]}
+        slots = _FREE[says]
+        names = [f"{says}: {slot}" for slot in slots] if len(slots) > 1 else [says]
+        return {name: (says, _other_word(words, slot, rng)) for name, slot in zip(names, slots)}
     return _MAKERS[says](words, rng) if says in _MAKERS else {}
 
 
