@@ -120,6 +120,13 @@ def is_cloud(pixels, where, patch, time):
     return cut_off or several or width >= CLOUD_RATIO * height
 
 
+def sky_rows(time):
+    """[SIDE, 3]: the Lab colours of a clear sky's rows."""
+    share = (np.arange(SIDE)[:, None] + 0.5) / SIDE
+    top, bottom = (np.array(colour) for colour in landscape.SKIES[time])
+    return lab(top * (1 - share) + bottom * share)
+
+
 def strange_in_sky(pixels, time):
     """What hangs in the open sky and does not belong there, or None."""
     light = np.zeros((SIDE, SIDE), bool)
@@ -128,9 +135,7 @@ def strange_in_sky(pixels, time):
         light[OPEN_SKY:] = False
         if len(list(patches_of(light))) > 1:
             return "a second sun or moon"
-    share = (np.arange(SIDE)[:, None] + 0.5) / SIDE
-    top, bottom = (np.array(colour) for colour in landscape.SKIES[time])
-    sky = lab(top * (1 - share) + bottom * share)[:, None]
+    sky = sky_rows(time)[:, None]
     for where, patch in patches_of(np.linalg.norm(pixels - sky, axis=-1) > SKY_NOISE, MIN_IN_SKY):
         in_the_air = where[0].stop <= OPEN_SKY
         if in_the_air and light[where][patch].sum() < MIN_THING and not is_cloud(pixels, where, patch, time):

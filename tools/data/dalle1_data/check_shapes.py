@@ -283,16 +283,21 @@ def check_direction(first, second, word):
 
 def check_inside(pixels, found, spec):
     need(found, 1)
-    # Not the outer segment alone: a notch in it may reach the inner thing, and then it has no hole.
-    far = np.linalg.norm(pixels - background_of(pixels), axis=-1) > FOREGROUND
-    solid = ndimage.binary_erosion(ndimage.binary_fill_holes(ndimage.binary_opening(far)), iterations=3)
-    whole = ndimage.binary_fill_holes(found[0].mask | solid)
-    rim = whole & ~ndimage.binary_erosion(whole, iterations=9)
-    outer_colour = np.median(pixels[ndimage.binary_erosion(rim, iterations=2)], axis=0)
-    outer = Segment(whole, outer_colour, colour_name(outer_colour), 1.0)
+    outer, inner = nested(pixels, found[0])
     if not matches(outer, spec["second"]) or spec["second"]["shape"] not in CONTAINERS:
         raise Wrong(f"the outer one is a {describe(outer)}")
-    inner = segments(pixels, outer_colour, ndimage.binary_erosion(whole, iterations=5))
     need(inner, 1)
     if not matches(inner[0], spec["first"]):
         raise Wrong(f"the inner one is a {describe(inner[0])}")
+
+
+def nested(pixels, segment):
+    """The lone thing as a whole, and what is inside of it."""
+    # Not the outer segment alone: a notch in it may reach the inner thing, and then it has no hole.
+    far = np.linalg.norm(pixels - background_of(pixels), axis=-1) > FOREGROUND
+    solid = ndimage.binary_erosion(ndimage.binary_fill_holes(ndimage.binary_opening(far)), iterations=3)
+    whole = ndimage.binary_fill_holes(segment.mask | solid)
+    rim = whole & ~ndimage.binary_erosion(whole, iterations=9)
+    outer_colour = np.median(pixels[ndimage.binary_erosion(rim, iterations=2)], axis=0)
+    outer = Segment(whole, outer_colour, colour_name(outer_colour), 1.0)
+    return outer, segments(pixels, outer_colour, ndimage.binary_erosion(whole, iterations=5))

@@ -47,11 +47,15 @@ def places(number, rng):
     return centres, min(56, 0.46 * step)
 
 
-def draw(spec, rng, size):
-    canvas = Canvas(size, BACKGROUNDS[spec["background"]])
+def layout(spec, rng):
+    """Each thing, its middle and its radius, row by row."""
     centres, half = places(spec["number"], rng)
     radius = half * rng.uniform(0.74, 0.84)
-    for x, y in centres:
-        x, y = x + rng.uniform(-3, 3), y + rng.uniform(-3, 3)
+    return [(spec, x + rng.uniform(-3, 3), y + rng.uniform(-3, 3), radius) for x, y in centres]
+
+
+def draw(spec, rng, size):
+    canvas = Canvas(size, BACKGROUNDS[spec["background"]])
+    for _, x, y, radius in layout(spec, rng):
         canvas.polygon(outline(spec["shape"], x, y, radius), COLOURS[spec["colour"]])
     return canvas.finish()

@@ -8,13 +8,14 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from . import credits, kinds
+from . import captions, credits, kinds
 from .near_miss import near_misses
 from .rng import Rng
 
 HELD_OUT_EVERY = 4  # of the validation pictures, one in so many shows a held-out combination
 PNG_EFFORT = 1  # zlib level: these pictures are flat, more effort gains little
 CHUNK = 32
+OTHERS = 1000  # of so many pictures after this one, one lends it its caption
 PLAIN_TRIES = 8  # a prompt: some kinds have too few plain captions, and go on with other wordings
 PROMPT_TRIES = 20
 
@@ -30,6 +31,7 @@ class Settings:
     weights: dict = field(default_factory=lambda: dict(kinds.WEIGHTS))
     styles: tuple = ("noto",)
     common_emoji: bool = False
+    captions: str = "exact"
 
 
 class SettingsError(ValueError):
@@ -37,6 +39,7 @@ class SettingsError(ValueError):
 
 
 def make_dataset(out, settings, jobs=1, prompts=200):
+    captions.require_style(settings.captions, settings.weights)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     keep_settings(out / "dataset.json", settings)
@@ -48,7 +51,10 @@ def make_dataset(out, settings, jobs=1, prompts=200):
 
 
 def keep_settings(path, settings):
-    text = json.dumps(asdict(settings), indent=1, default=list) + "\n"
+    kept = asdict(settings)
+    if settings.captions == "exact":  # not said in sets that are older than the other styles
+        del kept["captions"]
+    text = json.dumps(kept, indent=1, default=list) + "\n"
     if path.exists() and path.read_text() != text:
         raise SettingsError(f"{path.parent} holds a data set of other settings (see {path}): choose another --out")
     write_text(path, text)
@@ -61,10 +67,21 @@ def record_of(split, index, settings):
     return {"image": f"{index:06d}.png", **kinds.describe(settings.seed, split, kind, index, held_out)}
 
 
+def styled_record(split, index, settings):
+    """As `record_of`, with a caption of the style that the settings name."""
+
+    def other(rng):
+        near = index + rng.integer(1, OTHERS)  # whether or not the set is that long
+        return record_of(split, near, settings)["caption"]
+
+    record = record_of(split, index, settings)
+    return captions.styled(record, settings.captions, (settings.seed, split, record["kind"], index), other)
+
+
 def write_picture(job):
     """Draws one picture unless its file is there; returns its line of captions.jsonl."""
     folder, split, index, settings = job
-    record = record_of(split, index, settings)
+    record = styled_record(split, index, settings)
     spec = record.pop("spec")
     path = folder / record["image"]
     if not path.exists():

@@ -4,6 +4,7 @@
     held_out(spec) -> reason      why no training picture may show it, or None
     caption(spec, rng) -> text    says what it shows; without rng the plainest way to say so
     draw(spec, rng, size) -> image
+    layout(spec, rng)             where `draw` puts things, for the kinds that have descriptions
 """
 
 from . import animal, blocks, clock, count, landscape, portrait, relation, shape
@@ -37,7 +38,12 @@ DRAWN = {
 }
 EMOJI = {"emoji_one": 28, "emoji_colour": 14, "emoji_scene": 22, "emoji_count": 10, "emoji_pair": 14}
 WEIGHTS = {**DRAWN, **EMOJI}
-GROUPS = {"shapes": ("shape", "relation", "count"), "drawn": tuple(DRAWN), "emoji": tuple(EMOJI)}
+GROUPS = {
+    "shapes": ("shape", "relation", "count"),
+    "described": ("shape", "relation", "count", "landscape"),
+    "drawn": tuple(DRAWN),
+    "emoji": tuple(EMOJI),
+}
 MAX_TRIES = 1000
 
 

@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from . import heldout
 from .canvas import Canvas
 from .palette import mix
@@ -21,7 +23,10 @@ LIGHTS = {
     "at sunset": (255, 190, 70),
     "at night": (250, 245, 215),
 }
+LIGHT_RADII = {"at noon": 23, "at sunrise": 23, "at sunset": 23, "at night": 20}
+LOW = ("at sunset", "at sunrise")  # when the sun is low
 CLOUDS = {"at noon": (255, 255, 255), "on a cloudy day": (232, 235, 238)}
+LAYOUT_SIDE = 64  # of the picture in which a layout is taken
 # What the light does to colours: the tint and its share.
 TINTS = {
     "at noon": ((255, 255, 255), 0.0),
@@ -63,28 +68,61 @@ def draw(spec, rng, size):
     return canvas.finish()
 
 
-def paint(canvas, rng, place, time):
-    """Paints the whole canvas; returns the height of the horizon."""
+class Layout:
+    """What of the sun or moon and of the clouds is to be seen: masks of pixels, from what each step of painting changed."""
+
+    def __init__(self, canvas):
+        self.canvas, self.before = canvas, None
+        self.seen = {}
+
+    def painted(self, what):
+        now = np.array(self.canvas.image)
+        if self.before is not None:
+            changed = (now != self.before).any(-1)
+            for mask in self.seen.values():
+                mask &= ~changed
+            self.seen[what] = self.seen.get(what, False) | changed
+        self.before = now
+
+
+def layout(spec, rng):
+    """{"light": mask, "clouds": mask} as far as there are such; draws what `draw` does with the same `rng`."""
+    canvas = Canvas(LAYOUT_SIDE, 0)
+    found = Layout(canvas)
+    paint(canvas, rng, spec["place"], spec["time"], found.painted)
+    return {what: found.seen[what] for what in ("light", "clouds") if what in found.seen}
+
+
+def paint(canvas, rng, place, time, painted=lambda what: None):
+    """Paints the whole canvas; returns the height of the horizon.
+
+    Says what has just been painted to `painted`: "sky", "light", "clouds" after each of them, "ground".
+    """
     horizon = rng.uniform(132, 166)
-    paint_sky(canvas, rng, time, horizon)
+    paint_sky(canvas, rng, time, horizon, painted)
     PAINTERS[place](Scene(canvas, rng, time), horizon)
+    painted("ground")
     return horizon
 
 
-def paint_sky(canvas, rng, time, horizon):
+def paint_sky(canvas, rng, time, horizon, painted):
     canvas.vertical_gradient(*SKIES[time])
     if time == "at night":
         for _ in range(50):
             canvas.disc(rng.uniform(0, 256), rng.uniform(0, horizon), rng.choice((0.6, 0.6, 1.0, 1.4)), (255, 255, 230))
-        canvas.disc(rng.uniform(35, 221), rng.uniform(28, 60), 20, LIGHTS[time])
+        painted("sky")
+        canvas.disc(rng.uniform(35, 221), rng.uniform(28, 60), LIGHT_RADII[time], LIGHTS[time])
+        painted("light")
         return
+    painted("sky")
     if time in LIGHTS:
-        low = time in ("at sunset", "at sunrise")
-        y = horizon - rng.uniform(4, 18) if low else rng.uniform(34, 60)
-        canvas.disc(rng.uniform(35, 221), y, 23, LIGHTS[time])
+        y = horizon - rng.uniform(4, 18) if time in LOW else rng.uniform(34, 60)
+        canvas.disc(rng.uniform(35, 221), y, LIGHT_RADII[time], LIGHTS[time])
+        painted("light")
     if time in CLOUDS:
         for _ in range(rng.integer(1, 2) if time == "at noon" else rng.integer(3, 4)):
             paint_cloud(canvas, rng, rng.uniform(20, 216), rng.uniform(24, 0.55 * horizon), CLOUDS[time])
+            painted("clouds")
 
 
 def paint_cloud(canvas, rng, x, y, colour):

@@ -77,13 +77,14 @@ def long_caption(spec):
     return f"two shapes on {background} background. {ends[0]} one is {first} and {ends[1]} one is {second}"
 
 
+def layout(spec, rng):
+    """Each thing, its middle and its radius, in the order in which they are drawn."""
+    return place_inside(spec, rng) if spec["relation"] == "inside" else place_apart(spec, rng)
+
+
 def draw(spec, rng, size):
     canvas = Canvas(size, BACKGROUNDS[spec["background"]])
-    if spec["relation"] == "inside":
-        places = place_inside(spec, rng)
-    else:
-        places = place_apart(spec, rng)
-    for thing, x, y, radius in places:
+    for thing, x, y, radius in layout(spec, rng):
         canvas.polygon(outline(thing["shape"], x, y, radius), COLOURS[thing["colour"]])
     return canvas.finish()
 

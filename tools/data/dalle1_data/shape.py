@@ -42,11 +42,16 @@ def caption(spec, rng=None):
     return rng.weighted({thing: 4, thing + where: 4, f"a picture of {thing}": 1, f"a drawing of {thing}": 1})
 
 
-def draw(spec, rng, size):
-    canvas = Canvas(size, BACKGROUNDS[spec["background"]])
+def layout(spec, rng):
+    """What is drawn, its middle and its radius."""
     radius = rng.uniform(*RADII[spec["size"]])
     play = max(4, min(24, 112 - radius))
-    x, y = 128 + rng.uniform(-play, play), 128 + rng.uniform(-play, play)
+    return [(spec, 128 + rng.uniform(-play, play), 128 + rng.uniform(-play, play), radius)]
+
+
+def draw(spec, rng, size):
+    canvas = Canvas(size, BACKGROUNDS[spec["background"]])
+    [(_, x, y, radius)] = layout(spec, rng)
     points = outline(spec["shape"], x, y, radius)
     if spec["texture"]:
         canvas.textured_polygon(points, lambda other: paint_texture(other, spec, x, y, radius))
