@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <signal.h>
 
+#include <atomic>
 #include <fstream>
 #include <memory>
 #include <thread>
@@ -117,6 +118,23 @@ TEST_CASE("silent sockets keep nobody out") {
     if (i % 10 == 0) CHECK(get(server, "/health").status == 200);
   }
   CHECK(get(server, "/health").status == 200);
+}
+
+TEST_CASE("a head that comes byte by byte has ten seconds in all") {
+  const Server server;
+  Client slow(server);
+  const auto begin = std::chrono::steady_clock::now();
+  std::atomic<bool> closed = false;
+  std::thread sending([&] {
+    for (int i = 0; i < 300 && !closed; ++i, std::this_thread::sleep_for(std::chrono::milliseconds(50)))
+      slow.send(i == 0 ? "GET / HTTP/1.1\r\nX: " : "x");
+  });
+  CHECK(slow.receive(14).status == 0);
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  closed = true;
+  sending.join();
+  CHECK(took.count() > 9);
+  CHECK(took.count() < 13);
 }
 
 TEST_CASE("one connection serves many requests, also such as come early") {
