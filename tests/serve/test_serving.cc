@@ -58,7 +58,7 @@ TEST_CASE("clients take turns, and each one's requests keep their order") {
 }
 
 TEST_CASE("a client that goes away frees the server, drawing or waiting") {
-  const Server server;
+  const Server server({"--at-once", "1"});
   Client first(server), second(server);
   first.send(long_request());
   REQUIRE(within(10, [&] { return drawing(server) == 1; }));
@@ -72,7 +72,7 @@ TEST_CASE("a client that goes away frees the server, drawing or waiting") {
 }
 
 TEST_CASE("jobs can be looked at and cancelled from elsewhere") {
-  const Server server;
+  const Server server({"--at-once", "1"});
   Client client(server);
   client.send(long_request(true));
   REQUIRE(client.receive_until("x-request-id: "));
@@ -94,7 +94,7 @@ TEST_CASE("jobs can be looked at and cancelled from elsewhere") {
 }
 
 TEST_CASE("a full queue says so at once, and when to come back") {
-  const Server server({"--queue", "2"});
+  const Server server({"--at-once", "1", "--queue", "2"});
   std::vector<std::unique_ptr<Client>> clients;
   for (int i = 0; i < 3; ++i) {
     clients.push_back(std::make_unique<Client>(server));
@@ -107,6 +107,37 @@ TEST_CASE("a full queue says so at once, and when to come back") {
   CHECK(reply.header("retry-after") != "");
   CHECK(reply.json()["error"]["type"] == "rate_limit_error");
   CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(2));
+}
+
+TEST_CASE("requests at the same time share steps, and each has the pictures that it has alone") {
+  const Server server;
+  const auto request = [](int k) {
+    return json_request("/v1/images/generations", {{"prompt", k % 2 ? "a red cat" : "two dogs"},
+                                                   {"candidates", 2 + k},
+                                                   {"n", 1 + k % 2},
+                                                   {"seed", k / 3},
+                                                   {"guidance", k % 3 == 1 ? 2.0 : 1.0}});
+  };
+  constexpr int kRequests = 6;
+  std::vector<nlohmann::json> alone, together(kRequests);
+  for (int k = 0; k < kRequests; ++k) alone.push_back(ask(server, request(k)).json()["data"]);
+  std::atomic<bool> ended = false;
+  int most = 0;
+  std::thread watching([&] {
+    while (!ended) most = std::max(most, drawing(server));
+  });
+  std::vector<std::thread> clients;
+  for (int k = 0; k < kRequests; ++k)
+    clients.emplace_back([&, k] { together[k] = ask(server, request(k)).json()["data"]; });
+  for (std::thread& client : clients) client.join();
+  ended = true;
+  watching.join();
+  CHECK(most > 1);
+  for (int k = 0; k < kRequests; ++k) {
+    CAPTURE(k);
+    REQUIRE_FALSE(alone[k].empty());
+    CHECK(together[k] == alone[k]);
+  }
 }
 
 TEST_CASE("silent sockets keep nobody out") {
@@ -148,7 +179,7 @@ TEST_CASE("one connection serves many requests, also such as come early") {
 }
 
 TEST_CASE("told to stop, the server ends what it draws, refuses the rest and exits with 0") {
-  Server server;
+  Server server({"--at-once", "1"});
   Client drawn(server), waiting(server);
   drawn.send(
       json_request("/v1/images/generations", {{"prompt", "a red cat"}, {"candidates", 24}, {"batch", 1}}));

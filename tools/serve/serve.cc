@@ -19,9 +19,14 @@ namespace {
 struct ServeOptions {
   std::string host = "127.0.0.1", keys, scorer = "clip";
   int port = 8080, candidates = 64;
-  int queue = 64, connections = 160, timeout = 3600, grace = 60;
+  int at_once = 0, queue = 64, connections = 160, timeout = 3600, grace = 60;
   int max_candidates = 512, max_keep = 64;
 
+  /// More on a CPU would only wait for a place in the steps.
+  size_t drawn_at_once(const Device& device) const {
+    if (at_once > 0) return static_cast<size_t>(at_once);
+    return device.is_cpu() ? 16 : 1;
+  }
   serve::Limits limits() const {
     serve::Limits limits;
     limits.connections = static_cast<size_t>(connections);
@@ -71,8 +76,7 @@ int serve_until_stopped(const ServeOptions& options, const CommonOptions& common
         api->count(answered);
         tell_answered(common, answered);
       });
-  // More threads than that would only wait for a place in the steps.
-  serve::Drawers drawing(session, session.models().device().is_cpu() ? 16 : 1, limits.queue);
+  serve::Drawers drawing(session, options.drawn_at_once(session.models().device()), limits.queue);
   api = std::make_unique<serve::Api>(session, drawing, access,
                                      serve::ApiSettings{limits, options.candidates, options.scorer, each});
   http.start();
@@ -109,6 +113,8 @@ Command serve_command() {
                 ->capture_default_str();
             number("--max-candidates", options->max_candidates, 1, 1000000, "Most candidates of a request");
             number("--max-keep", options->max_keep, 1, 10000, "Most pictures in an answer");
+            number("--at-once", options->at_once, 0, 1000,
+                   "Requests drawn at a time; 0: 16, which share decoding steps, on a GPU 1");
             number("--queue", options->queue, 1, 100000, "Requests that may wait; others get 429");
             number("--connections", options->connections, 1, 100000, "Most connections; more than may wait");
             number("--timeout", options->timeout, 1, 1000000, "Seconds that an answer may take");
