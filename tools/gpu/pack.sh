@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 file=${1:-build/gpu-pack.tar.xz} build=${BUILD:-build/cuda}
-most=$((62 << 20))
+most=$((63 << 20))
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 program=$build/tools/dalle1 tests=$build/tests/dalle1_tests
