@@ -9,7 +9,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
 build=$1 kind=${2:-} torch=${3:-}
-most_tree=38  # MiB: with a pack of 24 for a GPU as much as may travel
+most_tree=41  # MiB: with a pack of 22 for a GPU as much as may travel
 most_model=21  # MB of weights/default
 if [ "$kind" = --chroot ] && [ "${REHEARSAL_NAMESPACE:-}" != yes ]; then
   REHEARSAL_NAMESPACE=yes exec unshare --mount "$here/rehearsal.sh" "$@"
