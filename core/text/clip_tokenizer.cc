@@ -25,7 +25,7 @@ class ClipMergesReader {
   std::unique_ptr<Tokenizer> read() {
     for (const bool end : {false, true}) {
       for (const uint8_t byte : byte_alphabet().order) {
-        tokenizer_->symbols_[end][byte] = define(std::string(1, static_cast<char>(byte)), end);
+        tokenizer_->pieces_.symbols[end][byte] = define(std::string(1, static_cast<char>(byte)), end);
       }
     }
     next_line();  // the title
@@ -52,8 +52,8 @@ class ClipMergesReader {
 
   int32_t define(std::string bytes, bool ends_word) {
     const auto id = static_cast<int32_t>(tokenizer_->pieces_.size());
-    tokenizer_->pieces_.push_back(bytes);
-    tokenizer_->ends_word_.push_back(ends_word);
+    tokenizer_->pieces_.bytes.push_back(bytes);
+    tokenizer_->pieces_.ends_word.push_back(ends_word);
     ids_.emplace((ends_word ? '\1' : '\0') + std::move(bytes), id);  // a repeated piece keeps its first id
     return id;
   }
@@ -107,18 +107,14 @@ std::string clean_clip_text(std::string_view utf8) {
 }
 
 std::vector<int32_t> ClipTokenizer::encode_with(std::string_view utf8, BpeDropout* dropout) const {
-  std::vector<int32_t> symbols, out;
+  std::vector<int32_t> out;
   WordMerger merger(merges_, dropout);
   for_each_clip_word(to_code_points(clean_clip_text(utf8)), ClipWords::openai, [&](std::u32string_view word) {
     if (word == start_of_text || word == end_of_text) {
       out.push_back(word == start_of_text ? special().bos : special().eos);
       return;
     }
-    const std::string bytes = to_utf8(word);
-    symbols.clear();
-    for (size_t i = 0; i < bytes.size(); ++i)
-      symbols.push_back(symbols_[i + 1 == bytes.size()][static_cast<uint8_t>(bytes[i])]);
-    merger.append(symbols, out);
+    merger.append(pieces_.symbols_of(to_utf8(word)), out);
   });
   return out;
 }
@@ -129,12 +125,7 @@ std::vector<int32_t> ClipTokenizer::tokenize(std::string_view utf8, bool truncat
 
 std::string ClipTokenizer::decode(std::span<const int32_t> ids) const {
   check_ids(ids);
-  std::string out;
-  for (const int32_t id : ids) {
-    out += pieces_[id];
-    if (ends_word_[id]) out += ' ';
-  }
-  return to_utf8(to_code_points_lossy(out));  // ids may end inside of a character
+  return pieces_.text_of(ids);
 }
 
 std::unique_ptr<Tokenizer> parse_clip_merges(std::span<const uint8_t> bytes, const std::string& name) {

@@ -15,6 +15,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/text/clip_pieces.h"
 #include "core/text/tokenizer.h"
 
 namespace dalle1::text {
@@ -40,9 +41,7 @@ class ClipTokenizer final : public Tokenizer {
 
  private:
   friend class ClipMergesReader;
-  std::vector<std::string> pieces_;  // bytes of each id, without "</w>"
-  std::vector<bool> ends_word_;      // of each id
-  int32_t symbols_[2][256] = {};     // id of a byte inside, and at the end of a word
+  ClipPieces pieces_;
   MergeTable merges_;
 };
 

@@ -88,8 +88,8 @@ class HfClipReader {
   void read_vocabulary(const json& vocab) {
     require(!vocab.empty() && vocab.size() <= most_ids, "its vocabulary is empty or of more than a million");
     HfClipTokenizer& t = *tokenizer_;
-    t.pieces_.resize(vocab.size());
-    t.ends_word_.resize(vocab.size());
+    t.pieces_.bytes.resize(vocab.size());
+    t.pieces_.ends_word.resize(vocab.size());
     std::vector<bool> seen(vocab.size());
     for (const auto& [piece, value] : vocab.items()) {
       require(
@@ -101,8 +101,8 @@ class HfClipReader {
       const bool ends = rest.ends_with(clip_word_end) && rest.size() > clip_word_end.size();
       if (ends) rest.remove_suffix(clip_word_end.size());
       const auto bytes = byte_alphabet().bytes_of(rest);
-      t.pieces_[id] = bytes ? *bytes : std::string(rest);
-      t.ends_word_[id] = ends;
+      t.pieces_.bytes[id] = bytes ? *bytes : std::string(rest);
+      t.pieces_.ends_word[id] = ends;
     }
     t.start_ = id_of(to_utf8(start_of_text));
     t.end_ = id_of(to_utf8(end_of_text));
@@ -113,11 +113,11 @@ class HfClipReader {
   void read_symbols(const json& vocab) {
     HfClipTokenizer& t = *tokenizer_;
     for (const bool end : {false, true}) {
-      std::fill(std::begin(t.symbols_[end]), std::end(t.symbols_[end]), t.end_);
+      std::fill(std::begin(t.pieces_.symbols[end]), std::end(t.pieces_.symbols[end]), t.end_);
       for (const auto& [character, byte] : byte_alphabet().byte_of) {
         const auto at =
             vocab.find(to_utf8(std::u32string(1, character)) + (end ? std::string(clip_word_end) : ""));
-        if (at != vocab.end()) t.symbols_[end][byte] = at->get<int32_t>();
+        if (at != vocab.end()) t.pieces_.symbols[end][byte] = at->get<int32_t>();
       }
     }
   }

@@ -32,14 +32,10 @@ void HfClipTokenizer::split(std::u32string_view whole, bool normalised, std::vec
 }
 
 std::vector<int32_t> HfClipTokenizer::encode_with(std::string_view utf8, BpeDropout* dropout) const {
-  std::vector<int32_t> symbols, out;
+  std::vector<int32_t> out;
   WordMerger merger(merges_, dropout);
   const auto add_word = [&](std::u32string_view word) {
-    const std::string bytes = to_utf8(word);
-    symbols.clear();
-    for (size_t i = 0; i < bytes.size(); ++i)
-      symbols.push_back(symbols_[i + 1 == bytes.size()][static_cast<uint8_t>(bytes[i])]);
-    merger.append(symbols, out);
+    merger.append(pieces_.symbols_of(to_utf8(word)), out);
   };
   split(to_code_points(utf8), false, out, [&](std::u32string_view raw) {
     split(lower_case_each(to_nfc(raw)), true, out,
@@ -50,12 +46,7 @@ std::vector<int32_t> HfClipTokenizer::encode_with(std::string_view utf8, BpeDrop
 
 std::string HfClipTokenizer::decode(std::span<const int32_t> ids) const {
   check_ids(ids);
-  std::string out;
-  for (const int32_t id : ids) {
-    out += pieces_[id];
-    if (ends_word_[id]) out += ' ';
-  }
-  return to_utf8(to_code_points_lossy(out));  // ids may end inside of a character
+  return pieces_.text_of(ids);
 }
 
 }  // namespace dalle1::text

@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/text/clip_pieces.h"
 #include "core/text/clip_words.h"
 #include "core/text/tokenizer.h"
 
@@ -36,10 +37,8 @@ class HfClipTokenizer final : public Tokenizer {
   template <typename Text>
   void split(std::u32string_view whole, bool normalised, std::vector<int32_t>& out, const Text& text) const;
 
-  std::vector<std::string> pieces_;  // bytes of each id, without "</w>"
-  std::vector<bool> ends_word_;      // of each id
+  ClipPieces pieces_;
   std::vector<Added> added_;
-  int32_t symbols_[2][256] = {};  // id of a byte inside, and at the end of a word
   int32_t start_ = -1, end_ = -1;
   ClipWords words_ = ClipWords::hugging_face;
   MergeTable merges_;
