@@ -20,6 +20,7 @@ std::vector<Image> DecoderInTurns::decode(std::span<const int32_t> tokens, int c
           tokens.subspan(static_cast<size_t>(first) * cells, static_cast<size_t>(some) * cells), some);
       std::move(more.begin(), more.end(), std::back_inserter(pictures));
     });
+    between_();
   }
   return pictures;
 }

@@ -7,16 +7,19 @@
 
 namespace dalle1::rerank {
 
-/// Decodes a few pictures a turn, so that others wait for no whole wave.
+/// Decodes a few pictures a turn, so that others wait for no whole wave. After each turn `between` is called;
+/// what it throws ends the decoding.
 class DecoderInTurns final : public PictureDecoder {
  public:
-  DecoderInTurns(PictureDecoder& decoder, DeviceTurns& turns) : decoder_(decoder), turns_(turns) {}
+  DecoderInTurns(PictureDecoder& decoder, DeviceTurns& turns, std::function<void()> between)
+      : decoder_(decoder), turns_(turns), between_(std::move(between)) {}
   int picture_size() const override { return decoder_.picture_size(); }
   std::vector<Image> decode(std::span<const int32_t> tokens, int count) override;
 
  private:
   PictureDecoder& decoder_;
   DeviceTurns& turns_;
+  std::function<void()> between_;
 };
 
 class ScorerInTurns final : public Scorer {

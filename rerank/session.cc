@@ -31,9 +31,20 @@ PipelineResult Session::generate(const GenerationOptions& request, std::optional
   sharing_ ? sharing_->turns.take(open) : open();
   if (fitted) fitted->go_into(options);
   if (!sharing_) return run_pipeline(*source, models_.decoder(), *scorer, options, sink, progress);
-  DecoderInTurns decoder(models_.decoder(), sharing_->turns);
+  PipelineProgress last;
+  const ProgressCallback told = [&](const PipelineProgress& now) {
+    last = now;
+    return !progress || progress(now);
+  };
+  DecoderInTurns decoder(models_.decoder(), sharing_->turns, [&] { told(PipelineProgress(last)); });
   ScorerInTurns judge(*scorer, sharing_->turns);
-  return run_pipeline(*source, decoder, judge, options, sink, progress);
+  return run_pipeline(*source, decoder, judge, options, sink, told);
+}
+
+void Session::take_turn(const std::function<void()>& work) {
+  if (sharing_) return sharing_->turns.take(work);
+  const std::lock_guard lock(device_);
+  work();
 }
 
 }  // namespace dalle1::rerank

@@ -1,6 +1,7 @@
 // Models kept loaded, for many requests: what the program, a server and other programs stand on.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -32,6 +33,10 @@ class Session {
   /// The same, going on from a picture: completion, inpainting, variations.
   PipelineResult generate(const GenerationOptions& request, std::optional<GivenPicture> given, RunSink& sink,
                           const ProgressCallback& progress = {});
+
+  /// Other work with the models, in turns with what is drawn: on a CPU between two steps, on a GPU between
+  /// two requests.
+  void take_turn(const std::function<void()>& work);
 
  private:
   ModelSet models_;

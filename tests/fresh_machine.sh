@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # The README's two commands, word by word, on a machine that has nothing: a new Debian 12 root made by debootstrap, the
 # last commit of this checkout in it, and nothing else but the package mirror's settings, /proc, /dev and /sys.
-#   tests/fresh_machine.sh [--keep] [--without PACKAGE] [--quickstart OPTIONS] [CTEST OPTIONS]
+#   tests/fresh_machine.sh [--keep] [--without PACKAGE] [--quickstart OPTIONS] [--openai-js FOLDER] [CTEST OPTIONS]
 # --keep leaves the root for a look and says where it is. --without takes PACKAGE out of tools/install_packages.sh first:
 # then this must fail, or the list need not name the package. --quickstart "--candidates 16" draws less.
+# --openai-js: FOLDER has node_modules/openai; with it and Debian's nodejs that client's test does not skip.
 # Options for ctest go to tools/test.sh. Needs root (mounts, chroot) and debootstrap; about 3 GB in TMPDIR or /var/tmp.
 set -euo pipefail
 
@@ -20,11 +21,12 @@ if [ "${DALLE1_FRESH_NAMESPACE:-}" != yes ]; then
 fi
 unset DALLE1_FRESH_NAMESPACE
 
-keep='' without='' quickstart=()
+keep='' without='' quickstart=() client=''
 while [ $# -gt 0 ]; do
   case "$1" in
     --keep) keep=yes; shift ;;
     --without) without=$2; shift 2 ;;
+    --openai-js) client=$2; shift 2 ;;
     --quickstart) read -ra quickstart <<< "$2"; shift 2 ;;
     *) break ;;
   esac
@@ -52,7 +54,7 @@ trap 'exit 143' TERM
 stage() { printf '== fresh machine: %s (%d min %02d s)\n' "$1" $((SECONDS / 60)) $((SECONDS % 60)); }
 inside() {
   chroot "$root" /usr/bin/env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM=dumb \
-    /bin/bash -c 'cd /dalle1 && exec "$@"' - "$@" </dev/null
+    ${client:+DALLE1_OPENAI_JS=/openai-js} /bin/bash -c 'cd /dalle1 && exec "$@"' - "$@" </dev/null
 }
 
 stage "a new Debian 12"
@@ -68,6 +70,12 @@ stage "tools/quickstart.sh"
 inside tools/quickstart.sh "a red circle above a blue square" "${quickstart[@]}"
 sheet=$root/dalle1/$(cd "$root/dalle1" && echo dalle1-out/*/grid.png)
 test -s "$sheet" || refuse "quickstart drew no sheet"
+
+if [ -n "$client" ]; then
+  mkdir "$root/openai-js"
+  cp -r "$client/node_modules" "$root/openai-js/"
+  inside /bin/bash -c 'DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nodejs >/dev/null'
+fi
 
 stage "tools/test.sh"
 inside tools/test.sh "$@"

@@ -1,7 +1,7 @@
 // Requests for pictures to `dalle1 serve`: JSON, and forms with pictures in them. The first byte chooses the
 // task and the first line is the content type.
 #include "tests/fuzz/fuzz.h"
-#include "tools/serve/api_error.h"
+#include "tools/serve/http/api_error.h"
 #include "tools/serve/image_request.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

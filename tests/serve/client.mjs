@@ -1,9 +1,12 @@
 // The official JavaScript client against a running server: node client.mjs FOLDER URL PICTURE, where FOLDER has
 // node_modules/openai. Prints "ok" or what went wrong.
 import assert from 'node:assert/strict';
+import { File } from 'node:buffer';
 import { createReadStream } from 'node:fs';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
+
+globalThis.File ??= File; // which Node.js 18 does not have there, and the client says to put there
 
 const [folder, url, picture] = process.argv.slice(2);
 const module = createRequire(`${folder}/`).resolve('openai');
@@ -34,6 +37,10 @@ const edited = await client.images.edit({ ...asked, image: createReadStream(pict
 assert.equal(edited.data.length, 2);
 const varied = await client.images.createVariation({ image: createReadStream(picture), n: 1, candidates: 3 });
 assert.equal(varied.data.length, 1);
+
+const embedded = await client.embeddings.create({ model: model.id, input: ['a red cat', 'a blue square'] });
+assert.equal(embedded.data.length, 2);
+assert.ok(Math.abs(Math.hypot(...embedded.data[1].embedding) - 1) < 1e-5);
 
 const refused = async (fields, type) => {
   const error = await client.images.generate(fields).then(() => null, (caught) => caught);

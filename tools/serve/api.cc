@@ -1,8 +1,9 @@
 #include "tools/serve/api.h"
 
 #include "tools/program/options.h"
-#include "tools/serve/api_error.h"
+#include "tools/serve/http/api_error.h"
 #include "tools/serve/image_job.h"
+#include "tools/serve/judging.h"
 #include "tools/serve/openapi.h"
 #include "tools/serve/page_files.h"
 
@@ -70,7 +71,7 @@ void answering(const std::shared_ptr<Exchange>& exchange, const auto& action) {
 
 }  // namespace
 
-Api::Api(const rerank::Session& session, Drawing& drawing, const Access& access, ApiSettings settings)
+Api::Api(rerank::Session& session, Drawing& drawing, const Access& access, ApiSettings settings)
     : session_(session), drawing_(drawing), access_(access), settings_(std::move(settings)) {}
 
 std::span<const Api::Route> Api::routes() {
@@ -82,9 +83,14 @@ std::span<const Api::Route> Api::routes() {
       {"GET", "/v1/models/{id}", false, &Api::model},
       {"GET", "/v1/jobs/{id}", false, &Api::job},
       {"POST", "/v1/jobs/{id}/cancel", false, &Api::cancel},
-      {"POST", "/v1/images/generations", false, nullptr, ImageTask::generation},
-      {"POST", "/v1/images/edits", false, nullptr, ImageTask::edit},
-      {"POST", "/v1/images/variations", false, nullptr, ImageTask::variation},
+      {"POST", "/v1/images/generations", false, nullptr, [] { return image_body(ImageTask::generation); },
+       ImageTask::generation},
+      {"POST", "/v1/images/edits", false, nullptr, [] { return image_body(ImageTask::edit); },
+       ImageTask::edit},
+      {"POST", "/v1/images/variations", false, nullptr, [] { return image_body(ImageTask::variation); },
+       ImageTask::variation},
+      {"POST", "/v1/rank", false, &Api::rank, rank_body, {}, true},
+      {"POST", "/v1/embeddings", false, &Api::embeddings, embeddings_body, {}, true},
   };
   return table;
 }
@@ -115,9 +121,13 @@ void Api::handle(Request request, const std::shared_ptr<Exchange>& exchange) {
     if (const auto* file = page_file_of(request)) return exchange->respond(as_response(*file));
     const auto& route = route_of(request);
     if (!route.open) access_.check_key(request);
-    if (route.answer) return exchange->respond((this->*route.answer)(request));
-    preparing_.add([this, &route, request = std::make_shared<Request>(std::move(request)), exchange] {
-      answering(exchange, [&] { draw(route.task, *request, exchange); });
+    if (route.answer && !route.judges) return exchange->respond((this->*route.answer)(request));
+    auto& background = route.judges ? judging_ : preparing_;
+    background.add([this, &route, request = std::make_shared<Request>(std::move(request)), exchange] {
+      answering(exchange, [&] {
+        if (route.judges) return exchange->respond((this->*route.answer)(*request));
+        draw(route.task, *request, exchange);
+      });
     });
   });
 }
@@ -213,6 +223,12 @@ Response Api::cancel(const Request& request) {
   if (!cancelled && !status) throw ApiError(404, "there is no job '" + id + "', or it ended long ago");
   if (!cancelled) throw ApiError(409, fmt::format("the job is {} already", name_of(status->state)));
   return {200, line_of({{"id", id}, {"object", "job"}, {"status", "cancelled"}})};
+}
+
+Response Api::rank(const Request& request) { return rank_answer(session_, settings_.limits, request); }
+
+Response Api::embeddings(const Request& request) {
+  return embeddings_answer(session_, settings_.limits, request);
 }
 
 Response Api::openapi(const Request&) { return {200, line_of(openapi_document())}; }

@@ -5,8 +5,8 @@
 #include <span>
 
 #include "rerank/session.h"
-#include "tools/serve/access.h"
-#include "tools/serve/background.h"
+#include "tools/serve/http/access.h"
+#include "tools/serve/http/background.h"
 #include "tools/serve/image_answer.h"
 #include "tools/serve/metrics.h"
 
@@ -22,7 +22,7 @@ struct ApiSettings {
 class Api {
  public:
   /// All of them must outlive it.
-  Api(const rerank::Session& session, Drawing& drawing, const Access& access, ApiSettings settings);
+  Api(rerank::Session& session, Drawing& drawing, const Access& access, ApiSettings settings);
 
   /// See Handler.
   void handle(Request request, const std::shared_ptr<Exchange>& exchange);
@@ -33,7 +33,9 @@ class Api {
     const char *method, *path;                        ///< A variable part of the path as {id}.
     bool open;                                        ///< Without a key.
     Response (Api::*answer)(const Request& request);  ///< Null where pictures are drawn.
+    rerank::Json (*body)() = nullptr;                 ///< What OpenAPI says of it, where one is read.
     ImageTask task = ImageTask::generation;
+    bool judges = false;  ///< Answered behind other such requests, since it takes a while.
   };
   /// All but the files of the page.
   static std::span<const Route> routes();
@@ -50,15 +52,17 @@ class Api {
   Response model(const Request& request);
   Response job(const Request& request);
   Response cancel(const Request& request);
+  Response rank(const Request& request);
+  Response embeddings(const Request& request);
   Response openapi(const Request& request);
   rerank::Json model_document() const;
 
-  const rerank::Session& session_;
+  rerank::Session& session_;
   Drawing& drawing_;
   const Access& access_;
   const ApiSettings settings_;
   Metrics metrics_;
-  Background preparing_;  // of requests: reading a picture takes a while
+  Background preparing_, judging_;  // reading a picture takes a while, and so does CLIP
 };
 
 }  // namespace dalle1::serve

@@ -4,8 +4,8 @@
 #include <chrono>
 
 #include "tools/program/options.h"
-#include "tools/serve/api_error.h"
-#include "tools/serve/base64.h"
+#include "tools/serve/http/api_error.h"
+#include "tools/serve/http/base64.h"
 
 namespace dalle1::serve {
 namespace {

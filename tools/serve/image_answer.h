@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "tools/serve/drawing.h"
-#include "tools/serve/exchange.h"
+#include "tools/serve/http/exchange.h"
 #include "tools/serve/image_request.h"
 
 namespace dalle1::serve {

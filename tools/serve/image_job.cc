@@ -4,8 +4,8 @@
 
 #include "core/image/resample.h"
 #include "tools/models/transformer_model.h"
-#include "tools/serve/api_error.h"
-#include "tools/serve/random_id.h"
+#include "tools/serve/http/api_error.h"
+#include "tools/serve/http/random_id.h"
 #include "weights/sha256.h"
 
 namespace dalle1::serve {
@@ -17,10 +17,6 @@ std::span<const uint8_t> bytes_of(std::string_view file) {
 }
 std::string checksum_of(std::string_view file) {
   return file.empty() ? std::string() : weights::sha256(std::as_bytes(bytes_of(file)));
-}
-
-Image decoded(std::string_view file, const std::string& field) {
-  return about(field, [&] { return decode_image(bytes_of(file), fmt::format("'{}'", field)); });
 }
 
 // Keeps of the picture what the models will see of it; a large one would be kept for as long as it waits.
@@ -42,12 +38,13 @@ rerank::Redraw redraw_of(const ImageRequest& request, const Image& picture, int 
     throw ApiError(
         400, "say what to draw anew: a 'mask', 'keep_rows', 'region', or an image with transparency", "mask");
   return about("mask", [&] {
-    return rerank::redraw_mask(grid, picture, request.mask.empty() ? picture : decoded(request.mask, "mask"));
+    return rerank::redraw_mask(grid, picture,
+                               request.mask.empty() ? picture : picture_of(request.mask, "mask"));
   });
 }
 
 rerank::GivenPicture edited(const ImageRequest& request, const rerank::ModelSet& models) {
-  const auto picture = decoded(request.image, "image");
+  const auto picture = picture_of(request.image, "image");
   const auto& fields = request.fields;
   rerank::GivenPicture given;
   auto redraw = redraw_of(request, picture, models.config().grid);
@@ -70,7 +67,7 @@ rerank::GivenPicture varied(const ImageRequest& request, const rerank::ModelSet&
   auto depths = request.fields.depths;
   if (depths.empty()) depths = {std::max(1, grid / 4), std::max(1, grid / 2), std::max(1, grid * 3 / 4)};
   rerank::GivenPicture given;
-  given.picture = fitted(decoded(request.image, "image"), models.decoder());
+  given.picture = fitted(picture_of(request.image, "image"), models.decoder());
   for (const int depth : depths)
     given.redraws.push_back(about("depths", [&] { return rerank::keep_top_rows(grid, depth); }));
   given.options = {{"image", checksum_of(request.image)}, {"depths", depths}};
@@ -78,10 +75,7 @@ rerank::GivenPicture varied(const ImageRequest& request, const rerank::ModelSet&
 }
 
 void check_fields(const rerank::ModelSet& models, const ImageFields& fields) {
-  if (!fields.model.empty() && fields.model != models.name())
-    throw ApiError(
-        404, fmt::format("there is no model '{}' here; this server has '{}'", fields.model, models.name()),
-        "model", "model_not_found");
+  check_model(models, fields.model);
   const auto size = size_of_pictures(models);
   if (fields.size != "auto" && fields.size != size)
     throw ApiError(400, fmt::format("'size' is '{}'; this model draws {}", fields.size, size), "size");
@@ -91,6 +85,17 @@ void check_fields(const rerank::ModelSet& models, const ImageFields& fields) {
 
 std::string size_of_pictures(const rerank::ModelSet& models) {
   return fmt::format("{0}x{0}", models.decoder().picture_size());
+}
+
+void check_model(const rerank::ModelSet& models, const std::string& asked) {
+  if (!asked.empty() && asked != models.name())
+    throw ApiError(404,
+                   fmt::format("there is no model '{}' here; this server has '{}'", asked, models.name()),
+                   "model", "model_not_found");
+}
+
+Image picture_of(std::string_view file, const std::string& field) {
+  return about(field, [&] { return decode_image(bytes_of(file), fmt::format("'{}'", field)); });
 }
 
 DrawingRequest make_drawing_request(const rerank::ModelSet& models, const ImageRequest& request) {

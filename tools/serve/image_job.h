@@ -12,6 +12,12 @@ namespace dalle1::serve {
 /// reading.
 DrawingRequest make_drawing_request(const rerank::ModelSet& models, const ImageRequest& request);
 
+/// ApiError(404) unless `asked` is empty or the name of the loaded model.
+void check_model(const rerank::ModelSet& models, const std::string& asked);
+
+/// A PNG or JPEG that a request brings in `field`; ApiError(400) when it is none.
+Image picture_of(std::string_view file, const std::string& field);
+
 /// "256x256": the pictures that the model draws.
 std::string size_of_pictures(const rerank::ModelSet& models);
 

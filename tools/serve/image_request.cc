@@ -2,38 +2,24 @@
 
 #include <algorithm>
 
-#include "core/text/suggest.h"
-#include "core/text/utf8.h"
-#include "tools/serve/api_error.h"
-#include "tools/serve/form.h"
+#include "tools/serve/http/api_error.h"
+#include "tools/serve/http/body.h"
 
 namespace dalle1::serve {
 namespace {
 
 using Document = nlohmann::json;
 
-// Sorts the fields of a form by what their text stands for.
-struct KindsOfFields {
-  std::set<std::string> all, texts, lists;
-
-  template <typename T>
-  void operator()(std::string_view name, const T&, const config::Rule&) {
-    all.emplace(name);
-    if constexpr (std::same_as<T, std::string>)
-      texts.emplace(name);
-    else if constexpr (requires(T list) { list.emplace_back(); })
-      lists.emplace(name);
-  }
-};
-
-KindsOfFields fields_of(ImageTask task) {
-  KindsOfFields kinds;
+BodyFields fields_of(ImageTask task) {
+  BodyFields kinds;
   rerank::GenerationOptions options;
   ImageFields fields;
   rerank::GenerationOptions::visit(options, kinds);
   ImageFields::visit(fields, kinds);
   if (task == ImageTask::edit) ImageFields::visit_edit(fields, kinds);
   if (task == ImageTask::variation) ImageFields::visit_variation(fields, kinds);
+  if (task != ImageTask::generation) kinds.files.insert("image");
+  if (task == ImageTask::edit) kinds.files.insert("mask");
   return kinds;
 }
 
@@ -55,73 +41,16 @@ void read_field(const std::string& name, const Document& value, ImageRequest& re
   request.fields = variation;
 }
 
-void read_fields(const Document& document, ImageRequest& request) {
-  const auto kinds = fields_of(request.task);
-  const std::vector<std::string> names(kinds.all.begin(), kinds.all.end());
-  for (const auto& [name, value] : document.items()) {
-    if (kinds.all.count(name) == 0)
-      throw ApiError(400, fmt::format("unknown field '{}'{}", name, text::did_you_mean(name, names)), name,
-                     "unknown_parameter");
-    if (value.is_null()) continue;  // as if it were not there, which clients mean by it
+void read_fields(const Body& body, ImageRequest& request) {
+  for (const auto& [name, value] : body.document.items()) {
     about(name, [&, &name = name, &value = value] { read_field(name, value, request); });
     request.given.insert(name);
   }
-}
-
-// A form's text as the JSON that it stands for.
-Document json_of(const std::string& name, std::string_view content, const KindsOfFields& kinds) {
-  if (kinds.texts.count(name) > 0 || kinds.all.count(name) == 0) return std::string(content);
-  const bool list = kinds.lists.count(name) > 0 && !content.starts_with('[');
-  auto value = Document::parse(list ? fmt::format("[{}]", content) : std::string(content), nullptr, false);
-  if (value.is_discarded()) return std::string(content);  // refused as what it is not
-  return value;
-}
-
-Document read_form(std::string_view body, std::string_view content_type, const Limits& limits,
-                   ImageRequest& request) {
-  const auto kinds = fields_of(request.task);
-  Document document = Document::object();
-  std::set<std::string> seen;
-  for (auto& part : parse_form(body, content_type, limits.form_parts)) {
-    if (part.name.ends_with("[]")) part.name.resize(part.name.size() - 2);  // as clients name lists
-    if (!seen.insert(part.name).second)
-      throw ApiError(400, fmt::format("the form has '{}' twice", part.name), part.name);
-    if (part.name == "image")
-      request.image = part.content;
-    else if (part.name == "mask" && request.task == ImageTask::edit)
-      request.mask = part.content;
-    else
-      document[part.name] = json_of(part.name, part.content, kinds);
+  for (const auto& [name, content] : body.files) {
+    auto& file = name == "image" ? request.image : request.mask;
+    if (file.data()) throw ApiError(400, fmt::format("the form has '{}' twice", name), name);
+    file = content;
   }
-  return document;
-}
-
-Document read_document(std::string_view body, std::string_view content_type, const Limits& limits,
-                       ImageRequest& request) {
-  if (request.task != ImageTask::generation) {
-    if (!content_type.starts_with("multipart/form-data"))
-      throw ApiError(415, "send a form: the content type must be multipart/form-data");
-    return read_form(body, content_type, limits, request);
-  }
-  if (!content_type.starts_with("application/json"))
-    throw ApiError(415, "send JSON: the content type must be application/json");
-  if (body.size() > limits.json_bytes)
-    throw ApiError(413, fmt::format("the JSON has {} bytes; {} are allowed", body.size(), limits.json_bytes));
-  Document document;
-  about("", [&] {
-    document = parse_json(body, "the body");
-    check(document.is_object(), ErrorKind::input, "the body must be a JSON object, not {}",
-          text_of_value(document));
-  });
-  return document;
-}
-
-void check_text(const std::string& name, const std::string& value, const Limits& limits) {
-  about(name, [&] {
-    text::check_utf8(value, fmt::format("'{}'", name));
-    check(value.size() <= limits.prompt_bytes, ErrorKind::input, "'{}' has {} bytes; {} are allowed", name,
-          value.size(), limits.prompt_bytes);
-  });
 }
 
 void check_at_most(const char* name, size_t value, int most) {
@@ -161,7 +90,8 @@ ImageRequest read_image_request(ImageTask task, std::string_view body, std::stri
                                 const Limits& limits, int candidates) {
   ImageRequest request;
   request.task = task;
-  read_fields(read_document(body, content_type, limits, request), request);
+  const auto read = task == ImageTask::generation ? read_json_body : read_form_body;
+  read_fields(read(body, content_type, fields_of(task), limits), request);
   if (!request.has("prompt") && task != ImageTask::variation)
     throw ApiError(400, "the request has no 'prompt'", "prompt", "missing_required_parameter");
   check_text("prompt", request.options.prompt, limits);

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "rerank/generation_options.h"
-#include "tools/serve/limits.h"
+#include "tools/serve/http/limits.h"
 
 namespace dalle1::serve {
 

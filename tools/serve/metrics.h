@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "tools/serve/drawing.h"
-#include "tools/serve/http_server.h"
+#include "tools/serve/http/http_server.h"
 
 namespace dalle1::serve {
 

@@ -1,6 +1,7 @@
 #include "tools/serve/openapi.h"
 
 #include "tools/serve/api.h"
+#include "tools/serve/judging.h"
 
 namespace dalle1::serve {
 namespace {
@@ -26,7 +27,9 @@ Json type_of(const config::Rule& rule) {
     if (std::unsigned_integral<T> && !std::isfinite(rule.range.low)) schema["minimum"] = 0;
     return schema;
   } else {
-    return {{"type", "array"}, {"items", type_of<typename T::value_type>(rule)}};
+    const auto item = type_of<typename T::value_type>(rule);
+    const Json list = {{"type", "array"}, {"items", item}};
+    return rule.one_or_list ? Json{{"oneOf", {item, list}}} : list;
   }
 }
 
@@ -54,22 +57,44 @@ Json file_schema(const char* description) {
   return {{"type", "string"}, {"format", "binary"}, {"description", description}};
 }
 
-Json body_of(ImageTask task) {
-  const char* type = task == ImageTask::generation ? "application/json" : "multipart/form-data";
-  return {{"required", true}, {"content", {{type, {{"schema", schema_of(task)}}}}}};
+Json object_schema(Json properties, std::vector<std::string> required) {
+  return {{"type", "object"},
+          {"properties", std::move(properties)},
+          {"required", std::move(required)},
+          {"additionalProperties", false}};
+}
+
+Json body_of(std::vector<std::pair<std::string, Json>> schemas) {
+  Json content = Json::object();
+  for (auto& [type, schema] : schemas) content[type] = {{"schema", std::move(schema)}};
+  return {{"required", true}, {"content", std::move(content)}};
+}
+
+template <typename Fields>
+Json properties_of() {
+  Json properties = Json::object();
+  SchemaWriter write{properties};
+  Fields fields;
+  Fields::visit(fields, write);
+  return properties;
+}
+
+Json pictures_schema() {
+  return {{"type", "array"}, {"items", file_schema("A PNG or JPEG")}, {"minItems", 1}};
 }
 
 Json answers_of(const Api::Route& route) {
   const std::string path = route.path;
-  const bool draws = route.answer == nullptr;
+  const bool draws = route.answer == nullptr, reads = route.body != nullptr;
   Json content = {{path == "/metrics" ? "text/plain" : "application/json", Json::object()}};
   if (draws) content["text/event-stream"] = Json::object();
   Json answers = {{"200", {{"description", "Done"}, {"content", std::move(content)}}}};
   const Json error = {
       {"description", "An error"},
       {"content", {{"application/json", {{"schema", {{"$ref", "#/components/schemas/Error"}}}}}}}};
-  if (draws)
-    for (const char* status : {"400", "413", "415", "429", "503"}) answers[status] = error;
+  if (reads)
+    for (const char* status : {"400", "413", "415", "503"}) answers[status] = error;
+  if (draws) answers["429"] = error;
   if (!route.open) answers["401"] = error;
   if (path.find('{') != path.npos) answers["404"] = error;
   return answers;
@@ -82,7 +107,7 @@ Json operation_of(const Api::Route& route) {
   if (path.find("{id}") != path.npos)
     operation["parameters"] =
         Json::array({{{"name", "id"}, {"in", "path"}, {"required", true}, {"schema", {{"type", "string"}}}}});
-  if (route.answer == nullptr) operation["requestBody"] = body_of(route.task);
+  if (route.body) operation["requestBody"] = route.body();
   operation["responses"] = answers_of(route);
   return operation;
 }
@@ -107,7 +132,7 @@ std::string lower(std::string text) {
 
 }  // namespace
 
-Json schema_of(ImageTask task) {
+Json image_body(ImageTask task) {
   Json properties = Json::object();
   SchemaWriter write{properties};
   rerank::GenerationOptions options;
@@ -116,7 +141,7 @@ Json schema_of(ImageTask task) {
   ImageFields::visit(fields, write);
   if (task == ImageTask::edit) ImageFields::visit_edit(fields, write);
   if (task == ImageTask::variation) ImageFields::visit_variation(fields, write);
-  Json required = Json::array();
+  std::vector<std::string> required;
   if (task != ImageTask::variation) required.push_back("prompt");
   if (task != ImageTask::generation) {
     required.push_back("image");
@@ -124,10 +149,23 @@ Json schema_of(ImageTask task) {
   }
   if (task == ImageTask::edit)
     properties["mask"] = file_schema("A PNG of the image's size: redraw where it is transparent, or white");
-  return {{"type", "object"},
-          {"properties", std::move(properties)},
-          {"required", std::move(required)},
-          {"additionalProperties", false}};
+  const char* type = task == ImageTask::generation ? "application/json" : "multipart/form-data";
+  return body_of({{type, object_schema(std::move(properties), std::move(required))}});
+}
+
+Json rank_body() {
+  auto properties = properties_of<RankFields>();
+  properties["image"] = pictures_schema();
+  return body_of({{"multipart/form-data", object_schema(std::move(properties), {"prompt", "image"})}});
+}
+
+Json embeddings_body() {
+  auto texts = properties_of<EmbeddingFields>();
+  auto pictures = texts;
+  pictures.erase("input");
+  pictures["image"] = pictures_schema();
+  return body_of({{"application/json", object_schema(std::move(texts), {"input"})},
+                  {"multipart/form-data", object_schema(std::move(pictures), {"image"})}});
 }
 
 Json openapi_document() {

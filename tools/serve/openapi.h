@@ -6,8 +6,11 @@
 
 namespace dalle1::serve {
 
-/// JSON Schema of the fields that a task takes, with their ranges, choices, defaults and help.
-rerank::Json schema_of(ImageTask task);
+/// Bodies of requests: content types and JSON Schemas of their fields, with ranges, choices, defaults and
+/// help.
+rerank::Json image_body(ImageTask task);
+rerank::Json rank_body();
+rerank::Json embeddings_body();
 
 rerank::Json openapi_document();
 

@@ -10,7 +10,7 @@
 #include "tools/program/progress.h"
 #include "tools/serve/api.h"
 #include "tools/serve/drawers.h"
-#include "tools/serve/http_server.h"
+#include "tools/serve/http/http_server.h"
 #include "tools/serve/speed.h"
 
 namespace dalle1::tools {

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "core/error.h"
-#include "tools/serve/exchange.h"
+#include "tools/serve/http/exchange.h"
 
 namespace dalle1::serve {
 

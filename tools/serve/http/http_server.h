@@ -6,8 +6,8 @@
 #include <memory>
 #include <string>
 
-#include "tools/serve/exchange.h"
-#include "tools/serve/limits.h"
+#include "tools/serve/http/exchange.h"
+#include "tools/serve/http/limits.h"
 
 namespace dalle1::serve {
 

@@ -1,11 +1,11 @@
-#include "tools/serve/access.h"
+#include "tools/serve/http/access.h"
 
 #include <algorithm>
 #include <span>
 
-#include "core/data/text_file.h"
 #include "core/error.h"
-#include "tools/serve/api_error.h"
+#include "core/io/text_file.h"
+#include "tools/serve/http/api_error.h"
 #include "weights/sha256.h"
 
 namespace dalle1::serve {

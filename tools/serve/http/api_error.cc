@@ -1,4 +1,4 @@
-#include "tools/serve/api_error.h"
+#include "tools/serve/http/api_error.h"
 
 #include <nlohmann/json.hpp>
 

@@ -8,7 +8,7 @@
 #include <deque>
 #include <optional>
 
-#include "tools/serve/exchange.h"
+#include "tools/serve/http/exchange.h"
 
 namespace dalle1::serve {
 

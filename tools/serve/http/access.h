@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "tools/serve/exchange.h"
+#include "tools/serve/http/exchange.h"
 
 namespace dalle1::serve {
 

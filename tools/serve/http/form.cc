@@ -1,9 +1,9 @@
-#include "tools/serve/form.h"
+#include "tools/serve/http/form.h"
 
 #include <algorithm>
 #include <cctype>
 
-#include "tools/serve/api_error.h"
+#include "tools/serve/http/api_error.h"
 
 namespace dalle1::serve {
 namespace {

@@ -1,6 +1,6 @@
 #include <utility>  // before Boost 1.74's awaitable.hpp, which lacks it
 
-#include "tools/serve/http_server.h"
+#include "tools/serve/http/http_server.h"
 
 #include <poll.h>
 
@@ -17,9 +17,9 @@
 #include <thread>
 
 #include "core/error.h"
-#include "tools/serve/api_error.h"
-#include "tools/serve/http_exchange.h"
-#include "tools/serve/random_id.h"
+#include "tools/serve/http/api_error.h"
+#include "tools/serve/http/http_exchange.h"
+#include "tools/serve/http/random_id.h"
 
 namespace dalle1::serve {
 namespace {

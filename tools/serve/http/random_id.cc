@@ -1,4 +1,4 @@
-#include "tools/serve/random_id.h"
+#include "tools/serve/http/random_id.h"
 
 #include <fmt/format.h>
 #include <sys/random.h>

@@ -1,4 +1,4 @@
-#include "tools/serve/base64.h"
+#include "tools/serve/http/base64.h"
 
 #include <algorithm>
 
