@@ -20,6 +20,7 @@ set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "")  # Each package begins its description
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_NAME dalle1)
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_SECTION graphics)
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PROGRAM_PACKAGE_DEPENDS fonts-dejavu-core)
 set(CPACK_COMPONENT_PROGRAM_DESCRIPTION "DALL-E 1 in C++: draws pictures from text
 A transformer with sparse attention turns a prompt into image tokens, a
 discrete VAE turns these into pixels, and CLIP ranks the candidates. Every
@@ -32,7 +33,7 @@ set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libdalle1-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 # What the CMake package looks for and the headers include; oneDNN's own CMake package looks for OpenCL.
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "libdnnl-dev, ocl-icd-opencl-dev, libeigen3-dev, libsentencepiece-dev, \
-nlohmann-json3-dev, libfmt-dev, libicu-dev, libarchive-dev, zlib1g-dev, libssl-dev, pkg-config")
+nlohmann-json3-dev, libfmt-dev, libicu-dev, libarchive-dev, zlib1g-dev, libssl-dev, libfreetype-dev, pkg-config")
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SUGGESTS dalle1)
 set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION "DALL-E 1 in C++: libraries and headers
 Tensors, operations with gradients, sparse attention, training loops, and the

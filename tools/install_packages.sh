@@ -3,7 +3,7 @@
 #   tools/install_packages.sh          what building and running the program needs
 #   tools/install_packages.sh --test   also what its tests need
 #   tools/install_packages.sh --fuzz   also clang, for the fuzz targets
-#   tools/install_packages.sh --format also clang-format
+#   tools/install_packages.sh --format also clang-format and clang-tidy
 #   tools/install_packages.sh --fresh  also what tests/fresh_machine.sh needs
 #   tools/install_packages.sh --data   also what tools/data needs to make the training set
 set -euo pipefail
@@ -11,12 +11,12 @@ set -euo pipefail
 # oneDNN's CMake package wants the OpenCL loader, which libdnnl-dev only recommends.
 packages=(cmake ninja-build g++ python3 libdnnl-dev ocl-icd-opencl-dev libeigen3-dev libsentencepiece-dev
   libstb-dev doctest-dev nlohmann-json3-dev libcli11-dev libfmt-dev libicu-dev libarchive-dev zlib1g-dev libssl-dev
-  libboost-dev)
+  libboost-dev libfreetype-dev fonts-dejavu-core)
 for option in "$@"; do
   case "$option" in
     --test) packages+=(python3-pil python3-scipy chromium git xz-utils) ;;
     --fuzz) packages+=(clang-14 libclang-rt-14-dev) ;;
-    --format) packages+=(clang-format-14) ;;
+    --format) packages+=(clang-format-14 clang-tidy-14) ;;
     --fresh) packages+=(debootstrap git) ;;
     --data) packages+=(python3-pil python3-scipy librsvg2-bin npm) ;;
     --bench) packages+=(libopenblas-dev) ;;

@@ -3,13 +3,13 @@
 #include <cstdlib>
 #include <memory>
 
-#include "core/data/file_bytes.h"
-#include "core/data/file_kind.h"
 #include "core/error.h"
 #include "core/image/exif.h"
 #include "core/image/image.h"
 #include "core/image/jpeg_segments.h"
 #include "core/image/png_chunks.h"
+#include "core/io/file_bytes.h"
+#include "core/io/file_kind.h"
 
 namespace {
 

@@ -1,4 +1,4 @@
-// Drawing on RGB pictures: rectangles, pictures, and text in a small built-in font. Everything is clipped.
+// Drawing on RGB pictures: rectangles, pictures, and text. Everything is clipped.
 #pragma once
 
 #include <string>
@@ -22,8 +22,9 @@ void paste(Image& canvas, const Image& picture, int x, int y);
 /// Rows of the font, before `scale`.
 inline constexpr int kFontHeight = 9;
 
-/// One line of text with its top left corner at (x, y), every font pixel `scale` pixels wide. The font has
-/// ASCII; any other character of the UTF-8 text is drawn as an empty box.
+/// One line of text with its top left corner at (x, y), every pixel of the built-in font `scale` pixels wide.
+/// That font has ASCII; other characters of the UTF-8 text come from an outline font (outline_font.h), one by
+/// one from left to right, and those that it lacks are drawn as an empty box.
 void draw_text(Image& canvas, int x, int y, std::string_view text, Colour colour, int scale = 1);
 int text_width(std::string_view text, int scale = 1);  ///< pixels
 

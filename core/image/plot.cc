@@ -92,50 +92,78 @@ std::vector<std::vector<Point>> runs_of(const PlotSeries& series, const Frame& f
   return runs;
 }
 
-void draw_series(std::string& svg, const PlotSeries& series, const char* colour, const Frame& frame,
-                 bool markers) {
+/// How an element is coloured: by a class of the page's style sheet, or by attributes.
+std::string look(const Plot& plot, const std::string& css_class, const std::string& attributes) {
+  return plot.on_page ? fmt::format("class='{}'", css_class) : attributes;
+}
+
+std::string text_of(const std::vector<Point>& points) {
+  std::string text;
+  for (const Point& point : points) text += fmt::format("{:.1f},{:.1f} ", point.x, point.y);
+  return text;
+}
+
+void draw_band(std::string& svg, const Plot& plot, const PlotSeries& series, const char* colour,
+               const Frame& frame) {
+  std::vector<Point> around;
+  for (size_t i = 0; i < series.low.size(); ++i)
+    around.push_back({frame.at_x(series.x[i]), frame.at_y(series.high[i])});
+  for (size_t i = series.low.size(); i-- > 0;)
+    around.push_back({frame.at_x(series.x[i]), frame.at_y(series.low[i])});
+  if (around.empty()) return;
+  svg += fmt::format("<polygon {} points='{}'/>\n",
+                     look(plot, series.css_class, fmt::format("fill='{}' fill-opacity='0.13'", colour)),
+                     text_of(around));
+}
+
+void draw_series(std::string& svg, const Plot& plot, const PlotSeries& series, const char* colour,
+                 const Frame& frame) {
+  const auto line =
+      look(plot, series.css_class,
+           fmt::format("fill='none' stroke='{}' stroke-width='1.6' stroke-linejoin='round'", colour));
   for (const std::vector<Point>& run : runs_of(series, frame)) {
-    std::string points;
-    for (const Point& point : run) points += fmt::format("{:.1f},{:.1f} ", point.x, point.y);
-    if (run.size() > 1) {
-      svg += fmt::format(
-          "<polyline fill='none' stroke='{}' stroke-width='1.6' stroke-linejoin='round' points='{}'/>\n",
-          colour, points);
-    }
-    if (!markers && run.size() != 1) continue;
+    if (run.size() > 1 && !plot.on_page)
+      svg += fmt::format("<polyline {} points='{}'/>\n", line, text_of(run));
+    if (run.size() > 1 && plot.on_page)
+      svg += fmt::format("<polyline {} points='{}'><title>{}</title></polyline>\n", line, text_of(run),
+                         text::escape_markup(series.name));
+    if (!plot.markers && run.size() != 1) continue;
     for (const Point& point : run) {
-      svg += fmt::format("<circle cx='{:.1f}' cy='{:.1f}' r='2.8' fill='{}'/>\n", point.x, point.y, colour);
+      svg += fmt::format("<circle cx='{:.1f}' cy='{:.1f}' r='2.8' {}/>\n", point.x, point.y,
+                         look(plot, series.css_class, fmt::format("fill='{}'", colour)));
     }
   }
 }
 
-std::string text_at(double x, double y, const char* anchor, int size, const std::string& text,
-                    const char* more = "") {
-  return fmt::format(
-      "<text x='{:.1f}' y='{:.1f}' text-anchor='{}' font-size='{}' {} fill='#333' {}>{}</text>\n", x, y,
-      anchor, size, kFont, more, text::escape_markup(text));
+std::string text_at(const Plot& plot, double x, double y, const char* anchor, int size,
+                    const std::string& text, const std::string& more = "") {
+  const auto font = plot.on_page ? "" : fmt::format("font-size='{}' {} fill='#333'", size, kFont);
+  return fmt::format("<text x='{:.1f}' y='{:.1f}' text-anchor='{}' {} {}>{}</text>\n", x, y, anchor, font,
+                     more, text::escape_markup(text));
 }
 
 void draw_axes(std::string& svg, const Plot& plot, const Frame& frame) {
   const double right = frame.left + frame.width, bottom = frame.top + frame.height;
-  const auto line = [&svg](double x1, double y1, double x2, double y2, const char* colour) {
-    svg += fmt::format("<line x1='{:.1f}' y1='{:.1f}' x2='{:.1f}' y2='{:.1f}' stroke='{}'/>\n", x1, y1, x2,
-                       y2, colour);
+  const auto line = [&](double x1, double y1, double x2, double y2, const char* colour,
+                        const char* css_class = "rule") {
+    svg += fmt::format("<line x1='{:.1f}' y1='{:.1f}' x2='{:.1f}' y2='{:.1f}' {}/>\n", x1, y1, x2, y2,
+                       look(plot, css_class, fmt::format("stroke='{}'", colour)));
   };
   for (double tick : axis_ticks(frame.y.low, frame.y.high, 6, frame.y.log)) {
     line(frame.left, frame.at_y(tick), right, frame.at_y(tick), "#e6e6e6");
-    svg += text_at(frame.left - 6, frame.at_y(tick) + 4, "end", 11, tick_label(tick));
+    svg += text_at(plot, frame.left - 6, frame.at_y(tick) + 4, "end", 11, tick_label(tick));
   }
   for (double tick : axis_ticks(frame.x.low, frame.x.high, static_cast<int>(frame.width / 90), frame.x.log)) {
     line(frame.at_x(tick), frame.top, frame.at_x(tick), bottom, "#e6e6e6");
-    svg += text_at(frame.at_x(tick), bottom + 16, "middle", 11, tick_label(tick));
+    svg += text_at(plot, frame.at_x(tick), bottom + 16, "middle", 11, tick_label(tick));
   }
   line(frame.left, bottom, right, bottom, "#888");
   line(frame.left, frame.top, frame.left, bottom, "#888");
-  svg += text_at(frame.left + frame.width / 2, bottom + 36, "middle", 12, plot.x_label);
+  svg += text_at(plot, frame.left + frame.width / 2, bottom + 36, "middle", 12, plot.x_label);
   const double middle = frame.top + frame.height / 2;
-  svg += text_at(16, middle, "middle", 12, plot.y_label,
-                 fmt::format("transform='rotate(-90 16 {:.1f})'", middle).c_str());
+  svg += text_at(plot, 16, middle, "middle", 12, plot.y_label,
+                 fmt::format("transform='rotate(-90 16 {:.1f})'", middle));
+  if (plot.zero) line(frame.left, frame.at_y(0), right, frame.at_y(0), "#888", "zero");
 }
 
 /// Draws the names in lines of the plot's width and returns the height they take.
@@ -150,7 +178,7 @@ double draw_legend(std::string& svg, const Plot& plot, double top) {
     svg += fmt::format(
         "<line x1='{0:.1f}' y1='{1:.1f}' x2='{2:.1f}' y2='{1:.1f}' stroke='{3}' stroke-width='3'/>\n", x,
         y - 4, x + 16, kColours[i % kColours.size()]);
-    svg += text_at(x + 21, y, "start", 12, name);
+    svg += text_at(plot, x + 21, y, "start", 12, name);
     x += width;
     any = true;
   }
@@ -166,29 +194,38 @@ std::string draw_panel(const Plot& plot) {
   for (const PlotSeries& series : plot.series) {
     check(series.x.size() == series.y.size(), ErrorKind::usage, "plot: series '{}' has {} x and {} y",
           series.name, series.x.size(), series.y.size());
+    check(series.low.size() == series.high.size() &&
+              (series.low.empty() || series.low.size() == series.x.size()),
+          ErrorKind::usage, "plot: the band of series '{}' is not as long as its line", series.name);
     for (size_t i = 0; i < series.x.size(); ++i) {
       if (!frame.x.shows(series.x[i]) || !frame.y.shows(series.y[i])) continue;
       frame.x.include(series.x[i]);
       frame.y.include(series.y[i]);
+      if (series.low.empty()) continue;
+      frame.y.include(series.low[i]);
+      frame.y.include(series.high[i]);
     }
   }
+  if (plot.zero) frame.y.include(0);
   const bool nothing = frame.x.empty();
   frame.x.settle();
   frame.y.settle();
   frame.y.widen();
 
-  std::string svg = text_at(kLeft, 20, "start", 15, plot.title, "font-weight='bold'");
+  std::string svg =
+      text_at(plot, kLeft, 20, "start", 15, plot.title, look(plot, "title", "font-weight='bold'"));
   const double top = plot.title.empty() ? 10 : kTitle;
   frame.left = kLeft;
-  frame.top = top + draw_legend(svg, plot, top);
+  frame.top = top + (plot.on_page ? 0 : draw_legend(svg, plot, top));
   frame.width = plot.width - kLeft - kRight;
   frame.height = std::max(40.0, plot.height - frame.top - kBottom);
   draw_axes(svg, plot, frame);
-  for (size_t i = 0; i < plot.series.size(); ++i) {
-    draw_series(svg, plot.series[i], kColours[i % kColours.size()], frame, plot.markers);
-  }
+  const auto colour = [](size_t i) { return kColours[i % kColours.size()]; };
+  for (size_t i = 0; i < plot.series.size(); ++i) draw_band(svg, plot, plot.series[i], colour(i), frame);
+  for (size_t i = 0; i < plot.series.size(); ++i) draw_series(svg, plot, plot.series[i], colour(i), frame);
   if (nothing) {
-    svg += text_at(frame.left + frame.width / 2, frame.top + frame.height / 2, "middle", 13, "no data yet");
+    svg += text_at(plot, frame.left + frame.width / 2, frame.top + frame.height / 2, "middle", 13,
+                   "no data yet");
   }
   return svg;
 }
@@ -196,6 +233,11 @@ std::string draw_panel(const Plot& plot) {
 }  // namespace
 
 std::string to_svg(const Plot& plot) { return to_svg(std::span(&plot, 1)); }
+
+std::string to_inline_svg(const Plot& plot) {
+  return fmt::format("<svg class='plot' viewBox='0 0 {} {}' role='img' aria-label='{}'>\n{}</svg>\n",
+                     plot.width, plot.height, text::escape_markup(plot.title), draw_panel(plot));
+}
 
 std::string to_svg(std::span<const Plot> plots, int columns) {
   check(!plots.empty() && columns >= 1, ErrorKind::usage, "plot: {} plots in {} columns", plots.size(),

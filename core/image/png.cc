@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "core/data/atomic_file.h"
 #include "core/error.h"
 #include "core/image/png_chunks.h"
+#include "core/io/atomic_file.h"
 #include "core/text/utf8.h"
 
 namespace dalle1 {

@@ -3,10 +3,10 @@
 
 #include <algorithm>
 
-#include "core/data/file_bytes.h"
 #include "core/error.h"
 #include "core/image/png.h"
 #include "core/image/png_chunks.h"
+#include "core/io/file_bytes.h"
 #include "core/text/utf8.h"
 
 namespace dalle1 {

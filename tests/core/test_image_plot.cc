@@ -141,3 +141,21 @@ TEST_CASE("plot: ticks are round and inside of the range") {
   CHECK(tick_label(-2.5e6) == "-2.5M");
   CHECK(tick_label(1e9) == "1e9");
 }
+TEST_CASE("plot: bands lie around their lines, and a page colours them") {
+  Plot plot{.title = "difference"};
+  plot.series = {{"a", {0, 1, 2}, {1, 2, 1}, {0, 1, 0}, {2, 3, 2}, "c-base"}};
+  const std::string svg = to_svg(plot);
+  CHECK(well_formed(svg));
+  CHECK(count(svg, "<polygon") == 1);
+  const auto end = svg.find("<polyline");
+  REQUIRE(svg.find("<polygon") < end);  // below the line
+  plot.on_page = plot.zero = true;
+  const std::string page = to_inline_svg(plot);
+  CHECK(well_formed(page));
+  CHECK(page.find("#") == std::string::npos);  // no colours
+  CHECK(page.find("width='720'") == std::string::npos);
+  CHECK(count(page, "class='c-base'") == 2);
+  CHECK(count(page, "class='zero'") == 1);
+  plot.series[0].low.pop_back();
+  CHECK_THROWS_WITH_AS(to_svg(plot), doctest::Contains("not as long"), Error);
+}

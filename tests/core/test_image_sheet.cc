@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/image/draw.h"
 #include "core/image/font.h"
+#include "core/image/outline_font.h"
 #include "core/image/sheet.h"
 
 using namespace dalle1;
@@ -46,7 +47,7 @@ TEST_CASE("sheet: text is proportional, scaled, clipped, and counts characters i
   CHECK(text_width("") == 0);
   CHECK(text_width("il") < text_width("mw"));
   CHECK(text_width("seed 7", 3) == 3 * text_width("seed 7"));
-  CHECK(text_width("猫") == text_width("я"));
+  CHECK(text_width("猫") == text_width("\U0001f408"));  // boxes
   CHECK(text_width("猫猫") == 2 * text_width("猫") + 1);
   Image canvas(60, 12, 3, 255);
   draw_text(canvas, 2, 2, "gj|", {0, 0, 0});
@@ -64,6 +65,27 @@ TEST_CASE("sheet: text is proportional, scaled, clipped, and counts characters i
   CHECK(text_width(cut) <= 80);
   CHECK(text_width(cut) > 60);
   CHECK(elide_text("猫猫猫猫猫猫", 30).starts_with("猫"));
+}
+
+TEST_CASE("sheet: characters beyond ASCII come from an outline font") {
+  const auto drawn = [](std::string_view text) {
+    Image canvas(80, 14, 3, 255);
+    draw_text(canvas, 2, 2, text, {0, 0, 0});
+    return canvas.pixels;
+  };
+  CHECK(drawn("кот") != drawn("кит"));
+  CHECK(drawn("é") != drawn("è"));
+  CHECK(drawn("猫") == drawn("犬"));  // which the font lacks
+  const int word = text_width("красный кот");
+  CHECK(word > 40);
+  CHECK(word < 90);
+  const auto glyph = outline_glyph(U'Ж', 14);
+  REQUIRE_MESSAGE(glyph, "no font here; tools/install_packages.sh installs it");
+  CHECK(glyph->top == 0);
+  CHECK(glyph->height == 14);
+  CHECK(glyph->coverage.size() == static_cast<size_t>(glyph->width) * 14);
+  CHECK(elide_text("красный круг над синим квадратом", 80).starts_with("красный"));
+  CHECK(text_width(elide_text("красный круг над синим квадратом", 80)) <= 80);
 }
 
 TEST_CASE("sheet: paste blends alpha and clips") {

@@ -1,7 +1,7 @@
 // dalle1 ablate: attention patterns compared by training.
 #include <filesystem>
 
-#include "core/data/atomic_file.h"
+#include "core/io/atomic_file.h"
 #include "rerank/dvae_decoder.h"
 #include "tools/models/dvae_model.h"
 #include "tools/models/models.h"

@@ -1,26 +1,36 @@
 #include <algorithm>
 
+#include "core/image/plot.h"
 #include "core/text/markup.h"
 #include "tools/study/ablate_page.h"
-#include "tools/study/ablate_plot.h"
 #include "tools/study/ablate_report.h"
 
 namespace dalle1::tools {
 namespace {
 
-void add(BandSeries& series, double x, const std::vector<double>& values) {
+void add(PlotSeries& series, double x, const std::vector<double>& values) {
   series.x.push_back(x);
-  series.middle.push_back(mean_of(values));
+  series.y.push_back(mean_of(values));
   series.low.push_back(*std::min_element(values.begin(), values.end()));
   series.high.push_back(*std::max_element(values.begin(), values.end()));
 }
 
-BandSeries named(const ReportInputs& inputs, size_t variant) {
-  return {inputs.study.variants[variant].name, colour_of(inputs.study, variant), {}, {}, {}, {}};
+PlotSeries named(const ReportInputs& inputs, size_t variant) {
+  return {.name = inputs.study.variants[variant].name,
+          .x = {},
+          .y = {},
+          .css_class = colour_of(inputs.study, variant)};
 }
 
-BandSeries losses(const ReportInputs& inputs, size_t variant, double LossPoint::*figure) {
-  BandSeries series = named(inputs, variant);
+Plot plot_of(std::string title, std::string x_label) {
+  Plot plot = {.title = std::move(title), .x_label = std::move(x_label), .y_label = "bits per token"};
+  plot.width = 560, plot.height = 350;
+  plot.on_page = true;
+  return plot;
+}
+
+PlotSeries losses(const ReportInputs& inputs, size_t variant, double LossPoint::*figure) {
+  PlotSeries series = named(inputs, variant);
   const auto& runs = inputs.summaries[variant].runs;
   for (size_t i = 0; !runs.empty() && i < runs.front()->curve.size(); ++i) {
     std::vector<double> values;
@@ -40,8 +50,8 @@ std::vector<std::pair<const RunRecord*, const RunRecord*>> pairs_of(const Report
   return pairs;
 }
 
-BandSeries differences(const ReportInputs& inputs, size_t variant) {
-  BandSeries series = named(inputs, variant);
+PlotSeries differences(const ReportInputs& inputs, size_t variant) {
+  PlotSeries series = named(inputs, variant);
   const auto pairs = pairs_of(inputs, variant);
   for (size_t i = 0; !pairs.empty() && i < pairs.front().first->curve.size(); ++i) {
     std::vector<double> values;
@@ -52,8 +62,8 @@ BandSeries differences(const ReportInputs& inputs, size_t variant) {
   return series;
 }
 
-BandSeries rows(const ReportInputs& inputs, size_t variant) {
-  BandSeries series = named(inputs, variant);
+PlotSeries rows(const ReportInputs& inputs, size_t variant) {
+  PlotSeries series = named(inputs, variant);
   const auto pairs = pairs_of(inputs, variant);
   for (size_t row = 0; !pairs.empty() && row < pairs.front().first->parts.rows.size(); ++row) {
     std::vector<double> values;
@@ -73,9 +83,9 @@ std::string parts_table(const ReportInputs& inputs) {
     const auto difference = [&](double own, double other) {
       return compared ? fmt::format("{:+.4f}", own - other) : std::string();
     };
-    const BandSeries series = named(inputs, i);
+    const PlotSeries series = named(inputs, i);
     table.row(
-        {fmt::format("<span class=\"key {}\"></span>{}", series.colour, text::escape_markup(series.name)),
+        {fmt::format("<span class=\"key {}\"></span>{}", series.css_class, text::escape_markup(series.name)),
          fmt::format("{:.4f}", summary.flat_bits), difference(summary.flat_bits, base.flat_bits),
          fmt::format("{:.4f}", summary.edge_bits), difference(summary.edge_bits, base.edge_bits)},
         compared ? "" : "base");
@@ -86,10 +96,10 @@ std::string parts_table(const ReportInputs& inputs) {
 }  // namespace
 
 std::string ablation_curves(const ReportInputs& inputs) {
-  BandPlot image = {"Image", "steps", "bits per token", {}};
-  BandPlot text = {"Text", "steps", "bits per token", {}};
-  BandPlot difference = {"Image, difference from the base", "steps", "bits per token", {}, /*zero=*/true};
-  BandPlot by_row = {"Image by row of the grid, difference from the base", "row", "bits per token", {}, true};
+  Plot image = plot_of("Image", "steps"), text = plot_of("Text", "steps");
+  Plot difference = plot_of("Image, difference from the base", "steps");
+  Plot by_row = plot_of("Image by row of the grid, difference from the base", "row");
+  difference.zero = by_row.zero = true;
   std::string legend;
   std::vector<size_t> order;  // the base on top
   for (size_t i = 0; i < inputs.summaries.size(); ++i)
@@ -97,8 +107,8 @@ std::string ablation_curves(const ReportInputs& inputs) {
   order.push_back(inputs.study.base_variant);
   double flat_share = 0;
   for (size_t i : order) {
-    const BandSeries series = named(inputs, i);
-    legend += fmt::format("<span><span class=\"key {}\"></span>{}</span>", series.colour,
+    const PlotSeries series = named(inputs, i);
+    legend += fmt::format("<span><span class=\"key {}\"></span>{}</span>", series.css_class,
                           text::escape_markup(series.name));
     if (inputs.summaries[i].runs.empty()) continue;
     flat_share = inputs.summaries[i].runs.front()->parts.flat_share;
@@ -113,8 +123,8 @@ std::string ablation_curves(const ReportInputs& inputs) {
          "reach from the lowest to the highest seed; differences are taken within a seed. Averaged "
          "parameters.</p>\n"
          "<div class=\"legend\">" +
-         legend + "</div>\n<div class=\"plots\">\n" + band_plot(difference) + band_plot(image) +
-         band_plot(by_row) + band_plot(text) + "</div>\n" +
+         legend + "</div>\n<div class=\"plots\">\n" + to_inline_svg(difference) + to_inline_svg(image) +
+         to_inline_svg(by_row) + to_inline_svg(text) + "</div>\n" +
          fmt::format(
              "<h3>Flat and edge cells</h3>\n<p class=\"note\">Final image bits per token of cells whose "
              "token is "

@@ -6,8 +6,8 @@
 #include <numbers>
 #include <numeric>
 
-#include "core/data/atomic_file.h"
-#include "core/data/text_file.h"
+#include "core/io/atomic_file.h"
+#include "core/io/text_file.h"
 #include "tools/train/training.h"
 #include "transformer/decoder.h"
 #include "weights/load.h"

@@ -1,47 +1,13 @@
 #include "tools/study/ablate_statistics.h"
 
 #include <algorithm>
+#include <boost/math/distributions/students_t.hpp>
 #include <cmath>
 #include <numeric>
 
 #include "core/error.h"
 
 namespace dalle1::tools {
-namespace {
-
-// Continued fraction of the incomplete beta function (Abramowitz and Stegun, 26.5.8), by Lentz's method.
-double beta_fraction(double a, double b, double x) {
-  constexpr double tiny = 1e-300, enough = 1e-15;
-  constexpr int most_terms = 500;
-  const auto kept_from_zero = [](double value) { return std::abs(value) < tiny ? tiny : value; };
-  double c = 1, d = 1 / kept_from_zero(1 - (a + b) * x / (a + 1)), result = d;
-  for (int m = 1; m < most_terms; ++m) {
-    const double even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m));
-    const double odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1));
-    double last = 1;
-    for (const double term : {even, odd}) {
-      d = 1 / kept_from_zero(1 + term * d);
-      c = kept_from_zero(1 + term / c);
-      last = c * d;
-      result *= last;
-    }
-    if (std::abs(last - 1) < enough) break;
-  }
-  return result;
-}
-
-// Regularised incomplete beta function.
-double incomplete_beta(double a, double b, double x) {
-  if (x <= 0) return 0;
-  if (x >= 1) return 1;
-  const double front =
-      std::exp(std::lgamma(a + b) - std::lgamma(a) - std::lgamma(b) + a * std::log(x) + b * std::log1p(-x));
-  if (x < (a + 1) / (a + b + 2)) return front * beta_fraction(a, b, x) / a;
-  return 1 - front * beta_fraction(b, a, 1 - x) / b;
-}
-
-}  // namespace
-
 double mean_of(std::span<const double> values) {
   return values.empty() ? 0 : std::accumulate(values.begin(), values.end(), 0.0) / double(values.size());
 }
@@ -55,18 +21,11 @@ double deviation_of(std::span<const double> values) {
 }
 
 double student_two_sided(double t, double freedom) {
-  return incomplete_beta(freedom / 2, 0.5, freedom / (freedom + t * t));
+  return 2 * cdf(complement(boost::math::students_t(freedom), std::abs(t)));
 }
 
 double student_quantile(double confidence, double freedom) {
-  const double tail = 1 - confidence;
-  double low = 0, high = 1;
-  while (student_two_sided(high, freedom) > tail) high *= 2;
-  for (int halving = 0; halving < 200; ++halving) {
-    const double middle = (low + high) / 2;
-    (student_two_sided(middle, freedom) > tail ? low : high) = middle;
-  }
-  return (low + high) / 2;
+  return quantile(complement(boost::math::students_t(freedom), (1 - confidence) / 2));
 }
 
 PairedDifference paired_difference(std::span<const double> a, std::span<const double> b) {

@@ -10,8 +10,7 @@ double mean_of(std::span<const double> values);
 /// Deviation of a sample (n - 1 below); 0 for fewer than two values.
 double deviation_of(std::span<const double> values);
 
-/// P(|T| > |t|) of Student's distribution with `freedom` > 0 degrees of freedom, by the regularised
-/// incomplete beta function (Abramowitz and Stegun, 26.7.1).
+/// P(|T| > |t|) of Student's distribution with `freedom` > 0 degrees of freedom.
 double student_two_sided(double t, double freedom);
 /// The t with student_two_sided(t, freedom) = 1 - confidence: 4.303 for 0.95 and 2.
 double student_quantile(double confidence, double freedom);

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <set>
 
-#include "core/data/text_file.h"
+#include "core/io/text_file.h"
 #include "core/json.h"
 
 namespace dalle1::tools {
