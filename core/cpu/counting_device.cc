@@ -10,18 +10,42 @@
 #include "core/cpu/int8_linear.h"
 #include "core/cpu/packed_linear.h"
 #include "core/cpu/thread_scratch.h"
-#include "core/ops/idle_kernels.h"
+#include "core/kernels/idle_kernels.h"
 
 namespace dalle1 {
 namespace {
 
-// Takes the memory that the CPU's kernels take and does nothing else.
+// Channels as they lie in memory.
+int64_t stored_channels(const Tensor& t) {
+  const int64_t block = block_of(t.layout());
+  return (t.dim(1) + block - 1) / block * block;
+}
+
+// Keys that the queries see in all.
+double seen_keys(const AttentionPattern& pattern, int64_t queries, int64_t keys) {
+  int64_t seen = 0;
+  for (int32_t query = 0; query < queries; ++query)
+    for (const KeyRange& range : key_ranges(pattern, query))
+      seen += std::min<int64_t>(range.end, keys) - std::min<int64_t>(range.begin, keys);
+  return static_cast<double>(seen);
+}
+
+// Takes the memory that the CPU's kernels take, counts operations and does nothing else.
 class CountingKernels final : public IdleKernels {
  public:
   explicit CountingKernels(Device& like)
       : like_(like.kernels()), cpu_(like.is_cpu()), threads_(like.threads()) {}
 
-  void linear(const Tensor&, const Tensor& w, const Tensor*, Tensor&) override { prepare_linear(w); }
+  double operations() const { return operations_; }
+
+  void linear(const Tensor& x, const Tensor& w, const Tensor*, Tensor&) override {
+    operations_ += 2.0 * static_cast<double>(x.numel()) * static_cast<double>(w.dim(0));
+    prepare_linear(w);
+  }
+  void matmul(const Tensor& a, const Tensor&, const MatmulOptions& options, Tensor& y) override {
+    operations_ +=
+        2.0 * static_cast<double>(y.numel()) * static_cast<double>(a.dim(options.transpose_a ? -2 : -1));
+  }
   void prepare_linear(const Tensor& w) override {
     if (!cpu_ || w.dtype() != DType::f32) return;
     const int64_t width = cpu::packed_linear(cpu::best_isa()).width;
@@ -37,32 +61,34 @@ class CountingKernels final : public IdleKernels {
         Tensor::empty(q.device(), {panels, kernels.width}, DType::i32), scale};
   }
   void int8_linear(const Tensor& x, const Int8Weights& w, const Tensor*, Tensor&) override {
+    operations_ += 2.0 * static_cast<double>(x.numel()) * static_cast<double>(w.outputs);
     const int64_t rows = x.numel() / w.inputs;
     const Tensor rounded = Tensor::empty(x.device(), {rows, cpu::int8_linear().steps(w.inputs)}, DType::i32);
     const Tensor scales = Tensor::empty(x.device(), {rows});
   }
   void conv2d(const Tensor& x, const Tensor& w, const Tensor*, const Conv2dGeometry&, const Conv2dEpilogue&,
               Tensor& y) override {
-    if (!cpu_) return;
-    const auto in_memory = [](const Tensor& t) {
-      const int64_t block = block_of(t.layout());
-      return (t.dim(1) + block - 1) / block * block;
-    };
-    prepare(w, in_memory(x) * in_memory(y) * w.dim(2) * w.dim(3));
+    const int64_t weights = stored_channels(x) * stored_channels(y) * w.dim(2) * w.dim(3);
+    operations_ += 2.0 * static_cast<double>(weights) * static_cast<double>(y.dim(0) * y.dim(2) * y.dim(3));
+    if (cpu_) prepare(w, weights);
   }
   void attention(const Tensor& q, const Tensor& k, const Tensor&, const AttentionOptions& options, Tensor&,
                  Tensor&) override {
-    if (q.numel() > 0) attend(q.device(), k.dim(1), q.dim(3), options);
+    if (q.numel() == 0) return;
+    count_attention(options, q.dim(1), k.dim(1), q.dim(0) * q.dim(2) * q.dim(3));
+    attend(q.device(), k.dim(1), q.dim(3), options);
   }
   void self_attention(const Tensor& qkv, const AttentionOptions& options, Tensor& y,
                       Tensor& logsumexp) override {
     if (!cpu_) return Kernels::self_attention(qkv, options, y, logsumexp);
+    count_attention(options, qkv.dim(1), qkv.dim(1), qkv.dim(0) * qkv.dim(2) / 3);
     attend(qkv.device(), qkv.dim(1), qkv.dim(2) / 3 / logsumexp.dim(1), options);
   }
   void cached_attention(const Tensor& q, const CachedAttention& cache, float, Tensor&) override {
-    if (!cpu_) return;
     size_t visible = cache.slots.size();
     for (const auto& range : cache.prefix) visible += static_cast<size_t>(range.end - range.begin);
+    operations_ += 4.0 * static_cast<double>(visible) * static_cast<double>(q.numel());
+    if (!cpu_) return;
     const auto& kernels = cpu::cached_attention_kernels(cpu::best_isa());
     const cpu::ThreadScratch scratch(
         q.device(), threads_, kernels.scratch(static_cast<int32_t>(visible), static_cast<int32_t>(q.dim(2))));
@@ -81,9 +107,13 @@ class CountingKernels final : public IdleKernels {
   }
 
  private:
+  // `width`: channels of all heads and sequences.
+  void count_attention(const AttentionOptions& options, int64_t queries, int64_t keys, int64_t width) {
+    operations_ += 4.0 * seen_keys(options.pattern, queries, keys) * static_cast<double>(width);
+  }
   void attend(Device& device, int64_t keys, int64_t size, const AttentionOptions& options) {
     if (!cpu_) return;
-    constexpr int tile = cpu::attention_tile;
+    constexpr int tile = attention_tile;
     const cpu::AttentionKernels& kernels = cpu::attention_kernels(options.compute);
     const cpu::ThreadScratch scratch(
         device, threads_,
@@ -105,6 +135,7 @@ class CountingKernels final : public IdleKernels {
   Kernels& like_;
   bool cpu_;
   int threads_;
+  double operations_ = 0;
 };
 
 class Counter final : public CountingDevice {
@@ -136,6 +167,7 @@ class Counter final : public CountingDevice {
   MemoryUse memory_use() const override { return use_; }
   void reset_peak() override { use_.peak = use_.in_use; }
   size_t footprint() const override { return footprint_; }
+  double operations() const override { return kernels_.operations(); }
 
   void copy_from_host(void* target, const void* host, size_t bytes) override {
     constexpr size_t small = 1 << 16;  // ids, in which code looks for the end of a text

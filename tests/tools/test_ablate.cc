@@ -6,11 +6,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/cpu/counting_device.h"
 #include "core/data/npy.h"
 #include "core/data/token_shard.h"
 #include "core/image/png.h"
 #include "core/train/metrics.h"
-#include "tests/support/flop_counter.h"
 #include "tests/support/golden.h"
 #include "tests/tools/program.h"
 #include "tests/tools/run_files.h"
@@ -104,16 +104,18 @@ struct Costs {
 
 // Of one picture, counted where it is drawn.
 Costs counted_costs(const transformer::TransformerConfig& config) {
-  const auto device = make_flop_counter();
+  const auto cpu = make_cpu_device(1);
+  const auto device = make_counting_device(*cpu);
   Context context(*device);
   transformer::Transformer model(*device, config);
   model.initialise(1);
   transformer::DecodeRequest request;
   request.text = transformer::empty_text_slots(config, {});
-  const double before = device->flops();
+  const double before = device->operations();
   transformer::Decoder decoder(context, model, request);
   decoder.decode(std::vector<uint32_t>{0});
-  return {static_cast<int64_t>(device->flops() - before), static_cast<int64_t>(decoder.cache_use().bytes)};
+  return {static_cast<int64_t>(device->operations() - before),
+          static_cast<int64_t>(decoder.cache_use().bytes)};
 }
 
 // What is counted must stand in the report and in the table, to the last digit.

@@ -1,12 +1,14 @@
 // The device that only counts: what runs on it needs what it needs on the device that it stands for.
 #include <doctest/doctest.h>
 
+#include "clip/clip.h"
 #include "core/cpu/counting_device.h"
 #include "tests/support/fake_gpu.h"
 #include "tests/tools/tiny_model.h"
 #include "tools/draw/estimate.h"
 #include "tools/draw/rehearsal.h"
 #include "tools/models/open_model_set.h"
+#include "weights/open.h"
 
 using namespace dalle1;
 using namespace dalle1::tools;
@@ -36,6 +38,28 @@ TEST_CASE("blocks are kept by size and taken again, as the CPU does it") {
   }
   CHECK(counting->footprint() == 2 * 256 + 5120 + 2 * (size_t{3} << 20));
   CHECK(counting->memory_use().in_use == 0);
+}
+
+TEST_CASE("the operations of CLIP's picture encoder are those of a Vision Transformer's arithmetic") {
+  const auto config = clip::clip_config_from_json(weights::read_config("clip-vit-b-32"));
+  const auto cpu = make_cpu_device(1);
+  const auto device = make_counting_device(*cpu);
+  clip::Clip model(config, *device);
+  Context context(*device);
+  model.encode_images(context, Tensor::zeros(*device, {2, 3, 224, 224}));
+  const double patches = 7 * 7, tokens = patches + 1, width = 768;
+  const double patch = 2.0 * 3 * 32 * 32 * width;
+  const double block = tokens * (2 * 12 * width * width + 4 * width * tokens);
+  const double picture = patches * patch + 12 * block + 2 * width * 512;
+  CHECK(device->operations() == doctest::Approx(2 * picture).epsilon(1e-12));
+}
+
+TEST_CASE("a picture takes as many operations in any wave") {
+  const auto models = models_on_cpu();
+  const auto one = rehearse(models, {}, {}, 1, 1), many = rehearse(models, {}, {}, 40, 20);
+  CHECK(one.decode_operations > 0);
+  CHECK(many.decode_operations == doctest::Approx(one.decode_operations));
+  CHECK(many.score_operations == doctest::Approx(one.score_operations));
 }
 
 TEST_CASE("memory grows with the wave and with guidance, not with the candidates") {

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "clip/clip.h"
+#include "core/cpu/counting_device.h"
 #include "core/cpu/peak.h"
 #include "core/ops/random.h"
 #include "tools/bench/bench_peak.h"
@@ -22,35 +23,36 @@ struct BenchOptions {
   double seconds = 10;
 };
 
-double block_flops(int64_t layers, int64_t width, int64_t mlp_width, int64_t tokens) {
-  return static_cast<double>(layers * tokens) * (8.0 * width * width + 4.0 * width * (mlp_width + tokens));
-}
-
-// Multiplications and additions of one picture through a Vision Transformer.
-double picture_flops(const clip::ClipConfig& config) {
-  const int64_t side = config.image_resolution / config.vision_patch_size, patches = side * side;
-  const double patch = 2.0 * 3 * config.vision_patch_size * config.vision_patch_size * config.vision_width;
-  return static_cast<double>(patches) * patch +
-         block_flops(config.vision_layers[0], config.vision_width, config.vision_mlp_width, patches + 1) +
-         2.0 * config.vision_width * config.embed_dim;
-}
-
-double text_flops(const clip::ClipConfig& config) {
-  return block_flops(config.transformer_layers, config.transformer_width, config.transformer_mlp_width,
-                     config.context_length) +
-         2.0 * config.transformer_width * config.embed_dim;
-}
-
 Tensor random_pictures(Device& device, const clip::ClipConfig& config, int64_t batch) {
   return ops::uniform(device, {batch, 3, config.image_resolution, config.image_resolution}, 0, 1, 1,
                       Stream::test);
+}
+
+Tensor some_texts(Device& device, const clip::ClipConfig& config, int64_t batch) {
+  const int64_t end = config.end_token < 0 ? config.vocab_size - 1 : config.end_token;
+  const std::vector<int64_t> ids(static_cast<size_t>(batch * config.context_length), end);
+  return Tensor::from(device, {batch, config.context_length}, ids);
+}
+
+struct ClipWork {
+  double picture = 0, text = 0;  // operations
+};
+
+// Counted where the model runs without computing.
+ClipWork count_clip_work(const clip::ClipConfig& config, Device& like, const Precision& precision) {
+  const auto device = make_counting_device(like);
+  clip::Clip model(config, *device, precision);
+  Context context(*device);
+  model.encode_images(context, random_pictures(*device, config, 1));
+  const double picture = device->operations();
+  model.encode_texts(context, some_texts(*device, config, 1));
+  return {picture, device->operations() - picture};
 }
 
 int bench_clip(const BenchOptions& options, const CommonOptions& common) {
   auto architecture = config_for(common, "clip");
   if (architecture.is_null()) architecture = weights::read_config("clip-vit-b-32");
   const auto config = clip::clip_config_from_json(architecture);
-  check(!config.is_resnet(), ErrorKind::usage, "bench clip counts the work of Vision Transformers only");
   const auto device = open_device(common);
   clip::Clip model(config, *device, bench_precision(common, *device));
   model.initialise(1);
@@ -60,9 +62,7 @@ int bench_clip(const BenchOptions& options, const CommonOptions& common) {
 
   Context context(*device);
   const Tensor pictures = random_pictures(*device, config, options.batch);
-  const int64_t end = config.end_token < 0 ? config.vocab_size - 1 : config.end_token;
-  const std::vector<int64_t> ids(static_cast<size_t>(options.batch * config.context_length), end);
-  const Tensor texts = Tensor::from(*device, {options.batch, config.context_length}, ids);
+  const Tensor texts = some_texts(*device, config, options.batch);
   const Timing picture_time = time_work(options.seconds / 2, [&] { model.encode_images(context, pictures); });
   const Timing text_time = time_work(options.seconds / 2, [&] { model.encode_texts(context, texts); });
 
@@ -76,8 +76,9 @@ int bench_clip(const BenchOptions& options, const CommonOptions& common) {
                     {"gflops", gflops},
                     {"share_of_peak", gflops / peak.gflops}});
   };
-  add("pictures", picture_time, picture_flops(config));
-  add("texts", text_time, text_flops(config));
+  const ClipWork work = count_clip_work(config, *device, bench_precision(common, *device));
+  add("pictures", picture_time, work.picture);
+  add("texts", text_time, work.text);
   const double others = load.others_cores();
   if (common.json) {
     fmt::print("{}\n", json_text(Json({{"device", device->describe()},

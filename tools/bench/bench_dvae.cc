@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/cpu/counting_device.h"
 #include "core/cpu/peak.h"
 #include "core/ops/random.h"
 #include "dvae/openai_dvae.h"
@@ -22,28 +23,25 @@ struct DvaeBench {
   double seconds = 10;
 };
 
-struct Work {
+struct DvaeWork {
   double encode_flops = 0, decode_flops = 0;  // of one picture
   int64_t encode_parameters = 0, decode_parameters = 0;
 };
 
-// Two operations per weight and pixel of the level at which a convolution runs; its name says which. The
-// decoder's first convolution is a look-up and computes nothing.
-Work count_work(dvae::OpenAiDvae& model, int64_t size) {
-  Work work;
-  const int groups = model.options().groups;
-  model.visit([&](const std::string& name, Tensor& tensor) {
-    const bool encoder = name.starts_with("encoder.");
-    (encoder ? work.encode_parameters : work.decode_parameters) += tensor.numel();
-    if (tensor.rank() != 4 || name == "decoder.blocks.input.w") return;
-    const size_t at = name.find("group_");
-    const bool ends = at == name.npos;
-    const int group = ends ? 0 : name[at + 6] - '1';
-    const bool coarse_end = ends && name.find("output") != name.npos;
-    const int level = encoder ? (coarse_end ? groups - 1 : group) : (ends ? 0 : groups - 1 - group);
-    const auto pixels = static_cast<double>((size >> level) * (size >> level));
-    (encoder ? work.encode_flops : work.decode_flops) += 2.0 * static_cast<double>(tensor.numel()) * pixels;
+// Counted where the model runs without computing.
+DvaeWork count_dvae_work(const nlohmann::json& architecture, Device& like, const Precision& precision,
+                         int64_t size) {
+  const auto device = make_counting_device(like);
+  const auto model = dvae::make_dvae(architecture, *device, precision);
+  DvaeWork work;
+  model->visit([&](const std::string& name, Tensor& tensor) {
+    (name.starts_with("encoder.") ? work.encode_parameters : work.decode_parameters) += tensor.numel();
   });
+  Context context(*device);
+  const Tensor codes = model->encode_indices(context, Tensor::zeros(*device, {1, 3, size, size}));
+  work.encode_flops = device->operations();
+  model->decode(context, codes);
+  work.decode_flops = device->operations() - work.encode_flops;
   return work;
 }
 
@@ -62,12 +60,13 @@ int bench_dvae(const DvaeBench& options, const CommonOptions& common) {
   auto architecture = config_for(common, "dvae");
   if (architecture.is_null()) architecture = weights::read_config("openai-dvae");
   check(architecture.value("kind", "") == "openai", ErrorKind::usage,
-        "bench dvae counts the work of OpenAI's graph only");
+        "bench dvae makes random weights of OpenAI's graph only");
   const auto device = open_device(common);
   dvae::OpenAiDvae model(*device, dvae::OpenAiConfig::from_json(architecture),
                          bench_precision(common, *device));
   dvae::initialise(model, 1);
-  const Work work = count_work(model, options.size);
+  const DvaeWork work =
+      count_dvae_work(architecture, *device, bench_precision(common, *device), options.size);
   const int threads = device->threads();
   const auto peak = cpu::measure_peak(threads);
   const cpu::LoadMeter load;

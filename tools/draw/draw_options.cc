@@ -8,8 +8,8 @@
 #include <concepts>
 #include <string_view>
 
-#include "core/data/text_file.h"
 #include "core/error.h"
+#include "core/io/text_file.h"
 #include "core/json.h"
 #include "core/text/utf8.h"
 #include "rerank/scorer.h"

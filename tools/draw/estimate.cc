@@ -7,8 +7,6 @@
 #include <cmath>
 #include <fstream>
 
-#include "clip/config.h"
-#include "core/cpu/isa.h"
 #include "core/error.h"
 #include "rerank/model_set.h"
 #include "tools/draw/machine_speed.h"
@@ -26,79 +24,6 @@ double resident_bytes() {
   double total = 0, resident = 0;
   file >> total >> resident;
   return resident * static_cast<double>(sysconf(_SC_PAGESIZE));
-}
-
-// Side of the grid on which a decoder's tensor works, from its name: groups double it in OpenAI's order and
-// halve it in the VQGAN's.
-int64_t side_of(const std::string& name, int64_t grid, int levels) {
-  if (const auto at = name.find(".group_"); at != std::string::npos) return grid << (name[at + 7] - '1');
-  if (const auto at = name.find("decoder.up."); at != std::string::npos)
-    return grid << std::max(0, levels - 1 - (name[at + 11] - '0'));
-  const bool last =
-      name.find("blocks.output") != std::string::npos || name.find("conv_out") != std::string::npos;
-  return last ? grid << (levels - 1) : grid;
-}
-
-// Convolutions compute whole blocks of channels: oneDNN's are as wide as the processor's vectors.
-double channels_of_a_block(const Device& device) {
-  return device.is_cpu() && cpu::best_isa() == cpu::Isa::avx2 ? 8 : 16;
-}
-
-// Of one picture.
-double decode_flops(const weights::Checkpoint& dvae, int64_t grid, double block) {
-  const auto& config = dvae.config;
-  const bool openai = config.value("kind", std::string()) == "openai";
-  const int levels = openai ? config.value("groups", 4)
-                            : static_cast<int>(config.value("ch_mult", std::vector<int>{1}).size());
-  double flops = 0;
-  for (const auto& tensor : dvae.tensors) {
-    // The first convolution over one-hot codes is a look-up.
-    if (tensor.name.rfind("decoder.", 0) != 0 || tensor.shape.size() != 4 ||
-        tensor.name.find("blocks.input") != std::string::npos)
-      continue;
-    const auto side = static_cast<double>(side_of(tensor.name, grid, levels));
-    const auto whole = [&](int64_t channels) {
-      return std::ceil(static_cast<double>(channels) / block) * block;
-    };
-    flops += 2.0 * whole(tensor.shape[0]) * whole(tensor.shape[1]) *
-             static_cast<double>(tensor.shape[2] * tensor.shape[3]) * side * side;
-  }
-  return flops;
-}
-
-double clip_flops(const weights::Checkpoint& checkpoint) {
-  const auto config = clip::clip_config_from_json(checkpoint.config);
-  double weights = 0;
-  for (const auto& tensor : checkpoint.tensors)
-    if (tensor.name.rfind("visual.", 0) == 0 && tensor.shape.size() >= 2)
-      weights += static_cast<double>(tensor.numel());
-  const double patch = config.is_resnet() ? 16.0 : static_cast<double>(config.vision_patch_size);
-  const double tokens = std::pow(static_cast<double>(config.image_resolution) / patch, 2) + 1;
-  return 2 * weights * tokens;
-}
-
-// Of a prompt of so many tokens given a picture. Convolutions weigh as much as a block's products or less.
-double captioner_flops(const weights::Checkpoint& checkpoint) {
-  constexpr double tokens = 16;
-  const auto config = transformer::captioner_config_from_json(checkpoint.config);
-  double weights = 0;
-  for (const auto& tensor : checkpoint.tensors)
-    if (tensor.name.rfind("layers.", 0) == 0 || tensor.name.rfind("grid.", 0) == 0)
-      weights += static_cast<double>(tensor.numel());
-  return 2 * weights * (config.picture_vectors() + tokens);
-}
-
-// Of what --scorer asks for, for one picture. The likelihood given the prompt is known from sampling.
-double score_flops(const rerank::ModelSet& models) {
-  double flops = 0;
-  if (models.has_clip()) flops += clip_flops(models.checkpoint("clip"));
-  if (models.has_captioner()) flops += captioner_flops(models.checkpoint("captioner"));
-  if (models.uses(
-          "likelihood-ratio")) {  // all of a sequence with the empty prompt, once and without guidance
-    const auto whole = transformer::estimate(models.config(), {});
-    flops += whole.prefill_flops + whole.image_flops;
-  }
-  return flops;
 }
 
 // Candidates in a wave, by itself. A GPU samples whole waves, so the last one is to be nearly full, too.
@@ -202,10 +127,8 @@ DrawingPlan plan_drawing(const rerank::ModelSet& models, const DrawOptions& opti
   const double sampled = plan.on_gpu ? static_cast<double>(waves * plan.wave) * prompts : pictures;
   plan.sample_seconds = share * sampled * (sampling.image_flops / speed.sampling + logits / speed.logits) +
                         prompts * sampling.prefill_flops / speed.together;
-  plan.decode_seconds = pictures *
-                        decode_flops(models.checkpoint("dvae"), config.grid, channels_of_a_block(device)) /
-                        speed.together;
-  plan.score_seconds = pictures * score_flops(models) / speed.together;
+  plan.decode_seconds = pictures * plan.device.decode_operations / speed.together;
+  plan.score_seconds = pictures * plan.device.score_operations / speed.together;
   return plan;
 }
 

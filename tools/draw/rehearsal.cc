@@ -66,7 +66,12 @@ Footprint count(const rerank::ModelSet& models, const DrawOptions& options,
     if (size == 0) continue;
     sample(sources, size);
     const auto part = representative(size, cells);
-    scorer->score({part, stage.decoder().decode(part.tokens, static_cast<int>(part.size()))});
+    const double begin = device->operations();
+    const auto pictures = stage.decoder().decode(part.tokens, static_cast<int>(part.size()));
+    const double decoded = device->operations();
+    scorer->score({part, pictures});
+    footprint.decode_operations = (decoded - begin) / static_cast<double>(part.size());
+    footprint.score_operations = (device->operations() - decoded) / static_cast<double>(part.size());
   }
   footprint.workspace = static_cast<double>(device->footprint()) - footprint.weights;
   return footprint;
