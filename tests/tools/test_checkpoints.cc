@@ -6,9 +6,9 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "core/data/atomic_file.h"
 #include "core/data/npy.h"
 #include "core/image/png.h"
+#include "core/io/atomic_file.h"
 #include "tests/support/golden.h"
 #include "tests/tools/program.h"
 

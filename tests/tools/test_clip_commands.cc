@@ -4,9 +4,9 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "core/data/atomic_file.h"
 #include "core/data/npy.h"
 #include "core/image/png.h"
+#include "core/io/atomic_file.h"
 #include "core/random/philox.h"
 #include "tests/support/exif.h"
 #include "tests/support/golden.h"

@@ -4,8 +4,8 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "core/data/atomic_file.h"
 #include "core/image/png.h"
+#include "core/io/atomic_file.h"
 #include "core/random/philox.h"
 #include "rerank/results.h"
 #include "tests/support/golden.h"

@@ -7,7 +7,7 @@
 #include <sstream>
 
 #include "core/cpu/isa.h"
-#include "core/data/atomic_file.h"
+#include "core/io/atomic_file.h"
 #include "core/tensor/device.h"
 #include "tests/support/golden.h"
 #include "tests/tools/program.h"

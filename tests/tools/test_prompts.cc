@@ -1,8 +1,8 @@
 // Prompts as people type them, and as they do not.
 #include <doctest/doctest.h>
 
-#include "core/data/atomic_file.h"
 #include "core/error.h"
+#include "core/io/atomic_file.h"
 #include "rerank/results.h"
 #include "tests/support/golden.h"
 #include "tests/tools/program.h"

@@ -10,8 +10,8 @@
 #include <regex>
 #include <sstream>
 
-#include "core/data/atomic_file.h"
 #include "core/image/png.h"
+#include "core/io/atomic_file.h"
 #include "core/random/philox.h"
 #include "tests/support/golden.h"
 #include "tests/tools/run_files.h"

@@ -3,7 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "core/data/atomic_file.h"
+#include "core/io/atomic_file.h"
 #include "tests/support/golden.h"
 #include "tests/tools/program.h"
 #include "tests/tools/run_files.h"

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "core/data/atomic_file.h"
 #include "core/image/png.h"
+#include "core/io/atomic_file.h"
 #include "rerank/results.h"
 #include "tests/support/golden.h"
 #include "tests/tools/program.h"

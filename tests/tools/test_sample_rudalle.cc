@@ -4,9 +4,9 @@
 #include <fstream>
 #include <sstream>
 
-#include "core/data/atomic_file.h"
 #include "core/data/npy.h"
 #include "core/image/png.h"
+#include "core/io/atomic_file.h"
 #include "rerank/results.h"
 #include "tests/support/golden.h"
 #include "tests/tools/program.h"

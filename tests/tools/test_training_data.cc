@@ -5,10 +5,10 @@
 
 #include <nlohmann/json.hpp>
 
-#include "core/data/atomic_file.h"
 #include "core/data/token_shard.h"
 #include "core/image/png.h"
 #include "core/image/resample.h"
+#include "core/io/atomic_file.h"
 #include "tests/support/data_files.h"
 #include "tests/support/golden.h"
 #include "tests/tools/program.h"

@@ -2,9 +2,9 @@
 #include <doctest/doctest.h>
 #include <signal.h>
 
-#include "core/data/atomic_file.h"
-#include "core/data/folder_lock.h"
 #include "core/error.h"
+#include "core/io/atomic_file.h"
+#include "core/io/folder_lock.h"
 #include "tests/support/golden.h"
 #include "tests/tools/program.h"
 #include "tests/tools/run_files.h"

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "clip/clip.h"
-#include "core/data/atomic_file.h"
+#include "core/io/atomic_file.h"
 #include "core/text/train_sentencepiece.h"
 #include "dvae/openai_dvae.h"
 #include "tests/support/golden.h"
