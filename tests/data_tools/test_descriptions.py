@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT / "tests" / "reference"))
 import bpe  # noqa: E402
 
 TOKENIZER = ROOT / "weights" / "default" / "text.model"
-TEXT_SLOTS = 96  # of tools/train/captioner.json, the end included
+TEXT_SLOTS = 96  # of tools/train/default/captioner.json, the end included
 PICTURES = 200
 DESCRIBED = kinds.GROUPS["described"]
 

@@ -31,7 +31,7 @@ SMALL = {
 # PyTorch on two cores needs its time.
 WITH_TORCH = {"TORCH": "1", "PATIENCE": "200", "LIMIT": "900", "BUDGET_RACE": "400"}
 REST = {
-    "DEVICE": "cpu", "DECODED": "tools/train/transformer.json", "SMALL_BATCH": "1", "LARGE_BATCH": "1", "BUDGET_PREFLIGHT": "20",
+    "DEVICE": "cpu", "DECODED": "tools/train/default/transformer.json", "SMALL_BATCH": "1", "LARGE_BATCH": "1", "BUDGET_PREFLIGHT": "20",
     "BUDGET_SHORT": "10", "BUDGET_WAVE": "3", "BUDGET_SMALL": "5", "BUDGET_LARGE": "3", "BUDGET_MEMCHECK": "3",
 }
 REST_STAGES = ("preflight", "short", "wave", "small", "large", "memcheck", "racecheck")

@@ -6,11 +6,11 @@
 #include <nlohmann/json.hpp>
 
 #include "core/cpu/parallel.h"
-#include "core/data/atomic_file.h"
 #include "core/data/pair_reader.h"
-#include "core/data/text_file.h"
 #include "core/data/token_shard.h"
 #include "core/image/resample.h"
+#include "core/io/atomic_file.h"
+#include "core/io/text_file.h"
 #include "core/json.h"
 #include "dvae/dvae.h"
 #include "dvae/picture_batches.h"

@@ -82,7 +82,8 @@ int train_captioner(const CaptionerOptions& options, const CommonOptions& common
 
 Command train_captioner_command() {
   return {"train captioner", "Train a captioner, which tells how likely a text is given a picture's codes",
-          "dalle1 train captioner --config tools/train/captioner.json --shards shards --tokenizer text.model "
+          "dalle1 train captioner --config tools/train/default/captioner.json --shards shards --tokenizer "
+          "text.model "
           "--out runs/captioner",
           [](CLI::App& app, CommonOptions& common) {
             auto options = std::make_shared<CaptionerOptions>();

@@ -93,7 +93,7 @@ int train_clip(const ClipOptions& options, const CommonOptions& common) {
 
 Command train_clip_command() {
   return {"train clip", "Train a CLIP on pictures with captions",
-          "dalle1 train clip --config tools/train/clip.json --data pictures --tokenizer text.model "
+          "dalle1 train clip --config tools/train/default/clip.json --data pictures --tokenizer text.model "
           "--out runs/clip",
           [](CLI::App& app, CommonOptions& common) {
             auto options = std::make_shared<ClipOptions>();
@@ -104,7 +104,7 @@ Command train_clip_command() {
                            "Pairs for measuring; otherwise the last ones of --data are set aside");
             app.add_option("--drawn", options->drawn,
                            "Pictures that a model drew for captions of --data and that do not show them: "
-                           "further wrong pictures for those captions (tools/train/drawn)");
+                           "further wrong pictures for those captions (tools/train/default/drawn)");
             add_max_bad_option(app, options->max_bad);
             return [options, &common] { return train_clip(*options, common); };
           }};

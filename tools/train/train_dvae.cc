@@ -73,7 +73,7 @@ int train_dvae(const DvaeOptions& options, const CommonOptions& common) {
 
 Command train_dvae_command() {
   return {"train dvae", "Train a dVAE on pictures",
-          "dalle1 train dvae --config tools/train/dvae.json --data pictures --out runs/dvae",
+          "dalle1 train dvae --config tools/train/default/dvae.json --data pictures --out runs/dvae",
           [](CLI::App& app, CommonOptions& common) {
             auto options = std::make_shared<DvaeOptions>();
             add_training_options(app, *options);

@@ -4,11 +4,11 @@
 #include <deque>
 #include <nlohmann/json.hpp>
 
-#include "core/data/atomic_file.h"
 #include "core/data/caption_text.h"
 #include "core/data/data_lines.h"
 #include "core/data/pair_fields.h"
 #include "core/data/pair_source.h"
+#include "core/io/atomic_file.h"
 #include "core/text/train_sentencepiece.h"
 #include "tools/program/command.h"
 #include "tools/train/data_report.h"

@@ -77,25 +77,25 @@ int train_transformer(const TransformerOptions& options, const CommonOptions& co
 }  // namespace
 
 Command train_transformer_command() {
-  return {
-      "train transformer", "Train the transformer on token shards",
-      "dalle1 train transformer --config tools/train/transformer.json --data shards --tokenizer text.model "
-      "--out runs/transformer",
-      [](CLI::App& app, CommonOptions& common) {
-        auto options = std::make_shared<TransformerOptions>();
-        add_training_options(app, *options);
-        add_list_option(app, "--tokenizer", common.tokenizer,
-                        "The captions' tokenizer (see train tokenizer)");
-        app.add_option("--max-bad", options->max_bad, "Share of samples that may be damaged")
-            ->check(CLI::Range(0.0, 1.0))
-            ->capture_default_str();
-        app.add_option(
-               "--deadline", options->deadline,
-               "Seconds over which the training file's schedules are stretched; they end the training")
-            ->check(CLI::PositiveNumber)
-            ->excludes("--resume");
-        return [options, &common] { return train_transformer(*options, common); };
-      }};
+  return {"train transformer", "Train the transformer on token shards",
+          "dalle1 train transformer --config tools/train/default/transformer.json --data shards --tokenizer "
+          "text.model "
+          "--out runs/transformer",
+          [](CLI::App& app, CommonOptions& common) {
+            auto options = std::make_shared<TransformerOptions>();
+            add_training_options(app, *options);
+            add_list_option(app, "--tokenizer", common.tokenizer,
+                            "The captions' tokenizer (see train tokenizer)");
+            app.add_option("--max-bad", options->max_bad, "Share of samples that may be damaged")
+                ->check(CLI::Range(0.0, 1.0))
+                ->capture_default_str();
+            app.add_option(
+                   "--deadline", options->deadline,
+                   "Seconds over which the training file's schedules are stretched; they end the training")
+                ->check(CLI::PositiveNumber)
+                ->excludes("--resume");
+            return [options, &common] { return train_transformer(*options, common); };
+          }};
 }
 
 }  // namespace dalle1::tools

@@ -4,7 +4,7 @@
 
 #include <cstdio>
 
-#include "core/data/text_file.h"
+#include "core/io/text_file.h"
 #include "core/json.h"
 #include "tools/program/interrupt.h"
 #include "tools/program/output_folder.h"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Trains a captioner on the codes of a dVAE: tools/train/captioner.sh PICTURES DVAE TOKENIZER OUT [MINUTES]
+# Trains a captioner on the codes of a dVAE: tools/train/default/captioner.sh PICTURES DVAE TOKENIZER OUT [MINUTES]
 # PICTURES has a captions.jsonl. Its shards go to OUT/shards, the run to OUT/run; the result is OUT/run/model. A call trains for
 # MINUTES at most, or to the end; the same command goes on where it was.
 set -eu

@@ -34,7 +34,7 @@ train() {
   left=$((piece * 60 - (now - began)))
   if [ "$budget" -gt 0 ] && [ $((budget - spent)) -lt "$left" ]; then left=$((budget - spent)); fi
   if [ "$left" -gt 0 ]; then
-    said=$("$dalle1" train transformer --config "tools/train/$part.json" --data "$out/shards_$grid" --json \
+    said=$("$dalle1" train transformer --config "tools/train/default/$part.json" --data "$out/shards_$grid" --json \
       --tokenizer "$out/text.model" --out "$out/$part" --resume --max-minutes "$(awk "BEGIN { print $left / 60 }")" "$@")
     spent=$((spent + $(date +%s) - now))
     echo "$spent" > "$out/$part.spent"

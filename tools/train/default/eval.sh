@@ -1,5 +1,5 @@
 #!/bin/sh
-# Measures a model and writes the tables of its card: tools/train/eval.sh DATA SHARDS OUT MINUTES [OPTION...]
+# Measures a model and writes the tables of its card: tools/train/default/eval.sh DATA SHARDS OUT MINUTES [OPTION...]
 # DATA was made by tools/data/make_dataset; SHARDS are the tokens that the transformer was trained on. Drawing stops after
 # MINUTES, with what there is by then (kinds take turns); measuring the models alone takes about a minute more on two
 # cores. The same command goes on with the rest. OPTIONs go to `dalle1 eval`: --model DIR, --pictures-limit N, ...

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Trains the dVAE of the default model, or goes on with it:
-# tools/train/dvae.sh PROGRAM PICTURES HELD_OUT OUT [OPTION...]
+# tools/train/default/dvae.sh PROGRAM PICTURES HELD_OUT OUT [OPTION...]
 # PICTURES and HELD_OUT are folders with captions.jsonl, several separated by commas (see tools/data). OPTIONs go to
 # `dalle1 train dvae`: --max-minutes 9 trains in pieces.
 set -eu

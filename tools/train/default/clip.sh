@@ -1,8 +1,8 @@
 #!/bin/sh
 # Trains the CLIP of the default model, or goes on with it:
-# tools/train/clip.sh PROGRAM PAIRS HELD_OUT TOKENIZER OUT [DRAWN]
+# tools/train/default/clip.sh PROGRAM PAIRS HELD_OUT TOKENIZER OUT [DRAWN]
 # PAIRS and HELD_OUT are folders with captions.jsonl, several separated by commas (see tools/data); DRAWN is what
-# tools/train/drawn wrote. Each part begins with the one before:
+# tools/train/default/drawn wrote. Each part begins with the one before:
 #   OUT/first  learns from all near misses
 #   OUT/final  only from those that are learned late: shapes, counts, relations, sizes and garments
 #   OUT/drawn  also from pictures that the transformer drew, malformed ones above all, with more near misses of shapes
