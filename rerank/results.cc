@@ -4,8 +4,8 @@
 
 #include <cmath>
 
-#include "core/data/text_file.h"
 #include "core/error.h"
+#include "core/io/text_file.h"
 #include "core/json.h"
 
 namespace dalle1::rerank {

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <set>
 
-#include "core/data/atomic_file.h"
-#include "core/data/text_file.h"
 #include "core/error.h"
+#include "core/io/atomic_file.h"
+#include "core/io/text_file.h"
 #include "rerank/generation_options.h"
 
 namespace dalle1::rerank {

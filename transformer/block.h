@@ -3,10 +3,10 @@
 
 #include <string>
 
+#include "core/kernels/arguments.h"
 #include "core/nn/linear.h"
 #include "core/nn/norm.h"
 #include "core/nn/parameters.h"
-#include "core/ops/arguments.h"
 #include "core/tensor/context.h"
 #include "transformer/sequence.h"
 

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "core/ops/arguments.h"
+#include "core/kernels/arguments.h"
 #include "transformer/captioner.h"
 
 namespace dalle1::transformer {

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "core/ops/arguments.h"
+#include "core/kernels/arguments.h"
 #include "core/tensor/context.h"
 
 namespace dalle1::transformer {

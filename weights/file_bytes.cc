@@ -2,7 +2,7 @@
 
 #include <bit>
 
-#include "core/data/mapped_file.h"
+#include "core/io/mapped_file.h"
 
 namespace dalle1::weights {
 

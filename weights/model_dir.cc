@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
-#include "core/data/file_kind.h"
+#include "core/io/file_kind.h"
 #include "weights/safetensors.h"
 #include "weights/sha256.h"
 #include "weights/small_json.h"

@@ -1,5 +1,5 @@
-#include "core/data/byte_order_mark.h"
-#include "core/data/file_kind.h"
+#include "core/io/byte_order_mark.h"
+#include "core/io/file_kind.h"
 #include "weights/file_bytes.h"
 #include "weights/hf_clip_config.h"
 #include "weights/open.h"

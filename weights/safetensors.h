@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "core/data/atomic_file.h"
+#include "core/io/atomic_file.h"
 #include "weights/checkpoint.h"
 #include "weights/file_bytes.h"
 

@@ -6,8 +6,8 @@
 #include <array>
 #include <vector>
 
-#include "core/data/input_file.h"
 #include "core/error.h"
+#include "core/io/input_file.h"
 
 namespace dalle1::weights {
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "core/data/file_kind.h"
+#include "core/io/file_kind.h"
 #include "weights/safetensors.h"
 #include "weights/small_json.h"
 #include "weights/torch_file.h"

@@ -2,7 +2,8 @@
 #include <algorithm>
 #include <mutex>
 
-#include "core/cpu/attention_plan.h"
+#include "core/attention/attention_plan.h"
+#include "core/cpu/attention_kernels.h"
 #include "core/cpu/cpu_kernels.h"
 #include "core/cpu/parallel.h"
 #include "core/cpu/thread_scratch.h"
@@ -13,19 +14,18 @@ namespace dalle1 {
 struct CpuKernels::AttentionPlans {
   struct Entry {
     AttentionPattern pattern;
-    std::shared_ptr<const cpu::AttentionPlan> plan;
+    std::shared_ptr<const AttentionPlan> plan;
   };
   static constexpr size_t most = 64;
   std::mutex mutex;
   std::vector<Entry> entries;
 
-  std::shared_ptr<const cpu::AttentionPlan> find(const AttentionPattern& pattern, int32_t queries,
-                                                 int32_t keys) {
+  std::shared_ptr<const AttentionPlan> find(const AttentionPattern& pattern, int32_t queries, int32_t keys) {
     std::lock_guard lock(mutex);
     for (const Entry& entry : entries)
       if (entry.plan->queries == queries && entry.plan->keys == keys && entry.pattern == pattern)
         return entry.plan;
-    auto plan = std::make_shared<const cpu::AttentionPlan>(cpu::make_attention_plan(pattern, queries, keys));
+    auto plan = std::make_shared<const AttentionPlan>(make_attention_plan(pattern, queries, keys));
     if (entries.size() >= most) entries.erase(entries.begin());
     entries.push_back({pattern, plan});
     return plan;
@@ -111,7 +111,7 @@ std::shared_ptr<CpuKernels::AttentionPlans> CpuKernels::make_attention_plans() {
 
 void CpuKernels::attend_sequences(const AttentionHeads& heads, const AttentionOptions& options) {
   const auto plan = attention_plans_->find(options.pattern, heads.queries, heads.keys);
-  const cpu::AttentionTiles tiles = plan->tiles();
+  const AttentionTiles tiles = plan->tiles();
   const cpu::AttentionKernels& kernels = cpu::attention_kernels(options.compute);
   // A head's queries are shared out only when there are fewer heads than threads.
   const int64_t parts =
@@ -129,7 +129,7 @@ void CpuKernels::attend_sequences(const AttentionHeads& heads, const AttentionOp
 
 void CpuKernels::attend_sequences_backward(const AttentionHeads& heads, const AttentionOptions& options) {
   const auto plan = attention_plans_->find(options.pattern, heads.queries, heads.keys);
-  const cpu::AttentionTiles tiles = plan->tiles();
+  const AttentionTiles tiles = plan->tiles();
   const cpu::AttentionKernels& kernels = cpu::attention_kernels(options.compute);
   const cpu::ThreadScratch scratch(heads.device, std::min<int64_t>(threads_, heads.count()),
                                    kernels.backward_scratch(tiles.key_tiles, heads.size));

@@ -3,30 +3,11 @@
 
 #include <cstdint>
 
+#include "core/attention/attention_tiles.h"
 #include "core/cpu/isa.h"
 #include "core/tensor/dtype.h"
 
 namespace dalle1::cpu {
-
-/// Positions along one side of a tile.
-constexpr int attention_tile = 32;
-
-/// One tile of keys that a tile of queries visits.
-struct AttentionVisit {
-  int32_t key_tile = 0;
-  int32_t mask = -1;  ///< Index of the tile's mask; -1: every query sees every key.
-};
-
-/// An AttentionPlan as plain arrays: kernels compiled for one instruction set share no inline code with the
-/// others.
-struct AttentionTiles {
-  int32_t queries = 0, keys = 0, key_tiles = 0;
-  const int32_t* query_order = nullptr;
-  const int32_t* key_order = nullptr;
-  const int32_t* begin = nullptr;
-  const AttentionVisit* visits = nullptr;
-  const uint32_t* masks = nullptr;  ///< attention_tile rows each
-};
 
 /// One head of one sequence. Consecutive positions lie `stride` floats apart, of y and its gradient
 /// `y_stride`.

@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "core/cpu/parallel.h"
-#include "core/ops/arguments.h"
+#include "core/kernels/arguments.h"
 
 namespace dalle1::cpu {
 

@@ -104,7 +104,7 @@ void score_private(const CachedAttentionBlock& block, const CachedScratch& s) {
 }
 
 /// Scores become weights; writes each candidate's total to `totals` [width].
-void soften(const CachedScratch& s, int64_t visible, float* totals) {
+void softmax_rows(const CachedScratch& s, int64_t visible, float* totals) {
   for (int64_t lane = 0; lane < s.width; lane += lane_count) {
     float* column = s.scores + lane;
     Lanes top = load(column);
@@ -209,7 +209,7 @@ void run_stored(const CachedAttentionBlock& block, float* memory) {
   load_queries(block, s);
   score_prefix(block, s);
   score_private<Stored>(block, s);
-  soften(s, int64_t{block.prefix_rows} + block.slot_count, totals);
+  softmax_rows(s, int64_t{block.prefix_rows} + block.slot_count, totals);
   add_prefix_values(block, s);
   add_private_values<Stored>(block, s);
   write_outputs(block, s, totals);

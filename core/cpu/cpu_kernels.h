@@ -1,7 +1,7 @@
 // The CPU backend. Each method lives in the file of its family in this folder.
 #pragma once
 
-#include "core/ops/kernels.h"
+#include "core/kernels/kernels.h"
 
 namespace dalle1 {
 

@@ -59,8 +59,8 @@ bool whole_rows(const Thirds& in, const Heads& heads) {
 
 template <typename T>
 __global__ void __launch_bounds__(kTileThreads)
-    attention_kernel(cpu::AttentionTiles plan, Heads heads, const T* q, const T* k, const T* v, float scale,
-                     T* y, float* logsumexp, bool whole) {
+    attention_kernel(AttentionTiles plan, Heads heads, const T* q, const T* k, const T* v, float scale, T* y,
+                     float* logsumexp, bool whole) {
   extern __shared__ __align__(128) char base[];
   SharedMemory shared(base);
   const ForwardMemory<T> memory(shared, heads.size);
@@ -73,7 +73,7 @@ __global__ void __launch_bounds__(kTileThreads)
   clear(memory.sums, kTile * sum_stride(heads.size));
   OnlineRow state{-INFINITY, 0.0f};
   for (int at = plan.begin[query_tile]; at < plan.begin[query_tile + 1]; ++at) {
-    const cpu::AttentionVisit visit = plan.visits[at];
+    const AttentionVisit visit = plan.visits[at];
     load_tile(keys, plan.key_order, visit.key_tile * kTile, plan.keys, memory.keys);
     load_tile(values, plan.key_order, visit.key_tile * kTile, plan.keys, memory.values);
     __syncthreads();
@@ -166,14 +166,14 @@ __device__ void weigh(const BackwardMemory<T>& memory, int size, float scale, fl
 }
 
 /// A row's logsumexp and delta; 0 for places beyond the queries, whose dy is 0 too.
-__device__ float row_value(const float* values, const cpu::AttentionTiles& plan, const Heads& heads,
-                           int64_t head, int place) {
+__device__ float row_value(const float* values, const AttentionTiles& plan, const Heads& heads, int64_t head,
+                           int place) {
   return place < plan.queries ? values[head * heads.queries + plan.query_order[place]] : 0.0f;
 }
 
 template <typename T>
 __global__ void __launch_bounds__(kTileThreads)
-    query_gradient_kernel(cpu::AttentionTiles plan, Heads heads, BackwardInput<T> in, T* dq) {
+    query_gradient_kernel(AttentionTiles plan, Heads heads, BackwardInput<T> in, T* dq) {
   extern __shared__ __align__(128) char base[];
   SharedMemory shared(base);
   const BackwardMemory<T> memory(shared, heads.size);
@@ -188,7 +188,7 @@ __global__ void __launch_bounds__(kTileThreads)
   const float logsumexp = row_value(in.logsumexp, plan, heads, head, first + row);
   const float delta = row_value(in.delta, plan, heads, head, first + row);
   for (int at = plan.begin[query_tile]; at < plan.begin[query_tile + 1]; ++at) {
-    const cpu::AttentionVisit visit = plan.visits[at];
+    const AttentionVisit visit = plan.visits[at];
     load_tile(Rows<T>{in.k + heads.key_offset(head), stride, size, in.whole}, plan.key_order,
               visit.key_tile * kTile, plan.keys, memory.keys);
     load_tile(Rows<T>{in.v + heads.key_offset(head), stride, size, in.whole}, plan.key_order,
@@ -207,9 +207,8 @@ __global__ void __launch_bounds__(kTileThreads)
 
 template <typename T>
 __global__ void __launch_bounds__(kTileThreads)
-    key_gradient_kernel(cpu::AttentionTiles plan, const int32_t* key_begin,
-                        const cpu::AttentionVisit* key_visits, Heads heads, BackwardInput<T> in, T* dk,
-                        T* dv) {
+    key_gradient_kernel(AttentionTiles plan, const int32_t* key_begin, const AttentionVisit* key_visits,
+                        Heads heads, BackwardInput<T> in, T* dk, T* dv) {
   extern __shared__ __align__(128) char base[];
   SharedMemory shared(base);
   const BackwardMemory<T> memory(shared, heads.size);
@@ -223,7 +222,7 @@ __global__ void __launch_bounds__(kTileThreads)
   clear(memory.first_sums, kTile * sum_stride(size));
   clear(memory.second_sums, kTile * sum_stride(size));
   for (int at = key_begin[key_tile]; at < key_begin[key_tile + 1]; ++at) {
-    const cpu::AttentionVisit visit = key_visits[at];
+    const AttentionVisit visit = key_visits[at];
     const int query = visit.key_tile * kTile;
     load_tile(Rows<T>{in.q + heads.query_offset(head), stride, size, in.whole}, plan.query_order, query,
               plan.queries, memory.queries);

@@ -3,8 +3,6 @@
 namespace dalle1 {
 namespace {
 
-using cpu::AttentionVisit;
-
 template <typename T>
 const T* upload(CudaDevice& device, const std::vector<T>& values, cuda::DevicePlan& plan) {
   static_assert(sizeof(T) % sizeof(int32_t) == 0);
@@ -20,7 +18,7 @@ struct ByKeys {
   std::vector<int32_t> begin;
   std::vector<AttentionVisit> visits;
 
-  explicit ByKeys(const cpu::AttentionPlan& plan) : begin{0} {
+  explicit ByKeys(const AttentionPlan& plan) : begin{0} {
     std::vector<std::vector<AttentionVisit>> lists(plan.key_tiles());
     for (int32_t i = 0; i < plan.query_tiles(); ++i)
       for (int32_t at = plan.begin[i]; at < plan.begin[i + 1]; ++at)
@@ -34,7 +32,7 @@ struct ByKeys {
 
 std::unique_ptr<cuda::DevicePlan> make_plan(CudaDevice& device, const AttentionPattern& pattern,
                                             int32_t queries, int32_t keys) {
-  const cpu::AttentionPlan plan = cpu::make_attention_plan(pattern, queries, keys);
+  const AttentionPlan plan = make_attention_plan(pattern, queries, keys);
   const ByKeys by_keys(plan);
   auto made = std::make_unique<cuda::DevicePlan>();
   made->tiles = plan.tiles();
@@ -42,7 +40,7 @@ std::unique_ptr<cuda::DevicePlan> make_plan(CudaDevice& device, const AttentionP
   made->tiles.key_order = upload(device, plan.key_order, *made);
   made->tiles.begin = upload(device, plan.begin, *made);
   made->tiles.visits = upload(device, plan.visits, *made);
-  const cpu::TileMask* masks = upload(device, plan.masks, *made);
+  const TileMask* masks = upload(device, plan.masks, *made);
   made->tiles.masks = masks ? masks->data() : nullptr;
   made->query_tiles = plan.query_tiles();
   made->key_begin = upload(device, by_keys.begin, *made);

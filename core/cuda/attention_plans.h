@@ -4,7 +4,7 @@
 #include <mutex>
 #include <vector>
 
-#include "core/cpu/attention_plan.h"
+#include "core/attention/attention_plan.h"
 #include "core/cuda/cuda_device.h"
 
 namespace dalle1 {
@@ -12,11 +12,11 @@ namespace dalle1 {
 namespace cuda {
 
 struct DevicePlan {
-  cpu::AttentionTiles tiles;  ///< Pointers to device memory.
+  AttentionTiles tiles;  ///< Pointers to device memory.
   int32_t query_tiles = 0;
   /// The same visits by key tile: `key_tile` is then the tile of queries. For the gradients of keys.
   const int32_t* key_begin = nullptr;
-  const cpu::AttentionVisit* key_visits = nullptr;
+  const AttentionVisit* key_visits = nullptr;
   std::vector<Tensor> memory;
 };
 

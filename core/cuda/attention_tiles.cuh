@@ -8,13 +8,13 @@
 #include <cuda_bf16.h>
 #include <mma.h>
 
-#include "core/cpu/attention_kernels.h"
+#include "core/attention/attention_tiles.h"
 #include "core/cuda/launch.cuh"
 #include "core/cuda/numbers.cuh"
 
 namespace dalle1::cuda {
 
-constexpr int kTile = cpu::attention_tile;
+constexpr int kTile = attention_tile;
 constexpr int kTileThreads = 128;
 constexpr int kFragment = 16;                      ///< Side of what one tensor-core instruction multiplies.
 constexpr int kRowThreads = kTileThreads / kTile;  ///< Threads that share a row in the softmax.

@@ -4,7 +4,7 @@
 // as many pictures at a time as a bounded buffer holds. Every sum has a fixed order.
 #pragma once
 
-#include "core/ops/kernels.h"
+#include "core/kernels/kernels.h"
 
 namespace dalle1::cuda {
 

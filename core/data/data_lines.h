@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "core/data/mapped_file.h"
+#include "core/io/mapped_file.h"
 
 namespace dalle1 {
 

@@ -2,12 +2,12 @@
 #include <unordered_map>
 
 #include "core/data/caption_text.h"
-#include "core/data/file_bytes.h"
 #include "core/data/folder_files.h"
 #include "core/data/pair_fields.h"
 #include "core/data/pair_source.h"
 #include "core/error.h"
 #include "core/image/image.h"
+#include "core/io/file_bytes.h"
 
 namespace dalle1 {
 namespace {

@@ -4,10 +4,10 @@
 
 #include "core/data/caption_text.h"
 #include "core/data/data_lines.h"
-#include "core/data/file_bytes.h"
 #include "core/data/pair_source.h"
 #include "core/error.h"
 #include "core/image/image.h"
+#include "core/io/file_bytes.h"
 
 namespace dalle1 {
 namespace {

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "core/data/file_kind.h"
 #include "core/error.h"
+#include "core/io/file_kind.h"
 
 namespace dalle1 {
 namespace {

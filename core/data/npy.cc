@@ -7,9 +7,9 @@
 #include <optional>
 #include <string>
 
-#include "core/data/atomic_file.h"
-#include "core/data/file_bytes.h"
-#include "core/data/file_kind.h"
+#include "core/io/atomic_file.h"
+#include "core/io/file_bytes.h"
+#include "core/io/file_kind.h"
 
 namespace dalle1 {
 namespace {

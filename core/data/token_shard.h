@@ -21,8 +21,8 @@
 #include <string_view>
 #include <vector>
 
-#include "core/data/atomic_file.h"
-#include "core/data/mapped_file.h"
+#include "core/io/atomic_file.h"
+#include "core/io/mapped_file.h"
 
 namespace dalle1 {
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "core/ops/kernels.h"
+#include "core/kernels/kernels.h"
 
 namespace dalle1 {
 

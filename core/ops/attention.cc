@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "core/grad/tape.h"
-#include "core/ops/kernels.h"
+#include "core/kernels/kernels.h"
 
 namespace dalle1::ops {
 namespace {

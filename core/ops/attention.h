@@ -1,7 +1,7 @@
 // Softmax attention: under a pattern, or over cached keys.
 #pragma once
 
-#include "core/ops/arguments.h"
+#include "core/kernels/arguments.h"
 #include "core/tensor/context.h"
 
 namespace dalle1::ops {

@@ -1,8 +1,8 @@
 #include "core/ops/conv2d.h"
 
 #include "core/grad/tape.h"
+#include "core/kernels/kernels.h"
 #include "core/ops/elementwise.h"
-#include "core/ops/kernels.h"
 #include "core/ops/layout.h"
 #include "core/ops/movement.h"
 

@@ -4,7 +4,7 @@
 // chain of convolutions, pools and elementwise ops makes one reorder at each end.
 #pragma once
 
-#include "core/ops/arguments.h"
+#include "core/kernels/arguments.h"
 #include "core/tensor/context.h"
 
 namespace dalle1::ops {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/grad/tape.h"
-#include "core/ops/kernels.h"
+#include "core/kernels/kernels.h"
 #include "core/ops/layout.h"
 #include "core/ops/reduce.h"
 

@@ -1,7 +1,7 @@
 // Elementwise ops. Each keeps the layout of its operand; binary ops broadcast as NumPy does.
 #pragma once
 
-#include "core/ops/arguments.h"
+#include "core/kernels/arguments.h"
 #include "core/tensor/context.h"
 
 namespace dalle1::ops {

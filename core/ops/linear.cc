@@ -1,8 +1,8 @@
 #include "core/ops/linear.h"
 
 #include "core/grad/tape.h"
+#include "core/kernels/kernels.h"
 #include "core/ops/elementwise.h"
-#include "core/ops/kernels.h"
 #include "core/ops/movement.h"
 #include "core/ops/reduce.h"
 

@@ -1,8 +1,8 @@
 // Matrix products.
 #pragma once
 
-#include "core/ops/arguments.h"
-#include "core/ops/int8_weights.h"
+#include "core/kernels/arguments.h"
+#include "core/kernels/int8_weights.h"
 #include "core/tensor/context.h"
 
 namespace dalle1::ops {

@@ -4,7 +4,7 @@
 #include <functional>
 
 #include "core/grad/tape.h"
-#include "core/ops/kernels.h"
+#include "core/kernels/kernels.h"
 
 namespace dalle1::ops {
 namespace {

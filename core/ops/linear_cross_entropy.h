@@ -1,7 +1,7 @@
 // The loss of a classifier's last layer without its logits in memory.
 #pragma once
 
-#include "core/ops/int8_weights.h"
+#include "core/kernels/int8_weights.h"
 #include "core/tensor/context.h"
 
 namespace dalle1::ops {

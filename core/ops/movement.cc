@@ -1,7 +1,7 @@
 #include "core/ops/movement.h"
 
 #include "core/grad/tape.h"
-#include "core/ops/kernels.h"
+#include "core/kernels/kernels.h"
 #include "core/ops/layout.h"
 #include "core/ops/reduce.h"
 

@@ -1,7 +1,7 @@
 #include "core/ops/norm.h"
 
 #include "core/grad/tape.h"
-#include "core/ops/kernels.h"
+#include "core/kernels/kernels.h"
 #include "core/ops/layout.h"
 
 namespace dalle1::ops {

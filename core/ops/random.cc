@@ -1,6 +1,6 @@
 #include "core/ops/random.h"
 
-#include "core/ops/kernels.h"
+#include "core/kernels/kernels.h"
 
 namespace dalle1::ops {
 

@@ -1,7 +1,7 @@
 // Drawing tokens from logits, on the device. Nothing here is recorded on a tape.
 #pragma once
 
-#include "core/ops/arguments.h"
+#include "core/kernels/arguments.h"
 
 namespace dalle1::ops {
 

@@ -1,8 +1,8 @@
 #include "core/ops/softmax.h"
 
 #include "core/grad/tape.h"
+#include "core/kernels/kernels.h"
 #include "core/ops/elementwise.h"
-#include "core/ops/kernels.h"
 
 namespace dalle1::ops {
 

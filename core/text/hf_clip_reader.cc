@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "core/data/file_bytes.h"
 #include "core/error.h"
+#include "core/io/file_bytes.h"
 #include "core/json.h"
 #include "core/text/byte_alphabet.h"
 #include "core/text/clip_tokenizer.h"

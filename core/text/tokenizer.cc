@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "core/data/file_bytes.h"
-#include "core/data/file_kind.h"
 #include "core/error.h"
+#include "core/io/file_bytes.h"
+#include "core/io/file_kind.h"
 #include "core/text/clip_tokenizer.h"
 #include "core/text/gzip.h"
 #include "core/text/hf_clip_tokenizer.h"

@@ -2,8 +2,8 @@
 
 #include <map>
 
-#include "core/data/atomic_file.h"
 #include "core/image/plot.h"
+#include "core/io/atomic_file.h"
 #include "core/train/metrics.h"
 
 namespace dalle1 {

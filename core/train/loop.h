@@ -8,8 +8,8 @@
 #include <functional>
 #include <memory>
 
-#include "core/data/folder_lock.h"
 #include "core/error.h"
+#include "core/io/folder_lock.h"
 #include "core/nn/precision.h"
 #include "core/train/checkpoint_store.h"
 #include "core/train/metrics.h"

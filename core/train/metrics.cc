@@ -3,9 +3,9 @@
 #include <set>
 #include <sstream>
 
-#include "core/data/atomic_file.h"
-#include "core/data/text_file.h"
 #include "core/error.h"
+#include "core/io/atomic_file.h"
+#include "core/io/text_file.h"
 
 namespace dalle1 {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/ops/kernels.h"
+#include "core/kernels/kernels.h"
 
 namespace dalle1 {
 namespace {

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "core/grad/tape.h"
+#include "core/kernels/arguments.h"
 #include "core/nn/parameters.h"
-#include "core/ops/arguments.h"
 
 namespace dalle1 {
 

@@ -4,7 +4,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "core/cpu/attention_plan.h"
+#include "core/attention/attention_plan.h"
+#include "core/cpu/attention_kernels.h"
 #include "core/tensor/tensor.h"
 #include "tests/support/random_values.h"
 
@@ -12,8 +13,7 @@ namespace dalle1 {
 
 /// One head's results: y, dq, dk, dv, logsumexp.
 inline std::vector<std::vector<float>> attend_head(const cpu::AttentionKernels& kernels,
-                                                   const cpu::AttentionPlan& plan, int32_t length,
-                                                   int32_t size) {
+                                                   const AttentionPlan& plan, int32_t length, int32_t size) {
   const auto q = random_values(length * size, 1), k = random_values(length * size, 2);
   const auto v = random_values(length * size, 3), dy = random_values(length * size, 4);
   std::vector<std::vector<float>> out(4, std::vector<float>(length * size));

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "core/ops/kernels.h"
+#include "core/kernels/kernels.h"
 #include "core/random/philox.h"
 
 namespace dalle1::test {

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <vector>
 
-#include "core/ops/kernels.h"
+#include "core/kernels/kernels.h"
 #include "core/tensor/shape.h"
 
 namespace dalle1::test {

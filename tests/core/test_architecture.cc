@@ -1,6 +1,7 @@
 // The include graph of CONTRIBUTING.md, checked by reading the sources.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -54,31 +55,37 @@ TEST_CASE("folders include only what the architecture allows") {
 
 TEST_CASE("layers inside core") {
   static const std::regex include(R"re(^\s*#\s*include\s*["<]core/([a-z0-9_]+)/)re");
-  // What knows characters only, and includes nothing: captions are text.
-  static const std::regex characters(R"re("core/text/(utf8|unicode)\.h")re");
-  const std::map<std::string, std::set<std::string>> forbidden{
-      {"tensor", {"nn", "train", "data", "text", "image", "cpu", "cuda", "grad"}},
-      {"grad", {"nn", "train", "data", "text", "image", "cpu", "cuda"}},
-      {"ops", {"nn", "train", "data", "text", "image", "cpu", "cuda"}},
-      {"nn", {"train", "data", "text", "image", "cpu", "cuda"}},
-      {"train", {"text", "cpu", "cuda"}},
-      {"cpu", {"nn", "train", "data", "text", "image", "cuda", "grad"}},
-      {"cuda", {"nn", "train", "data", "text", "image", "grad"}},
-      {"config", {"tensor", "ops", "nn", "train", "data", "image", "cpu", "cuda", "grad"}},
-      {"data", {"nn", "train", "text", "ops", "cpu", "cuda", "grad"}},
-      {"attention", {"tensor", "ops", "nn", "train", "data", "text", "image", "cpu", "cuda", "grad"}},
-      {"random", {"tensor", "ops", "nn", "train", "data", "text", "image", "cpu", "cuda", "grad"}},
-      {"text", {"nn", "train", "ops", "cpu", "cuda", "grad"}},
-      {"image", {"nn", "train", "ops", "cpu", "cuda", "grad"}}};
-  for (const auto& [part, targets] : forbidden) {
-    for_each_line("core/" + part, [&, &targets = targets](const std::string& file, const std::string& line) {
-      std::smatch match;
-      if (std::regex_search(line, characters)) return;
-      if (std::regex_search(line, match, include) && targets.count(match[1])) {
-        FAIL(file << " includes core/" << match[1] << "/, which its layer may not");
-      }
-    });
+  const std::vector<std::pair<std::string, std::set<std::string>>> allowed{
+      {"random", {}},
+      {"io", {}},
+      {"attention", {}},
+      {"tensor", {}},
+      {"text", {"io", "random"}},
+      {"config", {"text"}},
+      {"image", {"io", "text"}},
+      {"data", {"random", "io", "tensor", "text", "image"}},
+      {"kernels", {"random", "attention", "tensor"}},
+      {"cpu", {"random", "attention", "tensor", "kernels"}},
+      {"cuda", {"random", "attention", "tensor", "kernels"}},
+      {"grad", {"tensor", "kernels"}},
+      {"ops", {"random", "attention", "tensor", "kernels", "grad"}},
+      {"nn", {"random", "attention", "tensor", "grad", "ops"}},
+      {"train", {"random", "io", "tensor", "config", "image", "data", "kernels", "grad", "ops", "nn"}}};
+  std::set<std::string> below;
+  for (const auto& [part, targets] : allowed) {
+    // A part may look down only, so no two can include each other.
+    for (const auto& target : targets) CHECK_MESSAGE(below.count(target), part << " looks up at " << target);
+    below.insert(part);
+    for_each_line("core/" + part,
+                  [&, &part = part, &targets = targets](const std::string& file, const std::string& line) {
+                    std::smatch match;
+                    if (!std::regex_search(line, match, include) || match[1] == part) return;
+                    if (!targets.count(match[1]))
+                      FAIL(file << " includes core/" << match[1] << "/, which its layer may not");
+                  });
   }
+  for (const auto& entry : fs::directory_iterator(kRoot / "core"))
+    if (entry.is_directory()) CHECK_MESSAGE(below.count(entry.path().filename().string()), entry.path());
 }
 
 TEST_CASE("rooms of tools") {
@@ -101,7 +108,17 @@ TEST_CASE("rooms of tools") {
                     if (!targets.count(match[1]))
                       FAIL(file << " includes tools/" << match[1] << "/, which its room may not");
                   });
+    const auto files = std::count_if(fs::directory_iterator(kRoot / "tools" / room), {},
+                                     [](const auto& entry) { return entry.is_regular_file(); });
+    CHECK_MESSAGE(files <= 25, room << " has " << files << " files");
   }
+  // What speaks HTTP knows nothing of pictures.
+  static const std::regex beyond(
+      R"re(^\s*#\s*include\s*["<](?!core/|tools/serve/http/|weights/sha256)[a-z]+/)re");
+  for_each_line("tools/serve/http", [](const std::string& file, const std::string& line) {
+    if (line.find('"') != line.npos && std::regex_search(line, beyond))
+      FAIL(file << " knows more than HTTP: " << line);
+  });
 }
 
 TEST_CASE("ops, layers and models do not ask which backend was compiled in") {
@@ -116,7 +133,7 @@ TEST_CASE("ops, layers and models do not ask which backend was compiled in") {
 TEST_CASE("models and commands compute with ops and layers, not with kernels") {
   for (const std::string folder : {"weights", "dvae", "transformer", "clip", "rerank", "tools"}) {
     for_each_line(folder, [](const std::string& file, const std::string& line) {
-      for (const char* word : {"core/ops/kernels.h", "kernels()", "->record(", "Kernels"})
+      for (const char* word : {"core/kernels/kernels.h", "kernels()", "->record(", "Kernels"})
         if (line.find(word) != line.npos) FAIL(file << " reaches past core/ops: " << line);
     });
   }

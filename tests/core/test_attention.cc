@@ -5,9 +5,9 @@
 #include <cmath>
 #include <random>
 
-#include "core/cpu/attention_plan.h"
+#include "core/attention/attention_plan.h"
 #include "core/cpu/cached_attention_kernels.h"
-#include "core/ops/kernels.h"
+#include "core/kernels/kernels.h"
 #include "tests/core/attention_head.h"
 #include "tests/support/random_values.h"
 
@@ -185,8 +185,7 @@ TEST_CASE("tiled attention has the same bits on both instruction sets") {
     return;
   }
   constexpr int32_t length = 118, size = 20;
-  const cpu::AttentionPlan plan =
-      cpu::make_attention_plan(grid_pattern(PatternKind::row, 37, 9), length, length);
+  const AttentionPlan plan = make_attention_plan(grid_pattern(PatternKind::row, 37, 9), length, length);
   CHECK(attend_head(cpu::attention_avx2, plan, length, size) ==
         attend_head(cpu::attention_avx512, plan, length, size));
 }

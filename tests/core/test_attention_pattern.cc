@@ -4,8 +4,8 @@
 #include <algorithm>
 
 #include "core/attention/attention_pattern.h"
-#include "core/data/file_bytes.h"
 #include "core/data/npy.h"
+#include "core/io/file_bytes.h"
 #include "core/text/gzip.h"
 #include "tests/support/golden.h"
 

@@ -7,8 +7,9 @@
 #include <cmath>
 #include <limits>
 
-#include "core/cpu/attention_plan.h"
-#include "core/ops/kernels.h"
+#include "core/attention/attention_plan.h"
+#include "core/cpu/attention_kernels.h"
+#include "core/kernels/kernels.h"
 #include "tests/core/attention_head.h"
 #include "tests/support/random_values.h"
 
@@ -174,7 +175,7 @@ TEST_CASE("attention with products in bf16 is that in f32 up to their rounding")
                                                 {AttentionPattern::causal(64), 64, 64},
                                                 {AttentionPattern::full(70), 70, 33}}) {
       CAPTURE(size);
-      const cpu::AttentionPlan plan = cpu::make_attention_plan(pattern, length, length);
+      const AttentionPlan plan = make_attention_plan(pattern, length, length);
       const auto expected = attend_head(cpu::attention_avx2, plan, length, size);
       const auto found = attend_head(*each.attention, plan, length, size);
       for (size_t i = 0; i < expected.size(); ++i) {

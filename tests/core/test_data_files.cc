@@ -10,11 +10,11 @@
 #include <fstream>
 #include <thread>
 
-#include "core/data/atomic_file.h"
-#include "core/data/file_bytes.h"
-#include "core/data/folder_lock.h"
-#include "core/data/mapped_file.h"
-#include "core/data/text_file.h"
+#include "core/io/atomic_file.h"
+#include "core/io/file_bytes.h"
+#include "core/io/folder_lock.h"
+#include "core/io/mapped_file.h"
+#include "core/io/text_file.h"
 #include "tests/support/golden.h"
 
 using namespace dalle1;

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <string>
 
-#include "core/data/file_bytes.h"
 #include "core/data/npy.h"
+#include "core/io/file_bytes.h"
 #include "tests/support/golden.h"
 
 using namespace dalle1;

@@ -3,9 +3,9 @@
 
 #include <fstream>
 
-#include "core/data/file_bytes.h"
 #include "core/data/token_shard.h"
 #include "core/error.h"
+#include "core/io/file_bytes.h"
 #include "tests/support/golden.h"
 
 using namespace dalle1;

@@ -8,9 +8,9 @@
 #include <cstdlib>
 #include <fstream>
 
-#include "core/data/file_bytes.h"
 #include "core/error.h"
 #include "core/image/png_chunks.h"
+#include "core/io/file_bytes.h"
 #include "tests/support/golden.h"
 
 using namespace dalle1;

@@ -5,12 +5,12 @@
 #include <array>
 #include <cstdlib>
 
-#include "core/data/file_bytes.h"
 #include "core/error.h"
 #include "core/image/exif.h"
 #include "core/image/image.h"
 #include "core/image/jpeg_segments.h"
 #include "core/image/png.h"
+#include "core/io/file_bytes.h"
 #include "tests/support/exif.h"
 #include "tests/support/golden.h"
 

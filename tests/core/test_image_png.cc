@@ -6,10 +6,10 @@
 #include <fstream>
 #include <set>
 
-#include "core/data/file_bytes.h"
 #include "core/error.h"
 #include "core/image/png.h"
 #include "core/image/png_chunks.h"
+#include "core/io/file_bytes.h"
 #include "tests/support/golden.h"
 
 using namespace dalle1;

@@ -9,8 +9,8 @@
 
 #include "core/cpu/int8_linear.h"
 #include "core/cpu/isa.h"
+#include "core/kernels/kernels.h"
 #include "core/nn/linear.h"
-#include "core/ops/kernels.h"
 
 namespace dalle1 {
 namespace cpu {

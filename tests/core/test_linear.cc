@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "core/cpu/packed_linear.h"
-#include "core/ops/kernels.h"
+#include "core/kernels/kernels.h"
 #include "tests/support/random_values.h"
 
 namespace dalle1 {

@@ -6,7 +6,7 @@
 #include <limits>
 #include <vector>
 
-#include "core/ops/kernels.h"
+#include "core/kernels/kernels.h"
 #include "core/random/philox.h"
 #include "core/tensor/device.h"
 

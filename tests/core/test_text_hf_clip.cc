@@ -4,9 +4,9 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "core/data/atomic_file.h"
-#include "core/data/file_bytes.h"
 #include "core/error.h"
+#include "core/io/atomic_file.h"
+#include "core/io/file_bytes.h"
 #include "core/text/byte_alphabet.h"
 #include "core/text/gzip.h"
 #include "core/text/hf_clip_tokenizer.h"

@@ -6,8 +6,8 @@
 #include <fstream>
 #include <set>
 
-#include "core/data/atomic_file.h"
 #include "core/error.h"
+#include "core/io/atomic_file.h"
 #include "core/text/sentencepiece_tokenizer.h"
 #include "core/text/train_sentencepiece.h"
 #include "core/text/unicode.h"

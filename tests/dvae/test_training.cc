@@ -4,8 +4,8 @@
 #include <numeric>
 
 #include "core/grad/tape.h"
+#include "core/kernels/kernels.h"
 #include "core/ops/elementwise.h"
-#include "core/ops/kernels.h"
 #include "core/ops/reduce.h"
 #include "core/random/philox.h"
 #include "dvae/picture_metrics.h"

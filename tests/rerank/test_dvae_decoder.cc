@@ -1,7 +1,7 @@
 // Batches of the dVAE as the pipeline makes them.
 #include <doctest/doctest.h>
 
-#include "core/ops/kernels.h"
+#include "core/kernels/kernels.h"
 #include "rerank/dvae_decoder.h"
 #include "tests/support/fake_gpu.h"
 

@@ -6,10 +6,10 @@
 #include <numeric>
 #include <set>
 
-#include "core/data/atomic_file.h"
 #include "core/error.h"
 #include "core/image/png.h"
 #include "core/image/sheet.h"
+#include "core/io/atomic_file.h"
 #include "tests/rerank/fakes.h"
 #include "tests/rerank/folder_run.h"
 #include "tests/support/golden.h"

@@ -1,8 +1,8 @@
 // What run.json says of cost: all calls together, and what a kill leaves of it.
 #include <doctest/doctest.h>
 
-#include "core/data/atomic_file.h"
 #include "core/error.h"
+#include "core/io/atomic_file.h"
 #include "tests/rerank/fakes.h"
 #include "tests/rerank/folder_run.h"
 #include "tests/support/golden.h"

@@ -1,4 +1,4 @@
-#include "core/data/atomic_file.h"
+#include "core/io/atomic_file.h"
 #include "tests/weights/files.h"
 #include "weights/open.h"
 #include "weights/presets.h"

@@ -1,7 +1,7 @@
 // Hugging Face's CLIPs: folders as hubs hand them out, configurations, tensors that are put together.
 #include <fstream>
 
-#include "core/data/atomic_file.h"
+#include "core/io/atomic_file.h"
 #include "tests/weights/files.h"
 #include "weights/hub_dir.h"
 #include "weights/import.h"

@@ -7,7 +7,7 @@
 #include <numeric>
 
 #include "clip/features.h"
-#include "core/data/text_file.h"
+#include "core/io/text_file.h"
 #include "tools/models/clip_model.h"
 #include "tools/program/command.h"
 

@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 
 #include "core/data/npy.h"
-#include "core/data/text_file.h"
+#include "core/io/text_file.h"
 #include "core/json.h"
 #include "core/ops/movement.h"
 #include "core/text/number.h"

@@ -2,7 +2,7 @@
 #include <filesystem>
 #include <memory>
 
-#include "core/data/atomic_file.h"
+#include "core/io/atomic_file.h"
 #include "tools/program/command.h"
 #include "tools/program/completion.h"
 #include "tools/program/man_page.h"

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/data/text_file.h"
 #include "core/error.h"
+#include "core/io/text_file.h"
 #include "rerank/results.h"
 #include "tools/models/open_model_set.h"
 #include "tools/program/progress.h"

@@ -3,7 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "core/data/text_file.h"
+#include "core/io/text_file.h"
 #include "tools/models/models.h"
 #include "tools/program/command.h"
 

@@ -4,11 +4,11 @@
 
 #include <chrono>
 
-#include "core/data/atomic_file.h"
-#include "core/data/text_file.h"
 #include "core/data/token_shard.h"
 #include "core/error.h"
 #include "core/image/png.h"
+#include "core/io/atomic_file.h"
+#include "core/io/text_file.h"
 #include "rerank/pipeline.h"
 #include "tools/draw/draw.h"
 #include "tools/draw/estimate.h"

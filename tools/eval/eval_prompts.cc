@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <map>
 
-#include "core/data/text_file.h"
+#include "core/io/text_file.h"
 #include "core/json.h"
 
 namespace dalle1::tools {

@@ -4,7 +4,7 @@
 #include <optional>
 #include <string_view>
 
-#include "core/data/folder_lock.h"
+#include "core/io/folder_lock.h"
 #include "tools/program/options.h"
 
 namespace dalle1::tools {

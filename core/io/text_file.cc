@@ -1,6 +1,6 @@
-#include "core/data/text_file.h"
+#include "core/io/text_file.h"
 
-#include "core/data/byte_order_mark.h"
+#include "core/io/byte_order_mark.h"
 
 namespace dalle1 {
 namespace {

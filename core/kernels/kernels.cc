@@ -1,5 +1,5 @@
 // Kernels that are compositions of others, for devices that have nothing faster.
-#include "core/ops/kernels.h"
+#include "core/kernels/kernels.h"
 
 namespace dalle1 {
 namespace {

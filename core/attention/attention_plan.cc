@@ -1,10 +1,10 @@
-#include "core/cpu/attention_plan.h"
+#include "core/attention/attention_plan.h"
 
 #include <algorithm>
 #include <map>
 #include <numeric>
 
-namespace dalle1::cpu {
+namespace dalle1 {
 namespace {
 
 /// Gives equal masks one index.
@@ -91,4 +91,4 @@ AttentionPlan make_attention_plan(const AttentionPattern& pattern, int32_t queri
   return plan;
 }
 
-}  // namespace dalle1::cpu
+}  // namespace dalle1

@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <string>
 
-#include "core/data/input_file.h"
+#include "core/io/input_file.h"
 
 namespace dalle1 {
 

@@ -1,4 +1,4 @@
-#include "core/data/file_kind.h"
+#include "core/io/file_kind.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "core/data/folder_lock.h"
+#include "core/io/folder_lock.h"
 
 #include <fcntl.h>
 #include <sys/file.h>

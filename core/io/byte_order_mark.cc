@@ -1,4 +1,4 @@
-#include "core/data/byte_order_mark.h"
+#include "core/io/byte_order_mark.h"
 
 namespace dalle1 {
 

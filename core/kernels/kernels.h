@@ -11,8 +11,8 @@
 #include <span>
 #include <vector>
 
-#include "core/ops/arguments.h"
-#include "core/ops/int8_weights.h"
+#include "core/kernels/arguments.h"
+#include "core/kernels/int8_weights.h"
 #include "core/random/philox.h"
 
 namespace dalle1 {

@@ -1,4 +1,4 @@
-#include "core/ops/kernels.h"
+#include "core/kernels/kernels.h"
 #include "core/tensor/tensor.h"
 
 namespace dalle1 {

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "core/attention/attention_pattern.h"
-#include "core/cpu/attention_kernels.h"
+#include "core/attention/attention_tiles.h"
 
-namespace dalle1::cpu {
+namespace dalle1 {
 
 /// Row r, bit c: whether place r of the query tile sees place c of the key tile.
 using TileMask = std::array<uint32_t, attention_tile>;
@@ -30,4 +30,4 @@ struct AttentionPlan {
 /// or its first positions.
 AttentionPlan make_attention_plan(const AttentionPattern& pattern, int32_t queries, int32_t keys);
 
-}  // namespace dalle1::cpu
+}  // namespace dalle1

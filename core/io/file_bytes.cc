@@ -1,9 +1,9 @@
-#include "core/data/file_bytes.h"
+#include "core/io/file_bytes.h"
 
 #include <algorithm>
 #include <span>
 
-#include "core/data/input_file.h"
+#include "core/io/input_file.h"
 
 namespace dalle1 {
 

@@ -1,11 +1,11 @@
-#include "core/data/mapped_file.h"
+#include "core/io/mapped_file.h"
 
 #include <sys/mman.h>
 
 #include <cerrno>
 #include <cstring>
 
-#include "core/data/input_file.h"
+#include "core/io/input_file.h"
 
 namespace dalle1 {
 

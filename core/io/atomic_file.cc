@@ -1,4 +1,4 @@
-#include "core/data/atomic_file.h"
+#include "core/io/atomic_file.h"
 
 #include <fcntl.h>
 #include <limits.h>

@@ -1,4 +1,4 @@
-#include "core/data/input_file.h"
+#include "core/io/input_file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
