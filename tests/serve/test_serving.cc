@@ -113,12 +113,12 @@ TEST_CASE("requests at the same time share steps, and each has the pictures that
   const Server server;
   const auto request = [](int k) {
     return json_request("/v1/images/generations", {{"prompt", k % 2 ? "a red cat" : "two dogs"},
-                                                   {"candidates", 2 + k},
+                                                   {"candidates", 2 + k * 7 % 11},
                                                    {"n", 1 + k % 2},
                                                    {"seed", k / 3},
                                                    {"guidance", k % 3 == 1 ? 2.0 : 1.0}});
   };
-  constexpr int kRequests = 6;
+  constexpr int kRequests = 20;  // more than are drawn at a time
   std::vector<nlohmann::json> alone, together(kRequests);
   for (int k = 0; k < kRequests; ++k) alone.push_back(ask(server, request(k)).json()["data"]);
   std::atomic<bool> ended = false;

@@ -41,23 +41,27 @@ Json transformer_costs(const nlohmann::json& json) {
           {"flops_of_prompt", narrow.prefill_flops}};
 }
 
-std::string both_types(const Json& bytes) {
-  return fmt::format("{} in f32, {} in bf16", weights::bytes_text(bytes["f32"].get<double>()),
-                     weights::bytes_text(bytes["bf16"].get<double>()));
+// "4.1 GB in f32, 2 GB in bf16, 1 GB in int8", of those that are known.
+std::string by_type(const Json& bytes) {
+  std::string text;
+  for (const auto& [type, value] : bytes.items())
+    text += fmt::format("{}{} in {}", text.empty() ? "" : ", ", weights::bytes_text(value.get<double>()),
+                        type == "i8" ? "int8" : type);
+  return text;
 }
 
 std::string size_text(const Json& costs) {
   return fmt::format("  {:<14}{} ({})\n  {:<14}{}\n", "parameters", costs["parameters"].dump(),
                      weights::count_text(costs["parameters"].get<double>()), "weights",
-                     both_types(costs["weight_bytes"]));
+                     by_type(costs["weight_bytes"]));
 }
 
 /// What running it takes: no file says it.
 std::string running_text(const Json& costs) {
   return fmt::format(
       "  {:<14}{} a candidate; {} for the prompt, shared\n  {:<14}{:.3g} an image, {:.3g} the prompt\n",
-      "cache", both_types(costs["cache_bytes_per_candidate"]), both_types(costs["cache_bytes_of_prompt"]),
-      "FLOPs", costs["flops_per_image"].get<double>(), costs["flops_of_prompt"].get<double>());
+      "cache", by_type(costs["cache_bytes_per_candidate"]), by_type(costs["cache_bytes_of_prompt"]), "FLOPs",
+      costs["flops_per_image"].get<double>(), costs["flops_of_prompt"].get<double>());
 }
 
 /// Sums the shapes that the configuration asks for.

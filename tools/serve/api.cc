@@ -91,6 +91,7 @@ std::span<const Api::Route> Api::routes() {
        ImageTask::variation},
       {"POST", "/v1/rank", false, &Api::rank, rank_body, {}, true},
       {"POST", "/v1/embeddings", false, &Api::embeddings, embeddings_body, {}, true},
+      {"POST", "/v1/captions", false, &Api::captions, captions_body, {}, true},
   };
   return table;
 }
@@ -229,6 +230,10 @@ Response Api::rank(const Request& request) { return rank_answer(session_, settin
 
 Response Api::embeddings(const Request& request) {
   return embeddings_answer(session_, settings_.limits, request);
+}
+
+Response Api::captions(const Request& request) {
+  return captions_answer(session_, settings_.limits, request);
 }
 
 Response Api::openapi(const Request&) { return {200, line_of(openapi_document())}; }

@@ -54,6 +54,7 @@ class Api {
   Response cancel(const Request& request);
   Response rank(const Request& request);
   Response embeddings(const Request& request);
+  Response captions(const Request& request);
   Response openapi(const Request& request);
   rerank::Json model_document() const;
 

@@ -5,12 +5,14 @@
 #include <cmath>
 
 #include "clip/features.h"
+#include "core/image/resample.h"
 #include "rerank/top_k.h"
 #include "tools/program/options.h"
 #include "tools/serve/http/api_error.h"
 #include "tools/serve/http/base64.h"
 #include "tools/serve/http/body.h"
 #include "tools/serve/image_job.h"
+#include "transformer/caption_decoder.h"
 
 namespace dalle1::serve {
 namespace {
@@ -36,6 +38,10 @@ Fields values_of(const Body& body) {
   return fields;
 }
 
+void check_has_pictures(const Body& body) {
+  if (body.files.empty()) throw ApiError(400, "the form has no 'image'", "image");
+}
+
 struct JudgedPicture {
   Tensor features;  // [1, D]
   bool constant = false;
@@ -43,7 +49,7 @@ struct JudgedPicture {
 
 // One in memory at a time, however large they are, and a turn for each.
 std::vector<JudgedPicture> judged_pictures(rerank::Session& session, const Body& body) {
-  if (body.files.empty()) throw ApiError(400, "the form has no 'image'", "image");
+  check_has_pictures(body);
   const auto& models = session.models();
   std::vector<JudgedPicture> judged;
   for (const auto& [name, content] : body.files) {
@@ -76,6 +82,23 @@ std::vector<Tensor> text_features(rerank::Session& session, const std::string& f
   std::vector<Tensor> rows;
   for (int64_t i = 0; i < features.dim(0); ++i) rows.push_back(features.rows(i, i + 1));
   return rows;
+}
+
+std::vector<std::string> captions_of(const rerank::ModelSet& models, const Image& picture,
+                                     const transformer::CaptionRequest& wanted) {
+  const auto& captioner = models.captioner();
+  const int64_t grid = captioner.config().grid;
+  const auto codes =
+      models.decoder().encode(fit_square(to_rgb(picture), models.decoder().encoded_size(), Filter::area));
+  transformer::CaptionCondition condition;
+  condition.codes =
+      Tensor::from(models.device(), {1, grid, grid}, std::vector<int64_t>(codes.begin(), codes.end()));
+  Context context(models.device());
+  const Tensor vectors = captioner.picture_vectors(context, condition);
+  std::vector<std::string> captions;
+  for (const auto& caption : transformer::write_captions(context, captioner, vectors, wanted))
+    captions.push_back(models.captioner_tokenizer().decode(caption.ids));
+  return captions;
 }
 
 // Of length 1.
@@ -152,6 +175,30 @@ Response embeddings_answer(rerank::Session& session, const Limits& limits, const
     data.push_back({{"object", "embedding"},
                     {"index", data.size()},
                     {"embedding", as_json(unit(each), fields.encoding_format)}});
+  return list_of(models, std::move(data));
+}
+
+Response captions_answer(rerank::Session& session, const Limits& limits, const Request& request) {
+  const auto body =
+      read_form_body(request.body, request.content_type, fields_with_pictures<CaptionFields>(), limits);
+  const auto fields = values_of<CaptionFields>(body);
+  const auto& models = session.models();
+  check_model(models, fields.model);
+  if (!models.has_captioner())
+    throw ApiError(400, "this server was started without a captioner: its scorer has no use for one");
+  check_has_pictures(body);
+  const transformer::CaptionRequest wanted = {
+      fields.count, {.temperature = static_cast<float>(fields.temperature)}, fields.seed};
+  if (fields.count > 1 && fields.temperature == 0)
+    throw ApiError(400, "the likeliest caption is always the same: several need a 'temperature' above 0",
+                   "count");
+  Json data = Json::array();
+  for (const auto& [name, content] : body.files) {
+    const Image picture = picture_of(content, name);
+    session.take_turn([&] {
+      data.push_back({{"index", data.size()}, {"captions", captions_of(models, picture, wanted)}});
+    });
+  }
   return list_of(models, std::move(data));
 }
 

@@ -1,4 +1,5 @@
-// What CLIP says of pictures and texts that a request brings: their order for a prompt, their features.
+// What CLIP and the captioner say of pictures and texts that a request brings: their order for a prompt,
+// their features, captions.
 #pragma once
 
 #include "rerank/session.h"
@@ -40,10 +41,31 @@ struct EmbeddingFields {
   }
 };
 
+/// Fields of a form with pictures.
+struct CaptionFields {
+  int count = 1;
+  double temperature = 0;
+  uint64_t seed = 0;
+  std::string model, user;
+
+  static void visit(auto& self, auto& field) {
+    using namespace config;
+    field("count", self.count, within(1, 64).with("Captions of each picture"));
+    field("temperature", self.temperature,
+          at_least(0).with("Of the draws; 0 takes the likeliest word at each step"));
+    field("seed", self.seed, help("Of the draws"));
+    field("model", self.model, help("The model that is loaded, as /v1/models names it"));
+    field("user", self.user, help("Not used"));
+  }
+};
+
 /// {"object": "list", "data": [{"index", "cosine", "logit", "constant"}]}, the best picture first; those of
 /// one colour last.
 Response rank_answer(rerank::Session& session, const Limits& limits, const Request& request);
 /// As OpenAI's: {"object": "list", "data": [{"object": "embedding", "index", "embedding"}]}, of length 1.
 Response embeddings_answer(rerank::Session& session, const Limits& limits, const Request& request);
+
+/// {"object": "list", "data": [{"index", "captions"}]} in the order of the pictures.
+Response captions_answer(rerank::Session& session, const Limits& limits, const Request& request);
 
 }  // namespace dalle1::serve

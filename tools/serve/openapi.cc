@@ -168,6 +168,12 @@ Json embeddings_body() {
                   {"multipart/form-data", object_schema(std::move(pictures), {"image"})}});
 }
 
+Json captions_body() {
+  auto properties = properties_of<CaptionFields>();
+  properties["image"] = pictures_schema();
+  return body_of({{"multipart/form-data", object_schema(std::move(properties), {"image"})}});
+}
+
 Json openapi_document() {
   Json paths = Json::object();
   for (const auto& route : Api::routes()) paths[route.path][lower(route.method)] = operation_of(route);

@@ -11,6 +11,7 @@ namespace dalle1::serve {
 rerank::Json image_body(ImageTask task);
 rerank::Json rank_body();
 rerank::Json embeddings_body();
+rerank::Json captions_body();
 
 rerank::Json openapi_document();
 
