@@ -88,10 +88,10 @@ double captioner_flops(const weights::Checkpoint& checkpoint) {
   return 2 * weights * (config.picture_vectors() + tokens);
 }
 
-// Of what --scorer asks for, for one picture. The likelihood given the prompt is known from sampling.
-double score_flops(const rerank::ModelSet& models) {
+// Of what --scorer asks for that reads tokens, for one candidate. The likelihood given the prompt is known
+// from sampling.
+double token_score_flops(const rerank::ModelSet& models) {
   double flops = 0;
-  if (models.has_clip()) flops += clip_flops(models.checkpoint("clip"));
   if (models.has_captioner()) flops += captioner_flops(models.checkpoint("captioner"));
   if (models.uses(
           "likelihood-ratio")) {  // all of a sequence with the empty prompt, once and without guidance
@@ -99,6 +99,11 @@ double score_flops(const rerank::ModelSet& models) {
     flops += whole.prefill_flops + whole.image_flops;
   }
   return flops;
+}
+
+// Of all that --scorer asks for, for one picture.
+double score_flops(const rerank::ModelSet& models) {
+  return token_score_flops(models) + (models.has_clip() ? clip_flops(models.checkpoint("clip")) : 0);
 }
 
 // Candidates in a wave, by itself. A GPU samples whole waves, so the last one is to be nearly full, too.
@@ -169,6 +174,7 @@ DrawingPlan plan_drawing(const rerank::ModelSet& models, const DrawOptions& opti
   DrawingPlan plan;
   plan.on_gpu = !device.is_cpu();
   plan.candidates = static_cast<int>(options.candidate_indices().size());
+  plan.decoded = options.prune > 0 ? std::min(options.prune, plan.candidates) : plan.candidates;
   plan.prompts = prompts;
   plan.available = static_cast<double>(device.available_memory());
   // With --only a GPU decodes as many at once as without, for the same bits.
@@ -202,10 +208,12 @@ DrawingPlan plan_drawing(const rerank::ModelSet& models, const DrawOptions& opti
   const double sampled = plan.on_gpu ? static_cast<double>(waves * plan.wave) * prompts : pictures;
   plan.sample_seconds = share * sampled * (sampling.image_flops / speed.sampling + logits / speed.logits) +
                         prompts * sampling.prefill_flops / speed.together;
-  plan.decode_seconds = pictures *
+  const double decoded = static_cast<double>(plan.decoded) * prompts;
+  plan.decode_seconds = decoded *
                         decode_flops(models.checkpoint("dvae"), config.grid, channels_of_a_block(device)) /
                         speed.together;
-  plan.score_seconds = pictures * score_flops(models) / speed.together;
+  plan.score_seconds = decoded * score_flops(models) / speed.together;
+  if (options.prune > 0) plan.score_seconds += pictures * token_score_flops(models) / speed.together;
   return plan;
 }
 
@@ -222,18 +230,20 @@ void check_memory(const DrawingPlan& plan, const rerank::ModelSet& models) {
 std::string describe(const DrawingPlan& plan) {
   return fmt::format(
       "estimate: {} of memory ({} of weights, {} of keys and values{}), about {} for {} candidates in waves "
-      "of {} "
-      "(sampling {}, decoding {}, scoring {})",
+      "of {}{} (sampling {}, decoding {}, scoring {})",
       bytes_text(plan.memory()), bytes_text(plan.device.weights), bytes_text(plan.device.cache),
       plan.kv_dtype == "f32" ? "" : " in " + plan.kv_dtype, duration_text(plan.seconds()),
-      plan.candidates * plan.prompts, plan.wave, duration_text(plan.sample_seconds),
-      duration_text(plan.decode_seconds), duration_text(plan.score_seconds));
+      plan.candidates * plan.prompts, plan.wave,
+      plan.decoded < plan.candidates ? fmt::format(", {} decoded", plan.decoded * plan.prompts) : "",
+      duration_text(plan.sample_seconds), duration_text(plan.decode_seconds),
+      duration_text(plan.score_seconds));
 }
 
 rerank::Json to_json(const DrawingPlan& plan) {
   return {{"wave", plan.wave},
           {"kv_dtype", plan.kv_dtype},
           {"candidates", plan.candidates},
+          {"decoded", plan.decoded},
           {"prompts", plan.prompts},
           {"memory_bytes",
            {{"total", plan.memory()},
