@@ -51,9 +51,20 @@ std::vector<std::string> take_advice(GenerationOptions& options, const nlohmann:
 
 void validate(const GenerationOptions& options) {
   parse_scorer(options.scorer);
+  check_pruning(options);
   check(options.negative.empty() || options.guided(), ErrorKind::usage,
         "{} does nothing without {}: add for instance {} 3", OptionName{"negative"}, OptionName{"guidance"},
         OptionName{"guidance"});
+}
+
+void check_pruning(const GenerationOptions& options) {
+  if (options.prune == 0) return;
+  check(!terms_of_tokens(parse_scorer(options.scorer)).empty(), ErrorKind::usage,
+        "{} needs a scorer that reads tokens, and {} {} does not: add for instance caption, as in "
+        "clip=1,caption=0.02",
+        OptionName{"prune"}, OptionName{"scorer"}, options.scorer);
+  check(options.prune >= options.keep, ErrorKind::usage, "{} {} leaves fewer pictures than {} {} asks for",
+        OptionName{"prune"}, options.prune, OptionName{"keep"}, options.keep);
 }
 
 }  // namespace dalle1::rerank

@@ -26,6 +26,7 @@ struct GenerationOptions {
   double guidance = 1.0;  ///< u + s (c - u)
   std::string negative;   ///< The prompt of u; empty: no text at all.
   std::string scorer = "clip";
+  int prune = 0;
   std::vector<uint32_t> only;
   bool truncate = false;
   bool no_metadata = false;
@@ -55,6 +56,9 @@ struct GenerationOptions {
     field("scorer", self.scorer,
           config::help(
               "clip, likelihood, likelihood-ratio, caption, caption-ratio, or a sum: clip=1,caption=0.02"));
+    field("prune", self.prune,
+          config::within(0, most).with("Decode only so many, the best by what the scorer tells from tokens; "
+                                       "0: all. CLIP sees no others"));
     field("only", self.only,
           config::within(0, std::numeric_limits<uint32_t>::max()).with("Only these candidates: 417,3"));
     field("truncate", self.truncate, config::help("Cut prompts that are too long instead of refusing them"));
@@ -92,8 +96,10 @@ GenerationOptions generation_options_from_json(const nlohmann::json& json);
 std::vector<std::string> take_advice(GenerationOptions& options, const nlohmann::json& advice,
                                      const std::set<std::string>& given = {});
 
-/// What the fields cannot say one by one: Error(usage) for a scorer that does not exist and for a negative
-/// prompt without guidance.
+/// What the fields cannot say one by one: Error(usage) for a scorer that does not exist, for a negative
+/// prompt without guidance, and as check_pruning().
 void validate(const GenerationOptions& options);
+/// Error(usage) where fewer pictures are decoded than kept, or nothing can tell which.
+void check_pruning(const GenerationOptions& options);
 
 }  // namespace dalle1::rerank

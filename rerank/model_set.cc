@@ -260,6 +260,11 @@ std::shared_ptr<Scorer> ModelSet::scorer(const std::vector<ScorerTerm>& terms, c
   return std::make_shared<WeightedSumScorer>(std::move(parts));
 }
 
+std::shared_ptr<Scorer> ModelSet::judge_of_tokens(const GenerationOptions& request) const {
+  if (request.prune == 0) return nullptr;
+  return scorer(terms_of_tokens(parse_scorer(request.scorer)), request.prompt, request.truncate);
+}
+
 std::unique_ptr<TokenLikelihood> ModelSet::likelihood(const std::string& prompt, bool truncate) const {
   if (!uses("likelihood") && !uses("likelihood-ratio")) return nullptr;
   return std::make_unique<TransformerLikelihood>(transformer_, *device_, text_slots(prompt, truncate));

@@ -97,6 +97,8 @@ class ModelSet {
   /// Another one, as check_parts_for().
   std::shared_ptr<Scorer> scorer(const std::vector<ScorerTerm>& terms, const std::string& prompt,
                                  bool truncate) const;
+  /// What ranks the candidates of a request before they are decoded, where it prunes; else null.
+  std::shared_ptr<Scorer> judge_of_tokens(const GenerationOptions& request) const;
 
   /// Likelihood of given tokens under a prompt where the scorer uses one; null otherwise. For tokens from
   /// elsewhere.

@@ -9,14 +9,12 @@
 #include <numeric>
 
 #include "core/error.h"
-#include "core/image/sheet.h"
 #include "rerank/previewer.h"
+#include "rerank/ranking_writer.h"
 #include "rerank/top_k.h"
 
 namespace dalle1::rerank {
 namespace {
-
-constexpr size_t kMostOnSheet = 128;
 
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -75,6 +73,7 @@ class Pipeline {
       if (!sink_.has(candidate)) pending.push_back(candidate);
     state_.tokens = static_cast<int64_t>(pending.size()) * source_.cells();
     if (!pending.empty()) sample_all(pending);
+    if (options_.judge_of_tokens) look_at_best();
     return finish();
   }
 
@@ -109,6 +108,7 @@ class Pipeline {
       }
       const bool scored = std::all_of(rows.begin(), rows.end(), [](const auto& row) { return row.scored(); });
       if (!scored) score(rows);
+      if (scored) already_done_ += rows.size();
       for (auto& row : rows) accept(std::move(row), std::nullopt);
       if (!scored) tell_state("running");
       if (!report(Stage::score)) return;
@@ -192,11 +192,17 @@ class Pipeline {
   // all that is left, nothing can be told.
   std::optional<double> seconds_left() const {
     const auto tokens_left = static_cast<double>(state_.tokens - state_.tokens_done);
-    const int scored = static_cast<int>(rows_.size()) - already_done_;
-    if (state_.tokens_per_second <= 0 || (tokens_left == 0 && scored <= 0)) return std::nullopt;
-    const double each = scored > 0 ? (seconds_.decode + seconds_.score) / scored : 0;
-    const auto unscored = static_cast<double>(candidates_.size() - rows_.size());
-    return tokens_left / state_.tokens_per_second + each * unscored;
+    if (state_.tokens_per_second <= 0 || (tokens_left == 0 && looked_at_ == 0)) return std::nullopt;
+    const double each = looked_at_ > 0 ? looking_seconds_ / static_cast<double>(looked_at_) : 0;
+    const auto unseen = static_cast<double>(pictures_to_see() - looked_at_);
+    return tokens_left / state_.tokens_per_second + each * unseen;
+  }
+
+  // That are to be decoded and scored by this call.
+  size_t pictures_to_see() const {
+    const auto prune = static_cast<size_t>(info_.request.prune);
+    if (options_.judge_of_tokens) return std::min(prune, candidates_.size());
+    return candidates_.size() - already_done_;
   }
 
   std::vector<ResultRow> rows_of(const Wave& wave) const {
@@ -214,8 +220,50 @@ class Pipeline {
     return rows;
   }
 
-  // Decodes and scores the rows of one wave and saves them again with their scores.
-  std::vector<Image> score(std::vector<ResultRow>& rows) {
+  // Scores the rows of one wave, without pictures where candidates are pruned, and saves them again with
+  // their scores.
+  std::vector<std::optional<Image>> score(std::vector<ResultRow>& rows) {
+    if (options_.judge_of_tokens) {
+      judge_tokens(rows);
+      return std::vector<std::optional<Image>>(rows.size());
+    }
+    auto pictures = look_at(rows);
+    sink_.save_wave(rows);
+    sink_.scored(rows, pictures);
+    return {std::make_move_iterator(pictures.begin()), std::make_move_iterator(pictures.end())};
+  }
+
+  void judge_tokens(std::vector<ResultRow>& rows) {
+    report(Stage::score);
+    StageTimer timer(seconds_.score);
+    record_scores(rows, *options_.judge_of_tokens, wave_of(rows), {});
+    for (auto& row : rows) row.pruned = true;  // until it turns out to be among the best
+    sink_.save_wave(rows);
+  }
+
+  // The best by their tokens take their places among the pictures; the others stay behind. A call that is
+  // resumed does it again: nothing of it is saved.
+  void look_at_best() {
+    std::sort(rows_.begin(), rows_.end(), before);
+    const size_t count = std::min(pictures_to_see(), rows_.size());
+    const auto wave = static_cast<size_t>(options_.wave);
+    for (size_t begin = 0; begin < count && (begin == 0 || !cancelled_); begin += wave) {
+      const auto part = std::span(rows_).subspan(begin, std::min(wave, count - begin));
+      std::vector<ResultRow> rows(part.begin(), part.end());
+      for (auto& row : rows) {
+        row.tokens = sink_.tokens_of(row.candidate);
+        row.pruned = false;
+      }
+      auto pictures = look_at(rows);
+      sink_.scored(rows, pictures);
+      for (size_t i = 0; i < rows.size(); ++i) part[i] = rank(std::move(rows[i]), std::move(pictures[i]));
+      state_.seconds_left = seconds_left();
+      report(Stage::score);
+    }
+    unseen_ = looked_at_ < count;
+  }
+
+  static Wave wave_of(const std::vector<ResultRow>& rows) {
     Wave wave;
     for (const auto& row : rows) {
       wave.candidates.push_back(row.candidate);
@@ -224,17 +272,32 @@ class Pipeline {
       wave.forced_log_likelihood.push_back(row.forced_log_likelihood);
       wave.forced.push_back(row.forced);
     }
+    return wave;
+  }
+
+  // Decodes and scores.
+  std::vector<Image> look_at(std::vector<ResultRow>& rows) {
+    const Wave wave = wave_of(rows);
     state_.seconds_left = seconds_left();
     report(Stage::decode);
+    StageTimer looking(looking_seconds_);
     auto pictures = decode(wave.tokens, static_cast<int>(rows.size()));
     report(Stage::score);
     StageTimer timer(seconds_.score);
-    const auto columns = scorer_.columns();
-    const auto scores = scorer_.score({wave, pictures});
+    for (size_t i = 0; i < rows.size(); ++i) rows[i].constant = is_constant(pictures[i]);
+    record_scores(rows, scorer_, wave, pictures);
+    looked_at_ += rows.size();
+    return pictures;
+  }
+
+  static void record_scores(std::vector<ResultRow>& rows, Scorer& scorer, const Wave& wave,
+                            std::span<const Image> pictures) {
+    const auto columns = scorer.columns();
+    const auto scores = scorer.score({wave, pictures});
     check(scores.size() == rows.size() * columns.size(), ErrorKind::internal,
           "the scorer gave {} scores for {} x {}", scores.size(), rows.size(), columns.size());
     for (size_t i = 0; i < rows.size(); ++i) {
-      rows[i].constant = is_constant(pictures[i]);
+      rows[i].scores.clear();
       for (size_t c = 0; c < columns.size(); ++c) {
         const double value = scores[i * columns.size() + c];
         check(std::isfinite(value), ErrorKind::model, "score '{}' of candidate {} is not a number",
@@ -242,9 +305,6 @@ class Pipeline {
         rows[i].scores.emplace_back(columns[c], value);
       }
     }
-    sink_.save_wave(rows);
-    sink_.scored(rows, pictures);
-    return pictures;
   }
 
   std::vector<Image> decode(std::span<const int32_t> tokens, int count) {
@@ -252,29 +312,40 @@ class Pipeline {
     return decoder_.decode(tokens, count);
   }
 
-  // Takes a scored row into the ranking; of its tokens only the copy on the disk stays.
+  // Takes a scored row in; one that may be pruned is not ranked yet.
   void accept(ResultRow row, std::optional<Image> picture) {
-    if (!picture) ++already_done_;
-    const auto standing = row.standing();
+    rows_.push_back(row.pruned ? without_tokens(std::move(row)) : rank(std::move(row), std::move(picture)));
+  }
+
+  // Of the tokens only the copy on the disk stays.
+  static ResultRow without_tokens(ResultRow row) {
     row.tokens.clear();
     row.tokens.shrink_to_fit();
+    return row;
+  }
+
+  ResultRow rank(ResultRow row, std::optional<Image> picture) {
+    const auto standing = row.standing();
     if (!row.constant && (!state_.best_score || standing.score > *state_.best_score))
       state_.best_score = standing.score;
     best_.add(standing, std::move(picture));
-    rows_.push_back(std::move(row));
+    return without_tokens(std::move(row));
+  }
+
+  static bool before(const ResultRow& a, const ResultRow& b) {
+    return ranks_before(a.standing(), b.standing());
   }
 
   PipelineResult finish() {
     PipelineResult result;
-    result.partial = rows_.size() < candidates_.size();
+    result.partial = rows_.size() < candidates_.size() || unseen_;
     result.candidates_done = static_cast<int>(rows_.size());
     if (!rows_.empty()) {
-      check(!std::all_of(rows_.begin(), rows_.end(), [](const auto& row) { return row.constant; }),
-            ErrorKind::model, "all {} pictures have a single colour each: the model draws nothing",
-            rows_.size());
+      std::sort(rows_.begin(), rows_.end(), before);
+      check(!rows_.front().constant, ErrorKind::model,
+            "all {} pictures have a single colour each: the model draws nothing",
+            std::count_if(rows_.begin(), rows_.end(), [](const auto& row) { return row.constant; }));
       report(Stage::write);
-      std::sort(rows_.begin(), rows_.end(),
-                [](const auto& a, const auto& b) { return ranks_before(a.standing(), b.standing()); });
       write_pictures(result);
     }
     result.seconds = seconds_;
@@ -284,13 +355,12 @@ class Pipeline {
   }
 
   void write_pictures(PipelineResult& result) {
-    std::vector<SheetCell> cells;
-    if (options_.given) cells.push_back({*options_.given, "given", true});
     const auto kept = best_.take();
     for (size_t rank = 0; rank < rows_.size(); ++rank) {
       rows_[rank].rank = static_cast<int>(rank);
       if (rank < kept.size()) rows_[rank].file = picture_name(rows_[rank].rank, rows_[rank].candidate);
     }
+    RankingWriter writer(options_, info_, decoder_.picture_size(), result.partial, sink_);
     for (size_t rank = 0; rank < kept.size(); ++rank) {
       const auto& row = rows_[rank];
       check(kept[rank].first.candidate == row.candidate, ErrorKind::internal,
@@ -298,31 +368,11 @@ class Pipeline {
       auto picture =
           kept[rank].second ? *kept[rank].second : decode(sink_.tokens_of(row.candidate), 1).front();
       StageTimer timer(seconds_.write);
-      if (options_.finish_picture) picture = options_.finish_picture(picture, row.candidate);
-      const auto texts = info_.request.no_metadata
-                             ? std::vector<PngText>()
-                             : picture_metadata(info_, row, picture.width, result.partial);
-      sink_.picture(row, picture, texts);
-      if (cells.size() < kMostOnSheet)
-        cells.push_back({std::move(picture), caption_of(row), false, brief_caption_of(row)});
+      writer.add(row, std::move(picture));
     }
     StageTimer timer(seconds_.write);
     result.best.assign(rows_.begin(), rows_.begin() + static_cast<std::ptrdiff_t>(kept.size()));
-    write_sheet(result, cells);
-    sink_.ranking(rows_);
-  }
-
-  void write_sheet(PipelineResult& result, const std::vector<SheetCell>& cells) {
-    const size_t shown = cells.size() - (options_.given ? 1 : 0);
-    const auto cut = shown < result.best.size() ? fmt::format(", first {} shown", shown) : "";
-    SheetOptions sheet;
-    sheet.title = fmt::format("{}   seed {}, best {} of {}{}{}", info_.request.prompt, info_.request.seed,
-                              result.best.size(), rows_.size(), cut, result.partial ? " (partial)" : "");
-    const auto texts = info_.request.no_metadata ? std::vector<PngText>()
-                                                 : sheet_metadata(info_, result.candidates_done,
-                                                                  static_cast<int>(result.best.size()),
-                                                                  decoder_.picture_size(), result.partial);
-    sink_.sheet(draw_sheet(cells, sheet), texts);
+    writer.finish(rows_);
   }
 
   // Of this call, so far.
@@ -347,14 +397,20 @@ class Pipeline {
   PipelineProgress state_;
   StageSeconds seconds_;
   double begin_ = now();
-  int already_done_ = 0;
+  size_t already_done_ = 0;     // rows that earlier calls scored
+  size_t looked_at_ = 0;        // pictures of this call
+  double looking_seconds_ = 0;  // what they took
   bool cancelled_ = false;
+  bool unseen_ = false;  // not all of the best were looked at
 };
 
 void validate(const PipelineOptions& options) {
   const GenerationOptions& request = options.info.request;
   check(request.candidates > 0 && request.keep > 0 && options.wave > 0, ErrorKind::usage,
         "candidates, kept pictures and the wave must all be at least 1");
+  check((request.prune > 0) == (options.judge_of_tokens != nullptr), ErrorKind::internal,
+        "{} {} and {} judge of tokens", OptionName{"prune"}, request.prune,
+        options.judge_of_tokens ? "a" : "no");
 }
 
 }  // namespace

@@ -4,9 +4,13 @@
 // in the sink and the pictures of the k best so far. Memory does not grow with the number of candidates. A
 // run that is cut keeps its finished waves and goes on from them; the result is the same as that of an
 // uninterrupted run.
+//
+// Where candidates are pruned, waves are ranked by their tokens alone; the best of all waves are decoded and
+// scored at the end, in parts as large as a wave. The ranking is theirs, and those behind them follow.
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -23,7 +27,7 @@ const char* name_of(Stage stage);
 
 struct PipelineProgress {
   Stage stage = Stage::prefill;
-  int candidates_done = 0;  ///< Scored, those of an earlier run included.
+  int candidates_done = 0;  ///< Scored, if by their tokens alone; those of an earlier run included.
   int candidates = 0;
   int64_t tokens_done = 0;  ///< Sampled by this call.
   int64_t tokens = 0;       ///< To be sampled by this call.
@@ -34,7 +38,7 @@ struct PipelineProgress {
 };
 
 /// Called at least once a step; false cancels: the step is finished, complete waves are ranked and written,
-/// and the run is marked partial.
+/// and the run is marked partial. Where candidates are pruned, a wave of the best is looked at for that.
 using ProgressCallback = std::function<bool(const PipelineProgress&)>;
 
 struct PipelineOptions {
@@ -43,6 +47,8 @@ struct PipelineOptions {
   /// On a GPU bits go by the shape of the work, so the wave [n * wave, (n + 1) * wave) is sampled whole for
   /// any of its candidates; of the others nothing is kept. Off, waves are made of what is wanted alone.
   bool whole_waves = false;
+  /// Ranks by tokens, which decides what the request's `prune` leaves; null: nothing is pruned.
+  std::shared_ptr<Scorer> judge_of_tokens;
   std::optional<Image> given;  ///< First on the sheet.
   std::function<Image(const Image& generated, uint32_t candidate)>
       finish_picture;  ///< Applied to kept pictures (pasting); may be empty.

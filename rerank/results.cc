@@ -42,7 +42,7 @@ void check_forced(const ResultRow& row, const std::string& where) {
 
 Standing ResultRow::standing() const {
   check(scored(), ErrorKind::internal, "candidate {} has no score yet", candidate);
-  return {scores.front().second, candidate, constant};
+  return {scores.front().second, candidate, constant, pruned};
 }
 
 std::string to_line(const ResultRow& row) {
@@ -60,7 +60,10 @@ std::string to_line(const ResultRow& row) {
   json["forced_log_likelihood"] = row.forced_log_likelihood;
   json["sampled_cells"] = row.sampled_cells;
   if (!row.forced.empty()) json["forced_cells"] = to_json(row.forced);
-  if (row.scored()) json["constant"] = row.constant;
+  if (row.pruned)
+    json["pruned"] = true;
+  else if (row.scored())
+    json["constant"] = row.constant;
   json["tokens"] = row.tokens;
   return json.dump();
 }
@@ -81,6 +84,7 @@ ResultRow parse_row(std::string_view line, const std::string& where) {
     row.sampled_cells = value_of<int32_t>(json.at("sampled_cells"), "sampled_cells");
     if (json.contains("forced_cells")) row.forced = ranges_from_json(json.at("forced_cells"));
     row.constant = value_or(json, "constant", false);
+    row.pruned = value_or(json, "pruned", false);
     row.tokens = value_of<std::vector<int32_t>>(json.at("tokens"), "tokens");
   } catch (const nlohmann::json::exception& error) {
     fail(ErrorKind::input, "{}: not a row of results: {}", where, error.what());

@@ -22,6 +22,8 @@ using Json = nlohmann::ordered_json;
 ///  "sampled_cells":1024,"constant":false,"tokens":[...]}.
 /// rank and file are absent in the files under tokens/, file also where the picture was not kept. Where cells
 /// were forced, "forced_cells":[[0,512],...] has them as ranges [begin, end); version 0.1 did not say which.
+/// A candidate that was pruned has "pruned":true instead of "constant", and the scores of the judges that
+/// read tokens alone.
 struct ResultRow {
   int rank = -1;  ///< 0 is the best; -1 before ranking
   uint32_t candidate = 0;
@@ -34,6 +36,7 @@ struct ResultRow {
   int32_t sampled_cells = 0;         ///< cells that were not forced
   CellRanges forced;                 ///< the others
   bool constant = false;             ///< The picture has one colour.
+  bool pruned = false;               ///< The picture was not looked at.
   std::vector<int32_t> tokens;       ///< [G * G]
 
   bool scored() const { return !scores.empty(); }

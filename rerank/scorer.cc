@@ -90,4 +90,9 @@ std::vector<ScorerTerm> parse_scorer(const std::string& text) {
   return terms;
 }
 
+std::vector<ScorerTerm> terms_of_tokens(std::vector<ScorerTerm> terms) {
+  std::erase_if(terms, [](const ScorerTerm& term) { return term.name == "clip"; });
+  return terms;
+}
+
 }  // namespace dalle1::rerank

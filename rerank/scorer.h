@@ -83,4 +83,7 @@ struct ScorerTerm {
 /// "clip=1,caption=0.02". Error(usage) for anything else.
 std::vector<ScorerTerm> parse_scorer(const std::string& text);
 
+/// Those that look at tokens and likelihoods alone, so that they can rank what is not decoded.
+std::vector<ScorerTerm> terms_of_tokens(std::vector<ScorerTerm> terms);
+
 }  // namespace dalle1::rerank

@@ -21,15 +21,17 @@ PipelineResult Session::generate(const GenerationOptions& request, std::optional
   options.whole_waves = !models_.device().is_cpu();
   std::optional<FittedPicture> fitted;
   std::unique_ptr<CandidateSource> source;
-  std::shared_ptr<Scorer> scorer;
+  std::shared_ptr<Scorer> scorer, judge_of_tokens;
   const auto open = [&] {
     if (given) fitted.emplace(std::move(*given), models_);
     source =
         fitted ? fitted->source(models_, request, request.prompt) : models_.source(request, request.prompt);
     scorer = models_.scorer(parse_scorer(request.scorer), request.prompt, request.truncate);
+    judge_of_tokens = models_.judge_of_tokens(request);
   };
   sharing_ ? sharing_->turns.take(open) : open();
   if (fitted) fitted->go_into(options);
+  options.judge_of_tokens = judge_of_tokens;
   if (!sharing_) return run_pipeline(*source, models_.decoder(), *scorer, options, sink, progress);
   PipelineProgress last;
   const ProgressCallback told = [&](const PipelineProgress& now) {
@@ -38,6 +40,8 @@ PipelineResult Session::generate(const GenerationOptions& request, std::optional
   };
   DecoderInTurns decoder(models_.decoder(), sharing_->turns, [&] { told(PipelineProgress(last)); });
   ScorerInTurns judge(*scorer, sharing_->turns);
+  if (judge_of_tokens)
+    options.judge_of_tokens = std::make_shared<ScorerInTurns>(*judge_of_tokens, sharing_->turns);
   return run_pipeline(*source, decoder, judge, options, sink, told);
 }
 

@@ -12,12 +12,14 @@ namespace dalle1::rerank {
 struct Standing {
   double score = 0;  ///< finite
   uint32_t candidate = 0;
-  bool constant = false;  ///< The picture has one colour: it comes after all others.
+  bool constant = false;  ///< The picture has one colour: it comes after all others that were looked at.
+  bool pruned = false;    ///< Its picture was not looked at: it comes after all that were.
 };
 
-/// Whether `a` ranks before `b`: pictures that show something first, then the higher score, then the lower
-/// candidate index. A strict total order over distinct candidates.
+/// Whether `a` ranks before `b`: pictures that were looked at first, of them those that show something, then
+/// the higher score, then the lower candidate index. A strict total order over distinct candidates.
 inline bool ranks_before(const Standing& a, const Standing& b) {
+  if (a.pruned != b.pruned) return b.pruned;
   if (a.constant != b.constant) return b.constant;
   if (a.score != b.score) return a.score > b.score;
   return a.candidate < b.candidate;

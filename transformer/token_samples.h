@@ -23,7 +23,9 @@ class TokenSamples {
   /// Samples whose caption is empty, of what was read at the start: they are learned without a prompt.
   uint64_t without_caption() const { return without_caption_; }
   /// Record `index` of those that are left.
-  TokenRecord read(uint64_t index) const;
+  TokenRecord read(uint64_t index) const { return shards_->read(record(index)); }
+  /// Its number among all.
+  uint64_t record(uint64_t index) const;
 
  private:
   const TokenShards* shards_;

@@ -21,7 +21,7 @@ TransformerTraining transformer_training_from_json(const nlohmann::json& train,
 
 TransformerTask::TransformerTask(Transformer& model, TokenSamples data, const text::Tokenizer& tokenizer,
                                  const TransformerTraining& training, const TrainOptions& options,
-                                 Export export_model)
+                                 Export export_model, std::shared_ptr<const CaptionMix> captions)
     : model_(model),
       data_(std::move(data)),
       tokenizer_(tokenizer),
@@ -31,6 +31,7 @@ TransformerTask::TransformerTask(Transformer& model, TokenSamples data, const te
       seed_(options.seed),
       split_(data_.size(), training.validation, options.seed),
       export_(std::move(export_model)),
+      captions_(std::move(captions)),
       ahead_([this](int64_t batch) { return training_samples(batch); }, options.steps * options.accumulate,
              kBatchesAhead) {
   if (training_.text_slots == 0) training_.text_slots = model.config().text_length;
@@ -64,11 +65,19 @@ TokenBatch TransformerTask::make_batch(const std::vector<TokenRecord>& pairs,
   return {Tensor::from(device, {batch, slots}, texts), Tensor::from(device, {batch, config.cells()}, images)};
 }
 
+TokenRecord TransformerTask::training_sample(uint64_t position) const {
+  const uint64_t index = split_.training_index(position);
+  TokenRecord pair = read(index);
+  if (captions_ && captions_->takes_synthetic(seed_, position))
+    pair.caption = captions_->caption(data_.record(index));
+  return pair;
+}
+
 TransformerTask::Samples TransformerTask::training_samples(int64_t batch) const {
   Samples samples;
   for (int64_t b = 0; b < training_.batch; ++b) {
     const auto position = static_cast<uint64_t>(batch * training_.batch + b);
-    const TokenRecord& pair = samples.pairs.emplace_back(read(split_.training_index(position)));
+    const TokenRecord& pair = samples.pairs.emplace_back(training_sample(position));
     RandomStream draw(seed_, Stream::text_dropout, static_cast<uint32_t>(position),
                       static_cast<uint32_t>(position >> 32));
     const bool dropped = draw.uniform() < training_.text_dropout;

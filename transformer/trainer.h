@@ -2,12 +2,14 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "core/text/tokenizer.h"
 #include "core/train/loop.h"
 #include "core/train/read_ahead.h"
+#include "transformer/caption_mix.h"
 #include "transformer/loss.h"
 #include "transformer/sample_split.h"
 #include "transformer/token_samples.h"
@@ -49,9 +51,11 @@ class TransformerTask final : public TrainTask {
   using Export = std::function<void(const std::filesystem::path& folder)>;
 
   /// The caller keeps `model` and `tokenizer`. Of `options`: the steps of the whole training (for
-  /// full_text_from), the micro-batches of a step, and the seed, which orders the data.
+  /// full_text_from), the micro-batches of a step, and the seed, which orders the data. `captions`, of the
+  /// data's shards, take the place of the data's own in training, not in evaluation.
   TransformerTask(Transformer& model, TokenSamples data, const text::Tokenizer& tokenizer,
-                  const TransformerTraining& training, const TrainOptions& options, Export export_model);
+                  const TransformerTraining& training, const TrainOptions& options, Export export_model,
+                  std::shared_ptr<const CaptionMix> captions = {});
 
   Module& model() override { return model_; }
   void begin_step(int64_t place) override { place_ = place; }
@@ -74,6 +78,7 @@ class TransformerTask final : public TrainTask {
     std::vector<std::vector<int32_t>> ids;
   };
   Samples training_samples(int64_t batch) const;
+  TokenRecord training_sample(uint64_t position) const;
   TokenBatch make_batch(const std::vector<TokenRecord>& pairs, const std::vector<std::vector<int32_t>>& ids,
                         int32_t slots) const;
   TokenRecord read(uint64_t index) const;
@@ -88,6 +93,7 @@ class TransformerTask final : public TrainTask {
   uint64_t seed_;
   SampleSplit split_;
   Export export_;
+  std::shared_ptr<const CaptionMix> captions_;
   ReadAhead<Samples> ahead_;  // last: its thread uses all of the above
 };
 

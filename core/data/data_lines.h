@@ -19,6 +19,7 @@ class DataLines {
   std::optional<std::string_view> next();
   /// "FILE, line N" of the line that next() gave last.
   std::string where() const;
+  uint64_t number() const { return number_; }  ///< Of that line, from 1.
 
  private:
   std::string name_;

@@ -18,7 +18,8 @@ constexpr size_t kMaxLine = 1 << 20;
 
 class JsonlSource : public PairSource {
  public:
-  explicit JsonlSource(const fs::path& file) : folder_(file.parent_path()) {
+  JsonlSource(const fs::path& file, const fs::path& folder)
+      : folder_(folder.empty() ? file.parent_path() : folder) {
     DataLines lines(file);
     while (const auto line = lines.next()) {
       // A whole data set as one value: no line of it can be used.
@@ -79,8 +80,8 @@ class JsonlSource : public PairSource {
 
 }  // namespace
 
-std::unique_ptr<PairSource> open_captions_jsonl(const fs::path& file) {
-  return std::make_unique<JsonlSource>(file);
+std::unique_ptr<PairSource> open_captions_jsonl(const fs::path& file, const fs::path& folder) {
+  return std::make_unique<JsonlSource>(file, folder);
 }
 
 }  // namespace dalle1

@@ -40,8 +40,9 @@ std::unique_ptr<PairSource> open_picture_folder(const std::filesystem::path& fol
 /// One JSON object a line: {"image": PATH, "caption": TEXT}, or "file_name" and "text", the path relative to
 /// the file. A caption that is a list of texts makes one pair of each; null and an empty list are no caption.
 /// A line that cannot be used is a broken sample: reading it says why, with the line's number. Error(input)
-/// when no line can be used.
-std::unique_ptr<PairSource> open_captions_jsonl(const std::filesystem::path& file);
+/// when no line can be used. `folder`: what paths are relative to instead; empty: as said.
+std::unique_ptr<PairSource> open_captions_jsonl(const std::filesystem::path& file,
+                                                const std::filesystem::path& folder = {});
 
 /// The captions.jsonl of a folder, else its metadata.jsonl; empty when it has neither.
 std::filesystem::path captions_file_in(const std::filesystem::path& folder);

@@ -26,7 +26,8 @@ enum class Stream : uint32_t {
   hard_negatives = 11,
   test = 12,
   control_mask = 13,
-  condition_dropout = 14
+  condition_dropout = 14,
+  caption_mix = 15
 };
 
 using PhiloxBlock = std::array<uint32_t, 4>;

@@ -85,6 +85,20 @@ TEST_CASE("generations are the command line's pictures, texts in them included")
   CHECK(json["data"][0]["score"].get<double>() >= json["data"][1]["score"].get<double>());
 }
 
+TEST_CASE("candidates are pruned as on the command line, or the field is refused by its name") {
+  const Server server;
+  nlohmann::json request = {{"prompt", "a red cat"}, {"n", 2}, {"candidates", 6}, {"seed", 4}, {"prune", 3}};
+  const auto refused = ask(server, json_request("/v1/images/generations", request));
+  CHECK(refused.status == 400);
+  CHECK(refused.json()["error"]["param"] == "prune");
+  request["scorer"] = "clip=1,likelihood=0.5";
+  const auto reply = ask(server, json_request("/v1/images/generations", request));
+  REQUIRE_MESSAGE(reply.status == 200, reply.body);
+  CHECK(files_in(reply) ==
+        drawn_by_program("sample", {"--prompt", "a red cat", "--keep", "2", "--candidates", "6", "--seed",
+                                    "4", "--prune", "3", "--scorer", "clip=1,likelihood=0.5"}));
+}
+
 TEST_CASE("what a request leaves open: one picture of the server's number of candidates, a seed of its own") {
   const Server server({"--candidates", "5"});
   const auto ask_once = [&] {

@@ -3,14 +3,10 @@
 #include <fmt/format.h>
 
 #include <fstream>
-#include <nlohmann/json.hpp>
 
-#include "core/image/png.h"
-#include "core/random/philox.h"
 #include "rerank/results.h"
-#include "tests/support/golden.h"
-#include "tests/tools/program.h"
-#include "tests/tools/tiny_model.h"
+#include "tests/tools/run_files.h"
+#include "tests/tools/trained_captioner.h"
 
 using namespace dalle1;
 using nlohmann::json;
@@ -19,105 +15,13 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr int kPictures = 8, kPictureSide = 64;
-
-const char* const kCaptions[kPictures] = {
-    "a red circle above a blue square",  "a blue cat above a red square",
-    "a green star above a red square",   "a yellow house above a red square",
-    "a red cat above a green square",    "a blue star above a yellow square",
-    "a green house above a blue square", "a yellow circle above a green square"};
-
-// Shards of eight pictures and a captioner that was trained on them, made once.
-struct Trained {
-  ScratchDir scratch;
-  std::vector<std::string> pictures;
-
-  Trained() {
-    fs::create_directories(scratch / "pictures");
-    std::ofstream captions(scratch / "pictures/captions.jsonl");
-    for (int i = 0; i < kPictures; ++i) {
-      const std::string name = fmt::format("{}.png", i);
-      Image picture(kPictureSide, kPictureSide, 3);
-      for (size_t p = 0; p < picture.pixels.size(); ++p)
-        picture.pixels[p] = static_cast<uint8_t>(
-            random_block(static_cast<uint64_t>(i), Stream::test, static_cast<uint32_t>(p / 48), 0, 0)[0]);
-      write_png(scratch / ("pictures/" + name), picture);
-      captions << json{{"image", name}, {"caption", kCaptions[i]}}.dump() << "\n";
-      pictures.push_back(at("pictures/" + name));
-    }
-    captions.close();
-    succeeds(shard("shards", "8"));
-    write_config({{"grid", 8}});
-    succeeds(train("run"));
-  }
-
-  std::string at(const std::string& name) const { return (scratch / name).string(); }
-  std::string captioner() const { return at("run/model"); }
-
-  void write_config(const json& more) const {
-    json file = {{"layers", 1},
-                 {"width", 32},
-                 {"heads", 2},
-                 {"text_slots", 24},
-                 {"text_vocab", 60},
-                 {"grid", 8},
-                 {"image_vocab", 32},
-                 {"code_width", 16},
-                 {"train",
-                  {{"steps", 80},
-                   {"batch", 8},
-                   {"optimizer", "muon"},
-                   {"learning_rate", 5e-3},
-                   {"ema_decay", 0},
-                   {"validation", 0}}}};
-    file.update(more);
-    std::ofstream(at("captioner.json")) << file.dump();
-  }
-
-  std::vector<std::string> shard(const std::string& out, const std::string& grid) const {
-    return {"shard", "--quiet", "--model", test::shallow_model().string(), "--data", at("pictures"), "--grid",
-            grid,    "--out",   at(out)};
-  }
-
-  std::vector<std::string> train(const std::string& out, const std::string& shards = "shards",
-                                 const std::vector<std::string>& more = {}) const {
-    std::vector<std::string> arguments = {"train",
-                                          "captioner",
-                                          "--quiet",
-                                          "--threads",
-                                          "1",
-                                          "--config",
-                                          at("captioner.json"),
-                                          "--shards",
-                                          at(shards),
-                                          "--tokenizer",
-                                          (test::shallow_model() / "text.model").string(),
-                                          "--out",
-                                          at(out)};
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    return arguments;
-  }
-
-  static void succeeds(const std::vector<std::string>& arguments) {
-    const auto result = test::run_program(arguments);
-    CAPTURE(arguments[0]);
-    CAPTURE(result.err);
-    REQUIRE(result.exit_code == 0);
-  }
-};
-
-const Trained& trained() {
-  static const Trained once;
-  return once;
-}
-
 test::ProgramResult run(std::vector<std::string> arguments, const fs::path& model = test::shallow_model()) {
   arguments.insert(arguments.begin() + 1, {"--model", model.string(), "--quiet"});
   return test::run_program(arguments);
 }
 
 std::vector<std::string> caption(std::vector<std::string> more) {
-  std::vector<std::string> arguments{"caption", "--captioner", trained().captioner()};
+  std::vector<std::string> arguments{"caption", "--captioner", test::trained_captioner().captioner()};
   arguments.insert(arguments.end(), more.begin(), more.end());
   return arguments;
 }
@@ -132,19 +36,21 @@ void refused(const test::ProgramResult& result, int exit_code, const std::string
 
 TEST_CASE("caption writes what a captioner has learned, as lines and as JSON, in any company") {
   auto arguments = caption({"--json"});
-  arguments.insert(arguments.end(), trained().pictures.begin(), trained().pictures.end());
+  arguments.insert(arguments.end(), test::trained_captioner().pictures.begin(),
+                   test::trained_captioner().pictures.end());
   const auto result = run(arguments);
   REQUIRE(result.exit_code == 0);
   const auto rows = json::parse(result.out);
-  REQUIRE(rows.size() == kPictures);
-  for (int i = 0; i < kPictures; ++i) {
+  REQUIRE(rows.size() == test::kPictures);
+  for (int i = 0; i < test::kPictures; ++i) {
     const auto at = static_cast<size_t>(i);
-    CHECK(rows[at] == json{{"file", trained().pictures[at]}, {"caption", kCaptions[i]}});
-    const auto alone = run(caption({trained().pictures[at]}));
-    CHECK(alone.out == fmt::format("{}: {}\n", trained().pictures[at], kCaptions[i]));
+    CHECK(rows[at] ==
+          json{{"file", test::trained_captioner().pictures[at]}, {"caption", test::kCaptions[i]}});
+    const auto alone = run(caption({test::trained_captioner().pictures[at]}));
+    CHECK(alone.out == fmt::format("{}: {}\n", test::trained_captioner().pictures[at], test::kCaptions[i]));
   }
-  const auto drawn =
-      run(caption({"--json", "--count", "3", "--temperature", "5", "--seed", "4", trained().pictures[0]}));
+  const auto drawn = run(caption({"--json", "--count", "3", "--temperature", "5", "--seed", "4",
+                                  test::trained_captioner().pictures[0]}));
   REQUIRE(drawn.exit_code == 0);
   CHECK(json::parse(drawn.out).size() == 3);
   CHECK(json::parse(drawn.out)[0] != json::parse(drawn.out)[1]);
@@ -163,7 +69,7 @@ TEST_CASE("sample and rank score by a captioner alike, and a run by it resumes")
                                         "--scorer",
                                         "clip=1,caption-ratio=0.5",
                                         "--captioner",
-                                        trained().captioner(),
+                                        test::trained_captioner().captioner(),
                                         "--out",
                                         out};
   REQUIRE(run(sample).exit_code == 0);
@@ -175,11 +81,12 @@ TEST_CASE("sample and rank score by a captioner alike, and a run by it resumes")
     for (const auto& [name, value] : row.scores)
       if (name == "caption") scores[row.candidate] = value;
   REQUIRE(scores.size() == 4);
-  const auto ranked = run({"rank", "--json", "--scorer", "caption", "--captioner", trained().captioner(),
-                           (scratch / "run/results.jsonl").string()});
+  const auto ranked = run({"rank", "--json", "--scorer", "caption", "--captioner",
+                           test::trained_captioner().captioner(), (scratch / "run/results.jsonl").string()});
   REQUIRE(ranked.exit_code == 0);
   double before = 0;
-  for (const auto& row : json::parse(ranked.out)["results"]) {
+  const auto document = json::parse(ranked.out);
+  for (const auto& row : document["results"]) {
     const double score = row["scores"]["caption"];
     CHECK(score == doctest::Approx(scores.at(row["candidate"])));
     CHECK(score < 0);
@@ -188,8 +95,77 @@ TEST_CASE("sample and rank score by a captioner alike, and a run by it resumes")
   }
 }
 
+TEST_CASE(
+    "candidates are pruned by a captioner: to all of them nothing changes, to fewer a run resumes alike") {
+  ScratchDir scratch;
+  const auto sample = [&](const std::string& name, const std::string& prune,
+                          const std::vector<std::string>& more = {}) {
+    std::vector<std::string> arguments{"sample",
+                                       "--prompt",
+                                       "a red circle above a blue square",
+                                       "--candidates",
+                                       "12",
+                                       "--keep",
+                                       "2",
+                                       "--batch",
+                                       "4",
+                                       "--scorer",
+                                       "clip=1,caption-ratio=0.5",
+                                       "--captioner",
+                                       test::trained_captioner().captioner(),
+                                       "--out",
+                                       (scratch / name).string()};
+    if (!prune.empty()) arguments.insert(arguments.end(), {"--prune", prune});
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run(arguments);
+  };
+  REQUIRE(sample("whole", "").exit_code == 0);
+  REQUIRE(sample("all", "12").exit_code == 0);
+  CHECK(test::products_of(scratch / "all") == test::products_of(scratch / "whole"));
+
+  REQUIRE(sample("five", "5").exit_code == 0);
+  const auto record = json::parse(test::content_of(scratch / "five/run.json"));
+  CHECK(record["options"]["prune"] == 5);
+  CHECK(record["estimate"]["decoded"] == 5);
+  const auto rows = rerank::read_results(scratch / "five/results.jsonl");
+  REQUIRE(rows.size() == 12);
+  double least = 0;  // of those that were decoded, by what read their tokens
+  for (size_t i = 0; i < rows.size(); ++i) {
+    CHECK(rows[i].pruned == (i >= 5));
+    std::map<std::string, double> scores(rows[i].scores.begin(), rows[i].scores.end());
+    CHECK(scores.count("clip") == (i < 5));
+    if (i < 5) least = i == 0 ? scores.at("caption-ratio") : std::min(least, scores.at("caption-ratio"));
+    if (i >= 5) CHECK(scores.at("caption-ratio") <= least);
+  }
+
+  // Cut after its second wave, and once more before its ranking.
+  fs::create_directories(scratch / "cut/tokens");
+  auto begun = record;
+  begun["status"] = "running";
+  std::ofstream(scratch / "cut/run.json") << begun.dump();
+  for (const char* wave : {"tokens/wave-000000.jsonl", "tokens/wave-000004.jsonl"})
+    fs::copy_file(scratch / "five" / wave, scratch / "cut" / wave);
+  REQUIRE(sample("cut", "5", {"--resume"}).exit_code == 0);
+  CHECK(test::products_of(scratch / "cut") == test::products_of(scratch / "five"));
+  refused(sample("cut", "6", {"--resume"}), 2, "--prune was 5 and is 6 now");
+
+  const auto ranked = run({"rank", "--json", "--scorer", "clip=1,caption-ratio=0.5", "--captioner",
+                           test::trained_captioner().captioner(), (scratch / "five/results.jsonl").string()});
+  REQUIRE(ranked.exit_code == 0);
+  std::vector<uint32_t> order, expected;
+  const auto document = json::parse(ranked.out);
+  for (const auto& row : document["results"]) order.push_back(row["candidate"]);
+  for (const auto& row : rerank::read_results(scratch / "whole/results.jsonl"))
+    expected.push_back(row.candidate);
+  CHECK(order == expected);
+
+  refused(run({"sample", "--prompt", "a cat", "--prune", "40", "--dry-run"}), 2,
+          "--prune needs a scorer that reads tokens, and --scorer clip does not");
+  refused(sample("none", "1"), 2, "--prune 1 leaves fewer pictures than --keep 2");
+}
+
 TEST_CASE("what does not fit a captioner is refused in one line") {
-  const auto& data = trained();
+  const auto& data = test::trained_captioner();
   const std::string picture = data.pictures[0];
   refused(run({"caption", picture}), 4, "it has no captioner");
   refused(run({"sample", "--prompt", "a cat", "--scorer", "caption", "--dry-run"}), 4,
@@ -218,7 +194,7 @@ TEST_CASE("what does not fit a captioner is refused in one line") {
   data.write_config({{"grid", 8}});
   fs::create_directories(data.scratch / "empty");
   refused(test::run_program(data.train("none", "empty")), 3, "empty");
-  Trained::succeeds(data.shard("coarse", "4"));
+  test::TrainedCaptioner::succeeds(data.shard("coarse", "4"));
   refused(test::run_program(data.train("none", "coarse")), 4, "grids of 4 with 32 codes");
   refused(test::run_program(data.train("none", "shards", {"--dvae", (scratch / "other").string()})), 4,
           "codes of another dVAE than");

@@ -24,6 +24,10 @@ GenerationOptions request(int k) {
   options.scorer = k % 5 == 2 ? "likelihood" : "clip";
   if (k % 4 == 2) options.top_k = 9;
   if (k % 6 == 5) options.batch = 2;
+  if (k % 5 == 3) {
+    options.scorer = "clip=1,likelihood=0.5";
+    options.prune = options.keep + 1;
+  }
   return options;
 }
 
@@ -59,6 +63,7 @@ TEST_CASE("twenty requests at the same time have the pictures that each has alon
       pipeline.info = models.run_info(options);
       const auto source = models.source(options, options.prompt);
       const auto scorer = models.scorer(parse_scorer(options.scorer), options.prompt, false);
+      pipeline.judge_of_tokens = models.judge_of_tokens(options);
       run_pipeline(*source, models.decoder(), *scorer, pipeline, alone[k]);
     }
     Session session(tiny_set(threads));

@@ -97,6 +97,7 @@ void score_rows(std::vector<ResultRow>& rows, rerank::ModelSet& models, const st
     const auto scores = scorer->score({wave, pictures});
     for (size_t i = 0; i < part.size(); ++i) {
       if (!pictures.empty()) part[i].constant = is_constant(pictures[i]);
+      part[i].pruned = false;
       part[i].scores.clear();
       for (size_t c = 0; c < columns.size(); ++c) {
         const double value = scores[i * columns.size() + c];

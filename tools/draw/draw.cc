@@ -165,6 +165,7 @@ class Drawing {
     pipeline.info = models_->run_info(request_of(prompt));
     pipeline.wave = plan_.wave;
     pipeline.whole_waves = plan_.on_gpu;
+    pipeline.judge_of_tokens = models_->judge_of_tokens(pipeline.info.request);
     if (fitted_) fitted_->go_into(pipeline);
     return pipeline;
   }

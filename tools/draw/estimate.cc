@@ -94,6 +94,7 @@ DrawingPlan plan_drawing(const rerank::ModelSet& models, const DrawOptions& opti
   DrawingPlan plan;
   plan.on_gpu = !device.is_cpu();
   plan.candidates = static_cast<int>(options.candidate_indices().size());
+  plan.decoded = options.prune > 0 ? std::min(options.prune, plan.candidates) : plan.candidates;
   plan.prompts = prompts;
   plan.available = static_cast<double>(device.available_memory());
   // With --only a GPU decodes as many at once as without, for the same bits.
@@ -127,8 +128,10 @@ DrawingPlan plan_drawing(const rerank::ModelSet& models, const DrawOptions& opti
   const double sampled = plan.on_gpu ? static_cast<double>(waves * plan.wave) * prompts : pictures;
   plan.sample_seconds = share * sampled * (sampling.image_flops / speed.sampling + logits / speed.logits) +
                         prompts * sampling.prefill_flops / speed.together;
-  plan.decode_seconds = pictures * plan.device.decode_operations / speed.together;
-  plan.score_seconds = pictures * plan.device.score_operations / speed.together;
+  const double decoded = static_cast<double>(plan.decoded) * prompts;
+  plan.decode_seconds = decoded * plan.device.decode_operations / speed.together;
+  plan.score_seconds =
+      (decoded * plan.device.score_operations + pictures * plan.device.judge_operations) / speed.together;
   return plan;
 }
 
@@ -145,18 +148,20 @@ void check_memory(const DrawingPlan& plan, const rerank::ModelSet& models) {
 std::string describe(const DrawingPlan& plan) {
   return fmt::format(
       "estimate: {} of memory ({} of weights, {} of keys and values{}), about {} for {} candidates in waves "
-      "of {} "
-      "(sampling {}, decoding {}, scoring {})",
+      "of {}{} (sampling {}, decoding {}, scoring {})",
       bytes_text(plan.memory()), bytes_text(plan.device.weights), bytes_text(plan.device.cache),
       plan.kv_dtype == "f32" ? "" : " in " + plan.kv_dtype, duration_text(plan.seconds()),
-      plan.candidates * plan.prompts, plan.wave, duration_text(plan.sample_seconds),
-      duration_text(plan.decode_seconds), duration_text(plan.score_seconds));
+      plan.candidates * plan.prompts, plan.wave,
+      plan.decoded < plan.candidates ? fmt::format(", {} decoded", plan.decoded * plan.prompts) : "",
+      duration_text(plan.sample_seconds), duration_text(plan.decode_seconds),
+      duration_text(plan.score_seconds));
 }
 
 rerank::Json to_json(const DrawingPlan& plan) {
   return {{"wave", plan.wave},
           {"kv_dtype", plan.kv_dtype},
           {"candidates", plan.candidates},
+          {"decoded", plan.decoded},
           {"prompts", plan.prompts},
           {"memory_bytes",
            {{"total", plan.memory()},

@@ -29,6 +29,7 @@ struct DrawingPlan {
   int wave = 0;          ///< Candidates decoded together.
   std::string kv_dtype;  ///< How their keys and values are kept.
   int candidates = 0, prompts = 1;
+  int decoded = 0;  ///< Of the candidates; the others are pruned.
 
   // Bytes.
   Footprint device;      ///< Of the device's memory.

@@ -1,6 +1,7 @@
 #include "tools/draw/rehearsal.h"
 
 #include <algorithm>
+#include <array>
 #include <numeric>
 
 #include "core/cpu/counting_device.h"
@@ -41,9 +42,12 @@ rerank::Wave representative(int wave, int cells) {
   return part;
 }
 
-// Of waves of two sizes; the second may be 0.
+// Of what goes by waves: of one size, and the last one; 0: none.
+using Waves = std::array<int, 2>;
+
+// `looked_at`: what is decoded and scored where candidates are pruned; else all that is sampled is.
 Footprint count(const rerank::ModelSet& models, const DrawOptions& options,
-                std::span<const rerank::Redraw> redraws, int wave, int rest) {
+                std::span<const rerank::Redraw> redraws, const Waves& sampled, const Waves& looked_at) {
   const auto device = make_counting_device(models.device());
   rerank::ModelSet stage = models.on(device);
   Footprint footprint;
@@ -61,10 +65,8 @@ Footprint count(const rerank::ModelSet& models, const DrawOptions& options,
   if (forced.empty()) sources.push_back(stage.source(options, ""));
   for (const auto& each : forced) sources.push_back(stage.source(options, "", each));
   const auto scorer = stage.scorer("", options.truncate);
-  for (auto& source : sources) source->prefill();
-  for (const int size : {wave, rest}) {
-    if (size == 0) continue;
-    sample(sources, size);
+  const auto judge_of_tokens = stage.judge_of_tokens(options);
+  const auto look_at = [&](int size) {
     const auto part = representative(size, cells);
     const double begin = device->operations();
     const auto pictures = stage.decoder().decode(part.tokens, static_cast<int>(part.size()));
@@ -72,7 +74,21 @@ Footprint count(const rerank::ModelSet& models, const DrawOptions& options,
     scorer->score({part, pictures});
     footprint.decode_operations = (decoded - begin) / static_cast<double>(part.size());
     footprint.score_operations = (device->operations() - decoded) / static_cast<double>(part.size());
+  };
+  const auto judge = [&](int size) {
+    const double begin = device->operations();
+    const auto part = representative(size, cells);
+    judge_of_tokens->score({part, {}});
+    footprint.judge_operations = (device->operations() - begin) / static_cast<double>(part.size());
+  };
+  for (auto& source : sources) source->prefill();
+  for (const int size : sampled) {
+    if (size == 0) continue;
+    sample(sources, size);
+    judge_of_tokens ? judge(size) : look_at(size);
   }
+  for (const int size : looked_at)
+    if (judge_of_tokens && size > 0) look_at(size);
   footprint.workspace = static_cast<double>(device->footprint()) - footprint.weights;
   return footprint;
 }
@@ -83,10 +99,17 @@ Footprint rehearse(const rerank::ModelSet& models, const DrawOptions& options,
                    std::span<const rerank::Redraw> redraws, int candidates, int wave) {
   const int rest = candidates % wave;
   const double scale = std::max(1.0, wave / static_cast<double>(kLargestWave));
-  const auto scaled = [&](int size, double by) { return static_cast<int>(size / by); };
-  auto footprint = count(models, options, redraws, scaled(wave, scale), scaled(rest, scale));
+  const auto waves = [&](int pictures, double by) {
+    const auto scaled = [&](int size) { return static_cast<int>(size / by); };
+    return Waves{scaled(std::min(wave, pictures)), pictures > wave ? scaled(pictures % wave) : 0};
+  };
+  const auto counted = [&](double by) {
+    return count(models, options, redraws, waves(candidates, by),
+                 waves(std::min(options.prune, candidates), by));
+  };
+  auto footprint = counted(scale);
   if (scale > 1) {
-    const auto half = count(models, options, redraws, scaled(wave, 2 * scale), scaled(rest, 2 * scale));
+    const auto half = counted(2 * scale);
     footprint.workspace += (footprint.workspace - half.workspace) * 2 * (scale - 1);
   }
   transformer::EstimateOptions of_cache;

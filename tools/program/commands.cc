@@ -26,8 +26,10 @@ Command logits_command();
 Command manual_command();
 Command masks_command();
 Command rank_command();
+Command recaption_command();
 Command reconstruct_command();
 Command sample_command();
+Command score_command();
 Command serve_command();
 Command shard_command();
 Command tokenize_command();
@@ -53,6 +55,7 @@ std::vector<Command> all_commands() {
       reconstruct_command(),
       grid_command(),
       eval_command(),
+      score_command(),
       info_command(),
       convert_command(),
       inspect_command(),
@@ -61,6 +64,7 @@ std::vector<Command> all_commands() {
       masks_command(),
       attention_command(),
       shard_command(),
+      recaption_command(),
       train_dvae_command(),
       train_clip_command(),
       train_tokenizer_command(),

@@ -104,6 +104,7 @@ DrawingRequest make_drawing_request(const rerank::ModelSet& models, const ImageR
   auto& options = drawing.options = request.options;
   rerank::take_advice(options, models.sampling_advice(), request.given);
   about("scorer", [&] { models.check_parts_for(rerank::parse_scorer(options.scorer)); });
+  about("prune", [&] { rerank::check_pruning(options); });
   about("negative", [&] { rerank::validate(options); });
   about("prompt", [&] { models.text_slots(options.prompt, options.truncate); });
   about("negative", [&] { models.text_slots(options.negative, options.truncate); });

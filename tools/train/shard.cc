@@ -5,7 +5,6 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "core/cpu/parallel.h"
 #include "core/data/pair_reader.h"
 #include "core/data/token_shard.h"
 #include "core/image/resample.h"
@@ -20,6 +19,7 @@
 #include "tools/program/output_folder.h"
 #include "tools/program/progress.h"
 #include "tools/train/data_report.h"
+#include "tools/train/decoded_samples.h"
 #include "tools/train/training.h"
 #include "weights/describe.h"
 #include "weights/load.h"
@@ -162,63 +162,6 @@ class ShardFolder {
   int shards_ = 0;
 };
 
-// body(0) ... body(count - 1) on all threads; throws what the first of them threw.
-template <typename Body>
-void on_threads(int threads, size_t count, const Body& body) {
-  std::vector<std::exception_ptr> errors(count);
-  cpu::parallel_tasks(threads, static_cast<int64_t>(count), [&](int64_t i) {
-    try {
-      body(static_cast<size_t>(i));
-    } catch (...) {
-      errors[static_cast<size_t>(i)] = std::current_exception();
-    }
-  });
-  for (const auto& error : errors)
-    if (error) std::rethrow_exception(error);
-}
-
-// The samples of a reader in order, read and decoded several at a time, a thread each.
-class DecodedSamples {
- public:
-  DecodedSamples(PairReader& reader, std::shared_ptr<const PairSource> pairs, PairReaderOptions options,
-                 int threads)
-      : reader_(reader), ahead_(std::move(pairs), silent(std::move(options))), threads_(threads) {}
-
-  std::optional<Sample> read(uint64_t index) {
-    if (index < begin_ || index >= begin_ + samples_.size()) decode(index);
-    std::optional<Sample> sample = std::move(samples_[index - begin_]);
-    // What is broken the reader meets, counts and names in its turn.
-    return sample ? std::move(sample) : reader_.read(index);
-  }
-
- private:
-  static PairReaderOptions silent(PairReaderOptions options) {
-    options.max_bad = 1;
-    options.on_bad = {};
-    return options;
-  }
-
-  void decode(uint64_t begin) {
-    constexpr uint64_t kEach = 2;
-    begin_ = begin;
-    samples_.clear();
-    samples_.resize(std::min(kEach * static_cast<uint64_t>(threads_), reader_.size() - begin));
-    on_threads(threads_, samples_.size(), [&](size_t i) {
-      try {
-        samples_[i] = ahead_.read(begin + i);
-      } catch (const Error& error) {  // even if every picture is broken
-        if (error.kind() != ErrorKind::input) throw;
-      }
-    });
-  }
-
-  PairReader& reader_;
-  PairReader ahead_;
-  int threads_;
-  uint64_t begin_ = 0;
-  std::vector<std::optional<Sample>> samples_;
-};
-
 class Sharder {
  public:
   Sharder(const ShardOptions& options, const CommonOptions& common)
@@ -251,7 +194,7 @@ class Sharder {
     reading.on_bad = data_.on_bad();
     data_.print();
     PairReader reader(pairs_, reading);
-    DecodedSamples samples(reader, pairs_, reading, threads());
+    DecodedSamples samples(reader, pairs_, reading, host_threads(*device_));
     const GracefulStop stop;
     const auto views = static_cast<uint64_t>(options_.views);
     const uint64_t begin = folder_->next();
@@ -284,9 +227,6 @@ class Sharder {
     uint64_t index;
   };
 
-  // A GPU's host has its processors free.
-  int threads() const { return device_->is_cpu() ? device_->threads() : omp_get_num_procs(); }
-
   void add(std::shared_ptr<const Image> picture, const std::string& caption, int view, uint64_t index) {
     pending_.push_back({std::move(picture), caption, view, index});
     if (static_cast<int64_t>(pending_.size()) == options_.batch) encode_pending();
@@ -295,7 +235,7 @@ class Sharder {
   std::vector<Image> pending_views() const {
     const int size = options_.grid * static_cast<int>(dvae_->downsampling());
     std::vector<Image> images(pending_.size());
-    on_threads(threads(), images.size(), [&](size_t i) {
+    on_threads(host_threads(*device_), images.size(), [&](size_t i) {
       const Pending& each = pending_[i];
       images[i] = view_of(*each.picture, size, each.view, options_.seed, each.index);
     });

@@ -24,6 +24,8 @@ void check_data(const TokenShardInfo& info, const transformer::TransformerConfig
 struct TransformerOptions : TrainingOptions {
   double max_bad = 0.001;
   double deadline = 0;
+  std::string captions;  ///< Empty: those of the shards alone.
+  double mix = 0.95;
 };
 
 int train_transformer(const TransformerOptions& options, const CommonOptions& common) {
@@ -49,6 +51,9 @@ int train_transformer(const TransformerOptions& options, const CommonOptions& co
   DataReport data(common);
   const transformer::TokenSamples samples(shards, options.max_bad, data.on_bad());
   data.add({.samples = shards.size(), .without_caption = samples.without_caption()});
+  std::shared_ptr<const transformer::CaptionMix> captions;
+  if (!options.captions.empty())
+    captions = std::make_shared<const transformer::CaptionMix>(options.captions, shards, options.mix);
 
   const auto device = open_device(common);
   transformer::Transformer model(*device, config, training_precision(train_options, *device));
@@ -65,12 +70,15 @@ int train_transformer(const TransformerOptions& options, const CommonOptions& co
                              {"tokenizer_sha256", weights::sha256_of_file(tokenizer_path)},
                              {"init_from", options.init_from}};
   if (options.deadline > 0) settings["deadline"] = options.deadline;
+  if (captions)
+    settings["captions"] = {{"sha256", weights::sha256_of_file(options.captions)}, {"mix", options.mix}};
   const TrainRun run = make_train_run(options, common, settings);
-  transformer::TransformerTask task(
-      model, samples, *tokenizer, training, train_options, [&](const fs::path& folder) {
-        export_with_tokenizer(model, "transformer", transformer::to_json(config),
-                              {std::string(tokenizer->kind()), tokenizer_path}, folder);
-      });
+  const auto export_model = [&](const fs::path& folder) {
+    export_with_tokenizer(model, "transformer", transformer::to_json(config),
+                          {std::string(tokenizer->kind()), tokenizer_path}, folder);
+  };
+  transformer::TransformerTask task(model, samples, *tokenizer, training, train_options, export_model,
+                                    captions);
   return run_training(*device, task, train_options, run, common, data);
 }
 
@@ -88,6 +96,12 @@ Command train_transformer_command() {
                             "The captions' tokenizer (see train tokenizer)");
             app.add_option("--max-bad", options->max_bad, "Share of samples that may be damaged")
                 ->check(CLI::Range(0.0, 1.0))
+                ->capture_default_str();
+            auto* captions = app.add_option("--captions", options->captions,
+                                            "Synthetic captions of the same data, as recaption writes them");
+            app.add_option("--mix", options->mix, "How often a sample takes the synthetic caption")
+                ->check(CLI::Range(0.0, 1.0))
+                ->needs(captions)
                 ->capture_default_str();
             app.add_option(
                    "--deadline", options->deadline,
