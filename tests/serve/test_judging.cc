@@ -11,6 +11,7 @@
 #include "tests/tools/program.h"
 #include "tests/tools/run_files.h"
 #include "tests/tools/tiny_model.h"
+#include "tests/tools/trained_captioner.h"
 
 namespace dalle1::test {
 namespace {
@@ -37,9 +38,10 @@ struct SomePictures {
   std::vector<FormField> fields;
 };
 
-std::vector<std::string> with_pictures(std::vector<std::string> arguments, const SomePictures& pictures) {
+std::vector<std::string> with_pictures(std::vector<std::string> arguments,
+                                       const std::vector<std::string>& pictures) {
   arguments.insert(arguments.end(), {"--model", shallow_model().string()});
-  arguments.insert(arguments.end(), pictures.paths.begin(), pictures.paths.end());
+  arguments.insert(arguments.end(), pictures.begin(), pictures.end());
   return arguments;
 }
 
@@ -73,7 +75,8 @@ void check_embeddings(const nlohmann::json& answer, const std::vector<std::vecto
 
 TEST_CASE("pictures are ranked as the program ranks them") {
   const SomePictures pictures;
-  const auto program = run_program(with_pictures({"rank", "--json", "--prompt", "a red cat"}, pictures));
+  const auto program =
+      run_program(with_pictures({"rank", "--json", "--prompt", "a red cat"}, pictures.paths));
   REQUIRE_MESSAGE(program.exit_code == 0, program.err);
   const auto expected = nlohmann::json::parse(program.out)["pictures"];
   const Server server;
@@ -96,7 +99,7 @@ TEST_CASE("embeddings are the program's, of length 1, in both encodings") {
   const SomePictures pictures;
   const Server server;
   const auto file = pictures.scratch / "features.npy";
-  auto program = run_program(with_pictures({"embed", "--out", file.string()}, pictures));
+  auto program = run_program(with_pictures({"embed", "--out", file.string()}, pictures.paths));
   REQUIRE_MESSAGE(program.exit_code == 0, program.err);
   const auto by_form = ask(server, form_request("/v1/embeddings", pictures.fields));
   REQUIRE_MESSAGE(by_form.status == 200, by_form.body);
@@ -117,6 +120,25 @@ TEST_CASE("embeddings are the program's, of length 1, in both encodings") {
   std::vector<float> values(bytes.size() / sizeof(float));
   std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
   CHECK(values == expected[0]);
+}
+
+TEST_CASE("captions are the program's") {
+  const auto& trained = trained_captioner();
+  const std::vector<std::string> pictures(trained.pictures.begin(), trained.pictures.begin() + 3);
+  const auto program =
+      run_program(with_pictures({"caption", "--json", "--captioner", trained.captioner()}, pictures));
+  REQUIRE_MESSAGE(program.exit_code == 0, program.err);
+  const auto expected = nlohmann::json::parse(program.out);
+  const Server server({"--captioner", trained.captioner(), "--scorer", "clip=1,caption=0.1"});
+  std::vector<FormField> fields;
+  for (int i = 0; i < 3; ++i) fields.push_back({"image", content_of(pictures[i]), true});
+  const auto reply = ask(server, form_request("/v1/captions", fields));
+  REQUIRE_MESSAGE(reply.status == 200, reply.body);
+  const auto data = reply.json()["data"];
+  REQUIRE(data.size() == 3);
+  for (size_t i = 0; i < 3; ++i) CHECK(data[i]["captions"][0] == expected[i]["caption"]);
+  fields.push_back({"count", "2"});
+  CHECK(ask(server, form_request("/v1/captions", fields)).status == 400);
 }
 
 TEST_CASE("what cannot be judged is refused in one line") {
