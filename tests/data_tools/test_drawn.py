@@ -11,7 +11,7 @@ from pathlib import Path
 from support import TOOLS
 from dalle1_data import kinds
 
-DRAWN = TOOLS.parent / "train" / "drawn"
+DRAWN = TOOLS.parent / "train" / "default" / "drawn"
 
 # Stands for `dalle1 sample`: each prompt's first picture is the one prepared for it, its second one is empty.
 PROGRAM = """#!/usr/bin/python3

@@ -11,7 +11,7 @@ from pathlib import Path
 from support import TOOLS
 from dalle1_data import kinds
 
-JUDGES = TOOLS.parent / "train" / "judges"
+JUDGES = TOOLS.parent / "train" / "default" / "judges"
 
 # Stands for `dalle1 rank`: the scores beside the results.
 PROGRAM = """#!/usr/bin/python3

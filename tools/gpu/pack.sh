@@ -21,7 +21,7 @@ ldd "$program" "$tests" | awk '$2 == "=>" && $3 ~ /^\// { print $3 }' | sort -u 
 LD_LIBRARY_PATH=$folder/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} \
   ${PYTHON:-/usr/bin/python3} tools/gpu/quarter expect "$folder/tools/dalle1" "$folder/expect"
 
-tar -C "$folder" --owner=0 --group=0 -c . | xz -9 > "$file.partial"  # a dictionary in which the tests find the program's code
+tar -C "$folder" --owner=0 --group=0 -c . | xz --x86 --lzma2=preset=9e > "$file.partial"  # for programs; a large dictionary
 mv "$file.partial" "$file"
 # What travels is the checkout as it lies here: files that git tracks or would track.
 tree=$(git ls-files -z --cached --others --exclude-standard | xargs -0 stat -c %s 2>/dev/null | awk '{ sum += $1 } END { print sum }')
