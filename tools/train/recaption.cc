@@ -132,10 +132,7 @@ Command recaption_command() {
           [](CLI::App& app, CommonOptions& common) {
             auto options = std::make_shared<RecaptionOptions>();
             add_model_options(app, common);
-            app.add_option("--data", options->data,
-                           "A folder of pictures, a captions.jsonl or metadata.jsonl, or tar shards: "
-                           "'data/{000..017}.tar'; what `dalle1 shard` was given")
-                ->required();
+            add_pairs_option(app, options->data, "; what `dalle1 shard` was given");
             app.add_option("--out", options->out,
                            "The file to write: {\"image\", \"caption\", \"original\"} a line, in the data's "
                            "order; OUT.progress beside it is for --resume")

@@ -295,10 +295,7 @@ Command shard_command() {
           [](CLI::App& app, CommonOptions& common) {
             auto options = std::make_shared<ShardOptions>();
             add_model_options(app, common);
-            app.add_option("--data", options->data,
-                           "A folder of pictures, a captions.jsonl or metadata.jsonl, or tar shards: "
-                           "'data/{000..017}.tar'")
-                ->required();
+            add_pairs_option(app, options->data);
             app.add_option("--out", options->out, "Folder to write")->required();
             app.add_option("--grid", options->grid, "Tokens along one side")
                 ->check(CLI::Range(1, 128))

@@ -56,6 +56,14 @@ void add_training_options(CLI::App& app, TrainingOptions& options, const std::st
                "Also write event files for TensorBoard to OUT/tensorboard");
 }
 
+void add_pairs_option(CLI::App& app, std::string& data, const std::string& more) {
+  app.add_option("--data", data,
+                 "A folder of pictures, a captions.jsonl or metadata.jsonl, or tar shards: "
+                 "'data/{000..017}.tar'" +
+                     more)
+      ->required();
+}
+
 void add_max_bad_option(CLI::App& app, double& max_bad) {
   app.add_option(
          "--max-bad", max_bad,

@@ -24,6 +24,8 @@ struct TrainingOptions {
 
 /// --max-bad of the commands that read pictures with captions.
 void add_max_bad_option(CLI::App& app, double& max_bad);
+/// --data of those that take pictures with captions as they lie.
+void add_pairs_option(CLI::App& app, std::string& data, const std::string& more = "");
 
 /// --config, --data, --out, --init-from, --max-minutes, --resume and --tensorboard. `data` is the name of
 /// --data where it is another one.
