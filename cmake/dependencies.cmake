@@ -13,6 +13,11 @@ find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(sentencepiece REQUIRED IMPORTED_TARGET sentencepiece)
 
+if(DALLE1_MPI)
+  set(MPI_CXX_SKIP_MPICXX ON)  # the C interface alone
+  find_package(MPI REQUIRED COMPONENTS CXX)
+endif()
+
 if(DALLE1_CUDA)
   enable_language(CUDA)
   find_package(CUDAToolkit REQUIRED)
