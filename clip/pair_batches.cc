@@ -116,8 +116,8 @@ PairBatches::~PairBatches() {
 PairBatch PairBatches::get(int64_t number) {
   PairBatch batch = next_.valid() && next_number_ == number ? next_.get() : make(number);
   if (next_.valid()) next_.wait();
-  next_number_ = number + 1;
-  next_ = std::async(std::launch::async, [this, number] { return make(number + 1); });
+  next_number_ = options_.share.after(number);
+  next_ = std::async(std::launch::async, [this] { return make(next_number_); });
   return batch;
 }
 

@@ -14,6 +14,7 @@
 
 #include "clip/word_classes.h"
 #include "core/data/pair_reader.h"
+#include "core/train/batch_share.h"
 
 namespace dalle1::clip {
 
@@ -30,6 +31,7 @@ struct BatchOptions {
   /// Called once for each of them with one line that names it and says why.
   std::function<void(const std::string&)> on_bad = {};
   uint64_t seed = 0;
+  BatchShare share = {};  ///< The batches that are asked for.
 };
 
 struct PairBatch {

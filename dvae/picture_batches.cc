@@ -108,8 +108,8 @@ PictureBatches::~PictureBatches() {
 Tensor PictureBatches::get(Device& device, int64_t number) {
   std::vector<float> values = next_.valid() && next_number_ == number ? next_.get() : make(number);
   if (next_.valid()) next_.wait();
-  next_number_ = number + 1;
-  next_ = std::async(std::launch::async, [this, number] { return make(number + 1); });
+  next_number_ = options_.share.after(number);
+  next_ = std::async(std::launch::async, [this] { return make(next_number_); });
   return Tensor::from(device, {options_.batch, 3, options_.crop, options_.crop}, values);
 }
 

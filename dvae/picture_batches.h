@@ -6,6 +6,7 @@
 
 #include "core/data/pair_reader.h"
 #include "core/tensor/tensor.h"
+#include "core/train/batch_share.h"
 
 namespace dalle1::dvae {
 
@@ -24,6 +25,7 @@ struct BatchOptions {
   float dither = 0.0f;  ///< Uniform noise of this width in 8-bit levels, so that flat colours have no
                         ///< infinite likelihood.
   uint64_t seed = 0;
+  BatchShare share = {};  ///< The batches that are asked for.
 };
 
 class PictureBatches {

@@ -27,6 +27,7 @@ DvaeTraining DvaeTraining::from_json(const nlohmann::json& train, const TrainOpt
   DvaeTraining t;
   t.accumulate = options.accumulate;
   t.batches.seed = options.seed;
+  t.batches.share = options.share();
   t.vq.revive_until = options.steps * 4 / 5;
   config::read_known(train, t, {ErrorKind::input, "train"});
   return t;

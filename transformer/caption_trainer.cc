@@ -25,7 +25,7 @@ CaptionTask::CaptionTask(Captioner& model, TokenSamples data, const text::Tokeni
       split_(data_.size(), training.validation, options.seed),
       export_(std::move(export_model)),
       ahead_([this](int64_t batch) { return training_samples(batch); }, options.steps * options.accumulate,
-             kCaptionBatchesAhead) {
+             kCaptionBatchesAhead, options.share()) {
   check(model.config().condition == "grid", ErrorKind::model,
         "a captioner of condition '{}' cannot be trained on codes alone: use condition grid",
         model.config().condition);

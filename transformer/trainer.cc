@@ -27,13 +27,12 @@ TransformerTask::TransformerTask(Transformer& model, TokenSamples data, const te
       tokenizer_(tokenizer),
       training_(training),
       steps_(options.steps),
-      accumulate_(options.accumulate),
       seed_(options.seed),
       split_(data_.size(), training.validation, options.seed),
       export_(std::move(export_model)),
       captions_(std::move(captions)),
       ahead_([this](int64_t batch) { return training_samples(batch); }, options.steps * options.accumulate,
-             kBatchesAhead) {
+             kBatchesAhead, options.share()) {
   if (training_.text_slots == 0) training_.text_slots = model.config().text_length;
 }
 
@@ -92,9 +91,8 @@ Tensor TransformerTask::loss(Context& context, int64_t batch, nlohmann::json& lo
   const Samples samples = ahead_.get(batch);
   const Loss loss = compute_loss(context, model_, make_batch(samples.pairs, samples.ids, text_slots()),
                                  {training_.text_padding, training_.checkpoint_blocks});
-  const double share = 1.0 / accumulate_;
-  log["text_nats"] = log.value("text_nats", 0.0) + share * loss.text;
-  log["image_nats"] = log.value("image_nats", 0.0) + share * loss.image;
+  log["text_nats"] = loss.text;
+  log["image_nats"] = loss.image;
   return loss.total;
 }
 

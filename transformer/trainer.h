@@ -88,7 +88,6 @@ class TransformerTask final : public TrainTask {
   const text::Tokenizer& tokenizer_;
   TransformerTraining training_;
   int64_t steps_;
-  int accumulate_;
   int64_t place_ = 0;  // of the step's schedules
   uint64_t seed_;
   SampleSplit split_;

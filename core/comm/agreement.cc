@@ -4,19 +4,19 @@ namespace dalle1 {
 namespace {
 
 // Paths need not be UTF-8.
-std::string text_of(const nlohmann::json& value) {
+std::string dumped(const nlohmann::json& value) {
   return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 std::string at_field(const nlohmann::json& job, const std::string& field) {
   const nlohmann::json::json_pointer pointer(field);
-  return job.contains(pointer) ? text_of(job.at(pointer)) : "nothing";
+  return job.contains(pointer) ? dumped(job.at(pointer)) : "nothing";
 }
 
 }  // namespace
 
 void require_equal_jobs(Comm& comm, const nlohmann::json& job) {
-  const auto said = comm.all_gather(text_of({{"host", comm.host()}, {"job", job}}));
+  const auto said = comm.all_gather(dumped({{"host", comm.host()}, {"job", job}}));
   const auto root = nlohmann::json::parse(said[0]);
   for (size_t rank = 1; rank < said.size(); ++rank) {
     const auto other = nlohmann::json::parse(said[rank]);
@@ -33,7 +33,7 @@ void require_equal_jobs(Comm& comm, const nlohmann::json& job) {
 
 nlohmann::json of_root(Comm& comm, const nlohmann::json& value) {
   if (comm.size() == 1) return value;
-  return nlohmann::json::parse(comm.all_gather(comm.is_root() ? text_of(value) : "")[0]);
+  return nlohmann::json::parse(comm.all_gather(comm.is_root() ? dumped(value) : "")[0]);
 }
 
 bool on_any(Comm& comm, bool value) {

@@ -41,6 +41,9 @@ class Comm {
   /// Overwrites each tensor by its owner's.
   virtual void broadcast(std::span<const SharedTensor> tensors) = 0;
 
+  /// Whether all ranks call this within so many seconds of each other: for a rank that has failed and does
+  /// not know whether the others have. Once in a job.
+  virtual bool all_arrive(double seconds) = 0;
   /// Ends the processes of all ranks; this one's exit code is the job's.
   [[noreturn]] virtual void abort(int exit_code) = 0;
 

@@ -2,7 +2,9 @@
 #include <mpi.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
+#include <thread>
 
 #include "core/comm/comm.h"
 
@@ -89,6 +91,7 @@ class MpiComm final : public Comm {
     MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided);  // others read data, but call nothing
     MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
     MPI_Comm_size(MPI_COMM_WORLD, &size_);
+    MPI_Comm_dup(MPI_COMM_WORLD, &failed_);
   }
   ~MpiComm() override { MPI_Finalize(); }
 
@@ -156,6 +159,17 @@ class MpiComm final : public Comm {
     finish(transfers);
   }
 
+  bool all_arrive(double seconds) override {
+    MPI_Request request;
+    MPI_Ibarrier(failed_, &request);
+    int done = 0;
+    for (const double end = MPI_Wtime() + seconds; !done && MPI_Wtime() < end;) {
+      MPI_Test(&request, &done, MPI_STATUS_IGNORE);
+      if (!done) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return done;
+  }
+
   void abort(int exit_code) override {
     MPI_Abort(MPI_COMM_WORLD, exit_code);
     std::abort();  // MPI_Abort does not return
@@ -168,6 +182,7 @@ class MpiComm final : public Comm {
   }
 
   int rank_ = 0, size_ = 1;
+  MPI_Comm failed_ = MPI_COMM_NULL;  // those who have come to all_arrive(), whatever the others wait for
 };
 
 }  // namespace

@@ -3,12 +3,15 @@
 
 #include <functional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "core/tensor/tensor.h"
 
 namespace dalle1 {
 
 using ParameterVisitor = std::function<void(const std::string& name, Tensor& parameter)>;
+using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 
 /// A model or a part of one. Parameters are enumerated in a fixed order; names are those of the native
 /// checkpoint.

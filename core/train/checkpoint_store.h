@@ -8,11 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "core/tensor/tensor.h"
+#include "core/nn/parameters.h"
 
 namespace dalle1 {
-
-using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 
 /// How named tensors and a JSON state are put into one file. core knows no file format: see
 /// weights/training_state.h.

@@ -1,24 +1,21 @@
 #include "core/train/loop.h"
 
+#include <zlib.h>
+
 #include <algorithm>
 #include <chrono>
-#include <cmath>
+#include <optional>
 #include <utility>
 
+#include "core/comm/agreement.h"
 #include "core/train/curves.h"
+#include "core/train/train_session.h"
 
 namespace dalle1 {
 namespace {
 
-constexpr int kLargestNonFiniteRun = 10;
-
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-OptimizerOptions computing_in(OptimizerOptions options, DType compute) {
-  options.compute = compute;
-  return options;
 }
 
 // What the first row of a run warns of.
@@ -26,143 +23,6 @@ std::string notice(const TrainOptions& options, const Device& device) {
   if (options.compute != "bf16" || device.multiplies_bf16()) return {};
   return "this processor has no arithmetic of bf16 (AVX512-BF16 or AMX): computing in f32";
 }
-
-// Everything of a run that outlives a step.
-class Session {
- public:
-  Session(Device& device, TrainTask& task, const TrainOptions& options, const TrainRun& run)
-      : device_(device),
-        task_(task),
-        options_(options),
-        run_(run),
-        optimizer_(
-            task.model(), computing_in(options.optimizer, training_precision(options, device).compute),
-            [&](const std::string& name) { return task.trainable(name); },
-            [&](const std::string& name) { return task.hidden_matrices(name); }),
-        ema_(task.model(), options.ema_decay),
-        store_(run.folder / "checkpoints", *run.format) {
-    if (run.resume) restore();
-  }
-
-  int64_t step() const { return step_; }
-
-  /// One update, with the schedules as they stand at `place`.
-  nlohmann::json advance(int64_t place) {
-    task_.begin_step(place);
-    nlohmann::json log = {{"step", step_}};
-    double loss_sum = 0;
-    for (int micro = 0; micro < options_.accumulate; ++micro) {
-      const int64_t batch = step_ * options_.accumulate + micro;
-      Tape tape;
-      optimizer_.watch(tape);
-      Context context(device_, &tape);
-      context.seed = options_.seed;
-      context.step = static_cast<uint64_t>(batch);
-      context.training = true;
-      const Tensor loss = task_.loss(context, batch, log);
-      loss_sum += loss.item();
-      tape.backward(loss);
-      optimizer_.accumulate(tape);
-    }
-    const auto rate = static_cast<float>(options_.learning_rate.at(place));
-    const double norm = optimizer_.step(rate, options_.accumulate);
-    const bool finite = std::isfinite(norm) && std::isfinite(loss_sum);
-    non_finite_ = finite ? 0 : non_finite_ + 1;
-    if (non_finite_ >= kLargestNonFiniteRun) {
-      throw Diverged(step_, fmt::format("the loss was not finite for {} steps in a row at step {}; lower the "
-                                        "learning rate",
-                                        non_finite_, step_));
-    }
-    if (finite) {
-      Context context(device_);
-      context.seed = options_.seed;
-      context.step = static_cast<uint64_t>(step_);
-      task_.after_step(context, step_);
-      if (options_.ema_decay > 0) ema_.update();
-    }
-    log["loss"] = loss_sum / options_.accumulate;
-    log["gradient_norm"] = norm;
-    log["learning_rate"] = rate;
-    ++step_;
-    return log;
-  }
-
-  template <typename Function>
-  auto with_average(const Function& function) {
-    const bool swap = options_.ema_decay > 0 && ema_.updates() > 0;
-    if (swap) ema_.swap();
-    try {
-      auto result = function();
-      if (swap) ema_.swap();
-      return result;
-    } catch (...) {  // put the parameters back, then let the error go on
-      if (swap) ema_.swap();
-      throw;
-    }
-  }
-
-  nlohmann::json evaluate() {
-    return with_average([&] { return task_.evaluate(step_); });
-  }
-
-  void save() {
-    nlohmann::json state = {{"step", step_},
-                            {"optimizer_steps", optimizer_.steps()},
-                            {"ema_updates", ema_.updates()},
-                            {"settings", run_.settings},
-                            {"task", task_.state()}};
-    store_.save(step_, state, tensors());
-    with_average([&] {
-      task_.export_model(run_.folder / "model");
-      return 0;
-    });
-  }
-
- private:
-  NamedTensors tensors() {
-    NamedTensors all;
-    auto add = [&](const std::string& name, Tensor& tensor) { all.emplace_back(name, tensor); };
-    task_.model().visit(
-        [&](const std::string& name, Tensor& tensor) { all.emplace_back("model." + name, tensor); });
-    optimizer_.visit_state(add);
-    if (options_.ema_decay > 0) ema_.visit_state(add);
-    task_.visit_state(
-        [&](const std::string& name, Tensor& tensor) { all.emplace_back("task." + name, tensor); });
-    return all;
-  }
-
-  void restore() {
-    const auto newest = store_.latest();
-    if (!newest) return;
-    // Before the tensors, which other settings may have in other shapes.
-    const nlohmann::json saved = run_.format->read_state(*newest).at("settings");
-    if (saved != run_.settings) refuse(saved, newest->string());
-    const NamedTensors targets = tensors();
-    const nlohmann::json state = store_.load(*newest, targets);
-    for (const auto& [name, tensor] : targets) tensor.touch();
-    step_ = state.at("step").get<int64_t>();
-    optimizer_.set_steps(state.at("optimizer_steps").get<int64_t>());
-    ema_.set_updates(state.at("ema_updates").get<int64_t>());
-    task_.set_state(state.at("task"));
-  }
-
-  [[noreturn]] void refuse(const nlohmann::json& saved, const std::string& file) const {
-    const auto difference = nlohmann::json::diff(saved, run_.settings);
-    const std::string field = difference.empty() ? "" : difference[0].value("path", "");
-    fail(ErrorKind::usage, "{}: '{}' differs from the run in {}; resume with the same settings or start anew",
-         OptionName{"resume"}, field, file);
-  }
-
-  Device& device_;
-  TrainTask& task_;
-  const TrainOptions& options_;
-  const TrainRun& run_;
-  Optimizer optimizer_;
-  Ema ema_;
-  CheckpointStore store_;
-  int64_t step_ = 0;
-  int non_finite_ = 0;
-};
 
 // How far a training is: counted in steps, or stretched over the seconds until a deadline.
 class Progress {
@@ -227,36 +87,82 @@ Precision training_precision(const TrainOptions& options, const Device& device) 
   return Precision::training(wanted && device.multiplies_bf16() ? DType::bf16 : DType::f32, device);
 }
 
+namespace {
+
+void check_ranks(const TrainOptions& options) {
+  const int ranks = options.comm->size();
+  check(ranks <= options.accumulate, ErrorKind::usage,
+        "{} ranks share the micro-batches of a step, and 'train.accumulate' is {}: make it a multiple of the "
+        "ranks (and 'batch' smaller in proportion, for the same training), or start fewer ranks",
+        ranks, options.accumulate);
+}
+
+// Of the parameters that a training begins with: a rank that read others would go unnoticed.
+uint32_t checksum_of(Module& model) {
+  uLong sum = crc32(0, nullptr, 0);
+  std::vector<unsigned char> host;
+  model.visit([&](const std::string&, Tensor& parameter) {
+    host.resize(parameter.bytes());
+    parameter.device().copy_to_host(host.data(), parameter.raw(), host.size());
+    sum = crc32_z(sum, host.data(), host.size());
+  });
+  return static_cast<uint32_t>(sum);
+}
+
+// What all ranks must have alike.
+nlohmann::json job_of(const Device& device, TrainTask& task, const TrainOptions& options,
+                      const TrainRun& run) {
+  const Precision precision = training_precision(options, device);
+  return {{"version", DALLE1_VERSION},
+          {"resume", run.resume},
+          {"settings", run.settings},
+          {"compute", std::string(name_of(precision.compute))},
+          {"checksum of the first parameters", checksum_of(task.model())}};
+}
+
+}  // namespace
+
 TrainResult train(Device& device, TrainTask& task, const TrainOptions& options, const TrainRun& run) {
   const auto start = std::chrono::steady_clock::now();
   const std::function<double()> elapsed =
       run.elapsed ? run.elapsed : [start] { return seconds_since(start); };
   const Progress progress(options, elapsed);
-  Session session(device, task, options, run);
-  MetricsLog metrics(run.folder / "metrics.jsonl", session.step());
+  Comm& comm = *options.comm;
+  check_ranks(options);
+  if (comm.size() > 1) require_equal_jobs(comm, job_of(device, task, options, run));
+  TrainSession session(device, task, options, run);
+  std::optional<MetricsLog> metrics;  // rank 0's, as all that is written
+  if (comm.is_root()) metrics.emplace(run.folder / "metrics.jsonl", session.step());
   double training_seconds = 0;  // since the last row: neither measuring nor saving counts
+  uint64_t sent = comm.bytes_sent();
   int64_t last_row = session.step();
-  bool stopped = false, last = progress.over(session.step());
+  // Rank 0 has the clock.
+  const auto is_over = [&](int64_t done) { return of_root(comm, progress.over(done)).get<bool>(); };
+  bool stopped = false, last = is_over(session.step());
   std::string warning = notice(options, device);
   while (!last && !stopped) {
     const auto begin = std::chrono::steady_clock::now();
-    nlohmann::json row = session.advance(progress.place(session.step()));
+    nlohmann::json row = session.advance(of_root(comm, progress.place(session.step())));
     training_seconds += seconds_since(begin);
     const int64_t done = session.step();
-    last = progress.over(done);
-    if (done % options.evaluate_every == 0 || last) row.update(session.evaluate());
+    last = is_over(done);
+    if (comm.is_root() && (done % options.evaluate_every == 0 || last)) row.update(session.evaluate());
     if (done % options.log_every == 0 || done % options.evaluate_every == 0 || last) {
-      row["seconds_per_step"] = std::exchange(training_seconds, 0.0) / static_cast<double>(done - last_row);
-      last_row = done;
+      const auto steps = static_cast<double>(done - std::exchange(last_row, done));
+      row["seconds_per_step"] = std::exchange(training_seconds, 0.0) / steps;
+      if (comm.size() > 1) {
+        const uint64_t before = std::exchange(sent, comm.bytes_sent());
+        row["sent_megabytes_per_step"] = static_cast<double>(sent - before) / 1e6 / steps;
+      }
       if (!warning.empty()) row["warning"] = std::exchange(warning, {});
-      metrics.write(row);
-      if (run.report) run.report(row);
+      if (metrics) metrics->write(row);
+      if (metrics && run.report) run.report(row);
     }
     const bool out_of_time = options.max_minutes > 0 && elapsed() > options.max_minutes * 60;
-    stopped = out_of_time || (run.stop_requested && run.stop_requested());
+    stopped = on_any(comm, out_of_time || (run.stop_requested && run.stop_requested()));
     if (done % options.checkpoint_every == 0 || last || stopped) session.save();
   }
-  write_curves(run.folder);
+  if (comm.is_root()) write_curves(run.folder);
   return {session.step(), last};
 }
 

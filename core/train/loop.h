@@ -1,7 +1,8 @@
 // The training loop that the dVAE, CLIP and the transformer share.
 //
 // Everything random in a step derives from (seed, step), so a run that is stopped, killed and resumed gives
-// the bits of an uninterrupted one on the same device and thread count.
+// the bits of an uninterrupted one on the same device and thread count, and so does one of several ranks:
+// they share the micro-batches of each step (TrainOptions::comm) and sum in the order of these.
 #pragma once
 
 #include <filesystem>
@@ -11,6 +12,7 @@
 #include "core/error.h"
 #include "core/io/folder_lock.h"
 #include "core/nn/precision.h"
+#include "core/train/batch_share.h"
 #include "core/train/checkpoint_store.h"
 #include "core/train/metrics.h"
 #include "core/train/optimizer.h"
@@ -25,18 +27,20 @@ class TrainTask {
   virtual Module& model() = 0;
   /// Before each step: where its schedules stand, in steps. Under a deadline that is not the step's number.
   virtual void begin_step(int64_t place) {}
-  /// The loss of micro-batch number `batch` (counted over the whole run) as [1]; adds what is worth logging.
+  /// The loss of micro-batch number `batch` (counted over the whole run) as [1]; adds numbers that are worth
+  /// logging, of which a step logs the mean over its micro-batches.
   virtual Tensor loss(Context& context, int64_t batch, nlohmann::json& log) = 0;
-  /// After the update of a step (codebook averages, clamped temperatures).
+  /// After the update of a step (codebook averages, clamped temperatures). On a rank that did not compute the
+  /// step's last micro-batch what this makes of visit_state() is overwritten by what it made there.
   virtual void after_step(Context& context, int64_t step) {}
-  /// Held-out figures, with the averaged parameters in place; also writes sheets if it has any.
+  /// Held-out figures, with the averaged parameters in place; also writes sheets if it has any. Rank 0 alone.
   virtual nlohmann::json evaluate(int64_t step) { return nlohmann::json::object(); }
-  /// Writes a usable model, with the averaged parameters in place.
+  /// Writes a usable model, with the averaged parameters in place. Rank 0 alone.
   virtual void export_model(const std::filesystem::path& folder) = 0;
   virtual bool trainable(const std::string& name) const { return true; }
   /// See Optimizer: of how many hidden matrices a parameter is made, 0 for embeddings, heads and vectors.
   virtual int hidden_matrices(const std::string& name) const { return 0; }
-  /// Buffers beyond the parameters that a resume needs, and small state.
+  /// Buffers beyond the parameters that a resume needs, and small state, which is the same on all ranks.
   virtual void visit_state(const ParameterVisitor& visitor) {}
   virtual nlohmann::json state() const { return nlohmann::json::object(); }
   virtual void set_state(const nlohmann::json& state) {}
@@ -60,7 +64,10 @@ struct TrainOptions {
   int64_t log_every = 10;
   int64_t evaluate_every = 500;
   int64_t checkpoint_every = 500;
+  /// The ranks that share the micro-batches of a step; `accumulate` counts those of all of them.
+  std::shared_ptr<Comm> comm = single_comm();
 
+  BatchShare share() const { return {comm->rank(), comm->size(), accumulate}; }
   /// The fields of the `train` object of a training file.
   static void visit(auto& self, auto& field);
 };
@@ -101,7 +108,9 @@ class Diverged : public Error {
 };
 
 /// Trains until done, stopped or out of time; saves a checkpoint at each way out and exports the model to
-/// folder/model. Diverged when the loss is not finite for 10 steps in a row.
+/// folder/model. Diverged when the loss is not finite for 10 steps in a row. Rank 0 alone reads and writes
+/// the folder. Error(usage) for more ranks than micro-batches of a step, and for a rank whose version or
+/// settings are not those of rank 0.
 TrainResult train(Device& device, TrainTask& task, const TrainOptions& options, const TrainRun& run);
 
 }  // namespace dalle1

@@ -9,16 +9,19 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <utility>
+
+#include "core/train/batch_share.h"
 
 namespace dalle1 {
 
-/// make(0), make(1), ... make(end - 1), of which up to `most_ahead` wait to be asked for. `make` depends on
-/// its number alone, so what is read does not depend on when.
+/// make(n) for the micro-batches n < end of a share, of which up to `most_ahead` wait to be asked for. `make`
+/// depends on its number alone, so what is read does not depend on when.
 template <typename T>
 class ReadAhead {
  public:
-  ReadAhead(std::function<T(int64_t)> make, int64_t end, size_t most_ahead)
-      : make_(std::move(make)), end_(end), most_ahead_(most_ahead) {}
+  ReadAhead(std::function<T(int64_t)> make, int64_t end, size_t most_ahead, const BatchShare& share = {})
+      : make_(std::move(make)), end_(end), most_ahead_(most_ahead), share_(share) {}
   ~ReadAhead() { stop(); }
   ReadAhead(const ReadAhead&) = delete;
   ReadAhead& operator=(const ReadAhead&) = delete;
@@ -31,7 +34,7 @@ class ReadAhead {
     changed_.wait(lock, [&] { return !ready_.empty(); });
     Item item = std::move(ready_.front());
     ready_.pop_front();
-    ++next_;
+    next_ = share_.after(n);
     changed_.notify_all();
     lock.unlock();
     if (item.error) std::rethrow_exception(item.error);
@@ -62,7 +65,7 @@ class ReadAhead {
   }
 
   void run(int64_t begin) {
-    for (int64_t n = begin; n < end_; ++n) {
+    for (int64_t n = begin; n < end_; n = share_.after(n)) {
       {
         std::unique_lock lock(mutex_);
         changed_.wait(lock, [&] { return stopping_ || ready_.size() < most_ahead_; });
@@ -83,6 +86,7 @@ class ReadAhead {
   std::function<T(int64_t)> make_;
   int64_t end_, next_ = 0;
   size_t most_ahead_;
+  BatchShare share_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Item> ready_;

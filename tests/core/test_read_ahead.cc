@@ -15,6 +15,29 @@ TEST_CASE("reading ahead gives every number's value in order, from anywhere and 
     for (int64_t n = begin; n < 24; ++n) CHECK(ahead.get(n) == n * n);
 }
 
+TEST_CASE("ranks share the micro-batches of each step, and each reads ahead its own") {
+  for (const int accumulate : {3, 4, 7}) {
+    int64_t computed = 0;
+    for (int rank = 0; rank < 3; ++rank) {
+      const BatchShare share{rank, 3, accumulate};
+      std::atomic<int64_t> made{0};
+      ReadAhead<int64_t> ahead(
+          [&](int64_t n) {
+            CHECK(share.has(n));
+            ++made;
+            return n;
+          },
+          5 * accumulate, 2, share);
+      for (int64_t n = rank; n < 5 * accumulate; n = share.after(n), ++computed) {
+        CHECK(n % accumulate % 3 == rank);
+        CHECK(ahead.get(n) == n);
+      }
+      CHECK(made == 5 * ((accumulate - rank + 2) / 3));  // none twice
+    }
+    CHECK(computed == 5 * accumulate);
+  }
+}
+
 TEST_CASE("reading ahead goes no further than asked") {
   std::atomic<int64_t> made{0};
   {

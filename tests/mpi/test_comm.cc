@@ -1,7 +1,9 @@
 // What ranks give each other.
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <cmath>
+#include <thread>
 
 #include "core/comm/agreement.h"
 #include "core/comm/comm.h"
@@ -130,6 +132,15 @@ TEST_CASE("what rank 0 says and what any rank says") {
   CHECK(of_root(*comm, {{"rank", comm->rank()}}) == nlohmann::json{{"rank", 0}});
   CHECK(on_any(*comm, comm->rank() == comm->size() - 1));
   CHECK_FALSE(on_any(*comm, false));
+}
+
+TEST_CASE("ranks that all come are told from those that wait elsewhere") {
+  const auto comm = mpi_comm();
+  // The last one comes when the others have given up; that ends the one meeting that a job has.
+  const bool last = comm->rank() == comm->size() - 1;
+  if (last) std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  CHECK(comm->all_arrive(last ? 5 : 0.05) == last);
+  comm->barrier();
 }
 
 }  // namespace dalle1::test

@@ -55,7 +55,9 @@ class Terminal {
 
 [[noreturn]] void become_program(const std::vector<std::string>& arguments, const ProgramOptions& options,
                                  const std::string& out, int err_file) {
-  std::vector<char*> argv = {const_cast<char*>(DALLE1_PROGRAM)};
+  std::vector<char*> argv;
+  for (const auto& word : options.launcher) argv.push_back(const_cast<char*>(word.c_str()));
+  argv.push_back(const_cast<char*>(DALLE1_PROGRAM));
   for (const auto& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
   for (const auto& [name, value] : options.environment) setenv(name.c_str(), value.c_str(), 1);
@@ -70,7 +72,7 @@ class Terminal {
     setrlimit(RLIMIT_FSIZE, &limit);
   }
   if (!options.directory.empty() && chdir(options.directory.c_str()) != 0) _exit(99);
-  execv(DALLE1_PROGRAM, argv.data());
+  execvp(argv[0], argv.data());
   _exit(98);
 }
 

@@ -25,11 +25,12 @@ struct ProgramOptions {
   std::string standard_output = {};                     ///< A file instead of a pipe, for instance /dev/full.
   /// Called again and again with the process and the seconds since its start, until it ends.
   std::function<void(int process, double seconds)> watch = {};
-  double most_seconds = 120;        ///< Then it is killed.
-  bool terminal = false;            ///< stderr is a terminal of 100 columns.
-  uint64_t most_file_bytes = 0;     ///< No file may grow beyond this, as on a full disk; 0: no limit.
-  std::string standard_error = {};  ///< A file instead of a pipe; then `err` is empty.
-  std::vector<int> closed = {};     ///< Of 0, 1, 2: streams that are closed when it starts.
+  double most_seconds = 120;               ///< Then it is killed.
+  bool terminal = false;                   ///< stderr is a terminal of 100 columns.
+  uint64_t most_file_bytes = 0;            ///< No file may grow beyond this, as on a full disk; 0: no limit.
+  std::string standard_error = {};         ///< A file instead of a pipe; then `err` is empty.
+  std::vector<int> closed = {};            ///< Of 0, 1, 2: streams that are closed when it starts.
+  std::vector<std::string> launcher = {};  ///< What starts it instead: its words stand before the program.
 };
 
 ProgramResult run_program(const std::vector<std::string>& arguments, const ProgramOptions& options = {});

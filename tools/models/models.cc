@@ -114,7 +114,7 @@ void tell_note(const CommonOptions& common, const weights::Checkpoint& checkpoin
   const std::string text = fmt::format("{} (--config {}=PRESET|FILE)", checkpoint.note, checkpoint.part);
   if (common.progress_mode() == ProgressMode::json)
     tell(common, {{"event", "note"}, {"text", text}}, text);
-  else
+  else if (job_comm()->is_root())
     write_stderr(fmt::format("note: {}\n", text));
 }
 

@@ -24,7 +24,8 @@ struct Command {
   /// --json, --progress, --quiet) are there already. State that both need lives in a shared_ptr that the
   /// returned function captures. It returns the exit code, usually 0; failures are thrown as Error.
   std::function<std::function<int()>(CLI::App& app, CommonOptions& common)> declare;
-  bool hidden = false;  ///< For packagers, not for users: no list names it.
+  bool hidden = false;    ///< For packagers, not for users: no list names it.
+  bool on_ranks = false;  ///< Its work is shared by the processes that a launcher starts.
 };
 
 /// All commands, in the order in which the help lists them.

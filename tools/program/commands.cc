@@ -40,11 +40,20 @@ Command train_tokenizer_command();
 Command train_transformer_command();
 Command vary_command();
 
+namespace {
+
+Command on_ranks(Command command) {
+  command.on_ranks = true;
+  return command;
+}
+
+}  // namespace
+
 std::vector<Command> all_commands() {
   return {
-      sample_command(),
-      complete_command(),
-      vary_command(),
+      on_ranks(sample_command()),
+      on_ranks(complete_command()),
+      on_ranks(vary_command()),
       serve_command(),
       rank_command(),
       caption_command(),
@@ -65,18 +74,18 @@ std::vector<Command> all_commands() {
       attention_command(),
       shard_command(),
       recaption_command(),
-      train_dvae_command(),
-      train_clip_command(),
+      on_ranks(train_dvae_command()),
+      on_ranks(train_clip_command()),
       train_tokenizer_command(),
-      train_transformer_command(),
-      train_captioner_command(),
+      on_ranks(train_transformer_command()),
+      on_ranks(train_captioner_command()),
       ablate_command(),
       bench_decode_command(),
       bench_train_command(),
       bench_dvae_command(),
       bench_ops_command(),
       bench_clip_command(),
-      doctor_command(),
+      on_ranks(doctor_command()),
       manual_command(),
   };
 }

@@ -7,7 +7,7 @@ namespace dalle1::tools {
 namespace {
 
 volatile sig_atomic_t caught = 0;
-struct sigaction previous_interrupt, previous_terminate;
+struct sigaction previous_interrupt, previous_terminate, previous_user;
 
 extern "C" void on_signal(int number) {
   if (caught) _exit(128 + number);
@@ -24,11 +24,13 @@ GracefulStop::GracefulStop() {
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, &previous_interrupt);
   sigaction(SIGTERM, &action, &previous_terminate);
+  sigaction(SIGUSR1, &action, &previous_user);
 }
 
 GracefulStop::~GracefulStop() {
   sigaction(SIGINT, &previous_interrupt, nullptr);
   sigaction(SIGTERM, &previous_terminate, nullptr);
+  sigaction(SIGUSR1, &previous_user, nullptr);
 }
 
 int GracefulStop::signal_number() { return caught; }

@@ -139,7 +139,8 @@ std::string program_page(const std::vector<Command>& commands) {
          ".SH EXIT STATUS\n"
          "0 done; 1 internal error; 2 usage; 3 bad input; 4 bad model; 5 not enough memory; 6 device "
          "missing; 7 partly\n"
-         "done; 8 output cannot be written; 130 interrupted, 143 terminated. A failure prints one line that "
+         "done; 8 output cannot be written; 130 interrupted, 138 stopped by SIGUSR1, 143 terminated. A "
+         "failure prints one line that "
          "begins with\n"
          "\\(lqdalle1: error:\\(rq.\n";
 }

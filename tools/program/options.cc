@@ -12,6 +12,7 @@
 
 #include "core/error.h"
 #include "tools/program/progress.h"
+#include "tools/program/ranks.h"
 
 namespace dalle1::tools {
 namespace fs = std::filesystem;
@@ -41,7 +42,7 @@ std::vector<fs::path> shared_places(const std::string& name) {
 }  // namespace
 
 ProgressMode CommonOptions::progress_mode() const {
-  if (quiet || progress == "none") return ProgressMode::none;
+  if (quiet || progress == "none" || !job_comm()->is_root()) return ProgressMode::none;
   if (progress == "json") return ProgressMode::json;
   return progress == "plain" ? ProgressMode::plain : ProgressMode::automatic;
 }

@@ -13,6 +13,7 @@
 #include "tools/program/command_app.h"
 #include "tools/program/interrupt.h"
 #include "tools/program/numbers.h"
+#include "tools/program/ranks.h"
 #include "tools/program/standard_streams.h"
 
 namespace dalle1::tools {
@@ -31,7 +32,7 @@ void print_overview(const std::vector<Command>& commands) {
       "\n'dalle1 COMMAND --help' shows the options of a command.\n"
       "Exit codes: 0 done, 1 internal, 2 usage, 3 input, 4 model, 5 memory, 6 device, 7 partly done, 8 "
       "output,\n"
-      "130 and 143 stopped by SIGINT and SIGTERM.\n");
+      "130, 138 and 143 stopped by SIGINT, SIGUSR1 and SIGTERM.\n");
 }
 
 // The members of a group ("train" has "train dvae", ...).
@@ -152,6 +153,7 @@ int dispatch(const std::vector<std::string>& words) {
         "the command comes first, options after it: dalle1 COMMAND {} ...", words[0]);
   size_t used = 0;
   const auto* command = find_command(commands, words, used);
+  if (command) check_job(command->name, command->on_ranks);
   return command ? run_command(*command, {words.begin() + static_cast<std::ptrdiff_t>(used), words.end()})
                  : 0;
 }
@@ -174,7 +176,7 @@ std::string one_line(std::string_view text) {
 
 int report(int exit_code, std::string_view message) {
   fflush(stdout);
-  write_stderr(fmt::format("dalle1: error: {}\n", one_line(message)));
+  end_job(exit_code, one_line(message));
   return exit_code;
 }
 
@@ -192,6 +194,7 @@ int run_program(int argc, char** argv) {
   record.insert(record.begin(), "dalle1");
   command_line = shell_line(record);
   try {
+    job_comm();  // before anything is printed: by one of several
     const int exit_code = dispatch(words);
     return fflush(stdout) == 0 && !ferror(stdout) ? exit_code : report_lost_results();
   } catch (const Error& error) {

@@ -43,6 +43,7 @@ int train_captioner(const CaptionerOptions& options, const CommonOptions& common
   TrainOptions train_options =
       train_options_from_json(file.train, config::field_names<transformer::CaptionTraining>());
   train_options.max_minutes = options.max_minutes;
+  train_options.comm = job_comm();
   const auto training = transformer::caption_training_from_json(file.train);
 
   const fs::path tokenizer_path = find_text_tokenizer(common);

@@ -43,8 +43,10 @@ int train_clip(const ClipOptions& options, const CommonOptions& common) {
   const TrainingFile file = read_training_file(options.config);
   TrainOptions train_options = train_options_from_json(file.train, config::field_names<clip::ClipTraining>());
   train_options.max_minutes = options.max_minutes;
+  train_options.comm = job_comm();
   auto training = clip::ClipTraining::from_json(file.train, train_options.seed);
   DataReport data(common);
+  training.batches.share = train_options.share();
   training.batches.max_bad = options.max_bad;
   training.batches.on_bad = data.on_bad();
 

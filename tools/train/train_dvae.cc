@@ -32,6 +32,7 @@ int train_dvae(const DvaeOptions& options, const CommonOptions& common) {
   const auto config = dvae::OpenAiConfig::from_json(file.architecture);
   TrainOptions train_options = train_options_from_json(file.train, config::field_names<dvae::DvaeTraining>());
   train_options.max_minutes = options.max_minutes;
+  train_options.comm = job_comm();
   const auto training = dvae::DvaeTraining::from_json(file.train, train_options);
 
   DataReport data(common);

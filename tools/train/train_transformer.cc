@@ -35,6 +35,7 @@ int train_transformer(const TransformerOptions& options, const CommonOptions& co
     TrainOptions read =
         train_options_from_json(file.train, config::field_names<transformer::TransformerTraining>());
     read.max_minutes = options.max_minutes;
+    read.comm = job_comm();
     read.deadline_seconds = options.deadline;
     return read;
   }();

@@ -4,6 +4,7 @@
 
 #include <cstdio>
 
+#include "core/comm/agreement.h"
 #include "core/io/text_file.h"
 #include "core/json.h"
 #include "tools/program/interrupt.h"
@@ -97,15 +98,16 @@ TrainRun make_train_run(const TrainingOptions& options, const CommonOptions& com
                         nlohmann::json settings) {
   const fs::path folder = options.out;
   TrainRun run;
-  run.lock = std::make_shared<const FolderLock>(
-      make_output_folder(common, folder, options.resume, "go on with --resume, or choose another --out"));
+  if (job_comm()->is_root())
+    run.lock = std::make_shared<const FolderLock>(
+        make_output_folder(common, folder, options.resume, "go on with --resume, or choose another --out"));
   run.folder = folder;
   run.resume = options.resume;
   run.settings = std::move(settings);
   run.format = &training_state_format;
   run.stop_requested = [] { return GracefulStop::requested(); };
   run.report = reporter(common);
-  if (options.tensorboard) {
+  if (options.tensorboard && job_comm()->is_root()) {
     run.report = [lines = run.report,
                   events = std::make_shared<EventFile>(folder / "tensorboard")](const nlohmann::json& row) {
       events->write(row.at("step").get<int64_t>() + 1, row);
@@ -131,7 +133,8 @@ int run_training(Device& device, TrainTask& task, const TrainOptions& train_opti
   } else {
     fmt::print("{}\n", (run.folder / "model").string());
   }
-  check(result.finished || !GracefulStop::requested(), ErrorKind::interrupted,
+  const bool stopped = on_any(*train_options.comm, GracefulStop::requested());
+  check(result.finished || !stopped, ErrorKind::interrupted,
         "interrupted after {} of {} steps; --resume goes on", result.steps, train_options.steps);
   return 0;
 }

@@ -7,6 +7,7 @@
 
 #include "core/train/loop.h"
 #include "tools/program/command.h"
+#include "tools/program/ranks.h"
 #include "tools/train/data_report.h"
 #include "weights/model_dir.h"
 
@@ -44,8 +45,8 @@ TrainingFile read_training_file(const std::filesystem::path& path);
 void export_with_tokenizer(Module& model, const std::string& part, const nlohmann::json& config,
                            const weights::TokenizerFile& tokenizer, const std::filesystem::path& folder);
 
-/// The run that these options ask for: its folder is made, or refused (Error(usage)) when it has something in
-/// it and --resume is not given. `settings` decides the result of the training (see TrainRun).
+/// The run that these options ask for: its folder is made by rank 0, or refused (Error(usage)) when it has
+/// something in it and --resume is not given. `settings` decides the result of the training (see TrainRun).
 TrainRun make_train_run(const TrainingOptions& options, const CommonOptions& common, nlohmann::json settings);
 
 /// Trains, tells how it ended and what of the data was left out or skipped, and returns the exit code: 0.
