@@ -8,9 +8,11 @@
 #include <cmath>
 #include <numeric>
 
+#include "core/comm/agreement.h"
 #include "core/error.h"
 #include "rerank/previewer.h"
 #include "rerank/ranking_writer.h"
+#include "rerank/shared_waves.h"
 #include "rerank/top_k.h"
 
 namespace dalle1::rerank {
@@ -55,6 +57,7 @@ class Pipeline {
         decoder_(decoder),
         scorer_(scorer),
         options_(options),
+        comm_(*options.comm),
         callback_(progress),
         sink_(sink),
         earlier_cost_(sink.earlier_cost()),
@@ -65,15 +68,18 @@ class Pipeline {
   }
 
   PipelineResult run() {
-    if (const auto rows = sink_.finished()) return earlier_result(*rows);
+    const auto finished = sink_.finished();
+    if (of_root(comm_, finished.has_value()).get<bool>())
+      return finished ? earlier_result(*finished) : PipelineResult();
     tell_state("running");
     take_up_saved_waves();
     std::vector<uint32_t> pending;
     for (const auto candidate : candidates_)
       if (!sink_.has(candidate)) pending.push_back(candidate);
+    pending = pending_of_root(comm_, pending);
     state_.tokens = static_cast<int64_t>(pending.size()) * source_.cells();
     if (!pending.empty()) sample_all(pending);
-    if (options_.judge_of_tokens) look_at_best();
+    if (options_.judge_of_tokens && comm_.is_root()) look_at_best();
     return finish();
   }
 
@@ -116,25 +122,61 @@ class Pipeline {
   }
 
   void sample_all(const std::vector<uint32_t>& pending) {
-    if (!report(Stage::prefill)) return;
+    report(Stage::prefill);
+    if (cancelled_by_any()) return;
     {
       StageTimer timer(seconds_.prefill);
       source_.prefill();
     }
-    for (std::span<const uint32_t> rest = pending; !rest.empty() && !cancelled_;) {
-      const auto next = rest.first(next_wave(rest));
-      const auto wave = sample_wave(next);
-      if (!wave) return;
-      rest = rest.subspan(next.size());
-      auto rows = rows_of(*wave);
-      sink_.save_wave(rows);
-      auto pictures = score(rows);
-      for (size_t i = 0; i < rows.size(); ++i) accept(std::move(rows[i]), std::move(pictures[i]));
-      tell_state("running");
-      state_.seconds_left = seconds_left();
-      report(Stage::score);
+    for (std::span<const uint32_t> rest = pending; !rest.empty();) {
+      // A round: a wave for each rank, or for as many as there are.
+      std::span<const uint32_t> mine;
+      const size_t before = rest.size();
+      for (int rank = 0; rank < comm_.size() && !rest.empty(); ++rank) {
+        const auto wave = rest.first(next_wave(rest));
+        if (rank == comm_.rank()) mine = wave;
+        rest = rest.subspan(wave.size());
+      }
+      in_round_ = static_cast<int64_t>(before - rest.size());
+      finish_round(mine.empty() ? ScoredWave() : make_wave(mine));
+      if (cancelled_by_any()) return;
     }
   }
+
+  struct ScoredWave {
+    std::vector<ResultRow> rows;  // none when it was cancelled
+    std::vector<std::optional<Image>> pictures;
+  };
+
+  ScoredWave make_wave(std::span<const uint32_t> candidates) {
+    const auto wave = sample_wave(candidates);
+    if (!wave) return {};
+    ScoredWave scored{rows_of(*wave), {}};
+    sink_.save_wave(scored.rows);
+    scored.pictures = score(scored.rows);
+    return scored;
+  }
+
+  // Takes in this rank's wave, and on rank 0 those of the others.
+  void finish_round(ScoredWave mine) {
+    if (comm_.size() > 1) {
+      auto waves = gather_waves(comm_, mine.rows);
+      for (size_t rank = 1; comm_.is_root() && rank < waves.size(); ++rank) {
+        if (waves[rank].empty()) continue;
+        sink_.save_wave(waves[rank]);
+        already_done_ += waves[rank].size();
+        for (auto& row : waves[rank]) accept(std::move(row), std::nullopt);
+      }
+    }
+    for (size_t i = 0; i < mine.rows.size(); ++i)
+      accept(std::move(mine.rows[i]), std::move(mine.pictures[i]));
+    if (cancelled_) return;
+    tell_state("running");
+    state_.seconds_left = seconds_left();
+    report(Stage::score);
+  }
+
+  bool cancelled_by_any() { return cancelled_ = on_any(comm_, cancelled_); }
 
   // How many of the pending candidates, which ascend, come next.
   size_t next_wave(std::span<const uint32_t> pending) const {
@@ -156,14 +198,13 @@ class Pipeline {
 
   std::optional<Wave> sample_wave(std::span<const uint32_t> candidates) {
     const auto before = state_.tokens_done;
-    const auto each = static_cast<int64_t>(candidates.size());
     const auto together = together_with(candidates);
     Previewer previewer(sink_.wished_previews(), source_.cells());
     auto wave = [&] {
       StageTimer timer(seconds_.sample);
       const double begin = now(), earlier = seconds_.sample;
       return source_.sample(together, [&](int cells_done) {
-        state_.tokens_done = before + each * cells_done;
+        state_.tokens_done = before + in_round_ * cells_done;  // as if all ranks were as far
         const double sampling = earlier + now() - begin;
         state_.tokens_per_second = sampling > 0 ? static_cast<double>(state_.tokens_done) / sampling : 0;
         state_.seconds_left = seconds_left();
@@ -195,7 +236,8 @@ class Pipeline {
     if (state_.tokens_per_second <= 0 || (tokens_left == 0 && looked_at_ == 0)) return std::nullopt;
     const double each = looked_at_ > 0 ? looking_seconds_ / static_cast<double>(looked_at_) : 0;
     const auto unseen = static_cast<double>(pictures_to_see() - looked_at_);
-    return tokens_left / state_.tokens_per_second + each * unseen;
+    const int looking = options_.judge_of_tokens ? 1 : comm_.size();  // ranks: the best are rank 0's
+    return tokens_left / state_.tokens_per_second + each * unseen / looking;
   }
 
   // That are to be decoded and scored by this call.
@@ -339,6 +381,10 @@ class Pipeline {
   PipelineResult finish() {
     PipelineResult result;
     result.partial = rows_.size() < candidates_.size() || unseen_;
+    if (!comm_.is_root()) {
+      result.partial = cancelled_;
+      return result;
+    }
     result.candidates_done = static_cast<int>(rows_.size());
     if (!rows_.empty()) {
       std::sort(rows_.begin(), rows_.end(), before);
@@ -387,6 +433,7 @@ class Pipeline {
   PictureDecoder& decoder_;
   Scorer& scorer_;
   const PipelineOptions& options_;
+  Comm& comm_;
   const ProgressCallback& callback_;
   RunSink& sink_;
   RunCost earlier_cost_;  // of the calls before this one
@@ -397,9 +444,10 @@ class Pipeline {
   PipelineProgress state_;
   StageSeconds seconds_;
   double begin_ = now();
-  size_t already_done_ = 0;     // rows that earlier calls scored
+  size_t already_done_ = 0;     // rows that earlier calls or other ranks scored
   size_t looked_at_ = 0;        // pictures of this call
   double looking_seconds_ = 0;  // what they took
+  int64_t in_round_ = 0;        // candidates that all ranks sample at the time
   bool cancelled_ = false;
   bool unseen_ = false;  // not all of the best were looked at
 };

@@ -14,6 +14,7 @@
 #include <optional>
 #include <vector>
 
+#include "core/comm/comm.h"
 #include "rerank/candidate_source.h"
 #include "rerank/metadata.h"
 #include "rerank/run_cost.h"
@@ -52,6 +53,9 @@ struct PipelineOptions {
   std::optional<Image> given;  ///< First on the sheet.
   std::function<Image(const Image& generated, uint32_t candidate)>
       finish_picture;  ///< Applied to kept pictures (pasting); may be empty.
+  /// Ranks that share the waves: of each round one has the first, the next one the second, and so on. Rank 0
+  /// has the sink of the run, ranks and writes; it gets the rows of the others' waves after each round.
+  std::shared_ptr<Comm> comm = single_comm();
 };
 
 struct PipelineResult {
@@ -62,8 +66,9 @@ struct PipelineResult {
   double tokens_per_second = 0;
 };
 
-/// Runs or resumes. Error(model) when the output of a model is not finite or when every picture is constant;
-/// then no picture is written. Other errors as of the parts.
+/// Runs or resumes; on ranks other than 0 the result says no more than whether it is partial, and the sink is
+/// one that keeps nothing for others, such as a MemorySink. Error(model) when the output of a model is not
+/// finite or when every picture is constant; then no picture is written. Other errors as of the parts.
 PipelineResult run_pipeline(CandidateSource& source, PictureDecoder& decoder, Scorer& scorer,
                             const PipelineOptions& options, RunSink& sink,
                             const ProgressCallback& progress = {});

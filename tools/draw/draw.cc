@@ -5,12 +5,14 @@
 #include <algorithm>
 #include <span>
 
+#include "core/comm/agreement.h"
 #include "core/error.h"
 #include "rerank/pipeline.h"
 #include "tools/draw/estimate.h"
 #include "tools/program/interrupt.h"
 #include "tools/program/output_folder.h"
 #include "tools/program/progress.h"
+#include "tools/program/ranks.h"
 #include "weights/sha256.h"
 
 namespace dalle1::tools {
@@ -26,10 +28,7 @@ class Drawing {
     folder_ = options.out.empty()
                   ? fs::path("dalle1-out") / fmt::format("{}-{}", slug(prompts_[0]), options.seed)
                   : fs::path(options.out);
-    if (!options.dry_run) {
-      if (auto lock = hold_existing_folder(common, folder_)) lock_.emplace(std::move(*lock));
-      rerank::check_folder(folder_, options.existing());
-    }
+    if (!options.dry_run && comm_.is_root()) hold_folder();
     models_.emplace(open_model_set(common, options.scorer));
     advice_ = take_advice(options_, models_->sampling_advice());
     rerank::validate(options_);
@@ -42,20 +41,30 @@ class Drawing {
     const DrawOptions options = as_begun();
     plan_ = plan_drawing(*models_, options, static_cast<int>(prompts_.size() - failed_.size()),
                          given_ ? given_->redraws : everything);
+    take_choices_of_root();
     if (options_.dry_run) return print_plan();
     tell(common_, {{"event", "estimate"}, {"estimate", to_json(plan_)}}, describe(plan_));
     if (!advice_.empty()) note("as the model advises: " + advice_);
     check_memory(plan_, *models_);
     models_->load();
     if (given_) fitted_.emplace(*given_, *models_);
-    if (!lock_) lock_.emplace(hold_output_folder(common_, folder_));
-    rerank::prepare_folder(folder_, options_.existing());
-    for (size_t i = 0; i < prompts_.size() && !GracefulStop::requested(); ++i)
+    if (comm_.is_root()) {  // which alone writes
+      if (!lock_) lock_.emplace(hold_output_folder(common_, folder_));
+      rerank::prepare_folder(folder_, options_.existing());
+    }
+    for (size_t i = 0; i < prompts_.size() && !stop_on_any(); ++i)
       if (!failed_.count(i)) draw_prompt(i);
     return finish();
   }
 
  private:
+  void hold_folder() {
+    if (auto lock = hold_existing_folder(common_, folder_)) lock_.emplace(std::move(*lock));
+    rerank::check_folder(folder_, options_.existing());
+  }
+
+  bool stop_on_any() const { return on_any(comm_, GracefulStop::requested()); }
+
   // A prompt that does not fit ends a run of one prompt and is skipped in a run of many.
   void check_prompts() {
     if (!options_.negative.empty()) models_->text_slots(options_.negative, options_.truncate);
@@ -82,7 +91,7 @@ class Drawing {
   // also with the wave it chose by the memory that was free then: all of them decide about bits.
   DrawOptions as_begun() {
     DrawOptions options = options_;
-    if (!options.resume) return options;
+    if (!options.resume || !comm_.is_root()) return options;
     size_t first = 0;
     while (failed_.count(first)) ++first;
     const auto begun = rerank::options_of_run(folder_of(first));
@@ -101,6 +110,19 @@ class Drawing {
     if (on_gpu && options.batch == 0) options.batch = begun["batch"];
     if (options.kv_dtype == "auto") options.kv_dtype = begun.value("kv_dtype", "f32");
     return options;
+  }
+
+  // What the folder of the run and the memory of rank 0's machine say holds for all.
+  void take_choices_of_root() {
+    const auto choices = of_root(comm_, {{"wave", plan_.wave},
+                                         {"kv_dtype", plan_.kv_dtype},
+                                         {"precision", std::string(name_of(models_->precision()))}});
+    if (comm_.is_root()) return;
+    plan_.wave = choices.at("wave");
+    plan_.kv_dtype = choices.at("kv_dtype");
+    const auto precision = precision_from_name(choices.at("precision").get<std::string>());
+    check_precision(precision, models_->device());
+    models_->set_precision(precision);
   }
 
   int print_plan() const {
@@ -143,12 +165,17 @@ class Drawing {
     return request;
   }
 
-  rerank::RunFolder run_folder(const std::string& prompt, const fs::path& folder) const {
+  // All that decides about the run's files.
+  Json deciding_options(const std::string& prompt) const {
     auto options = request_of(prompt).result_options();
     options.update(model_options(prompt));
     if (plan_.on_gpu) options["batch"] = plan_.wave;
     if (plan_.on_gpu || plan_.kv_dtype != "f32") options["kv_dtype"] = plan_.kv_dtype;
     if (given_) options.update(given_->options);
+    return options;
+  }
+
+  rerank::RunFolder run_folder(const fs::path& folder, const Json& options) const {
     const Json record = {{"version", DALLE1_VERSION},
                          {"command", program_command_line()},
                          {"model", models_->describe()},
@@ -166,6 +193,7 @@ class Drawing {
     pipeline.wave = plan_.wave;
     pipeline.whole_waves = plan_.on_gpu;
     pipeline.judge_of_tokens = models_->judge_of_tokens(pipeline.info.request);
+    pipeline.comm = job_comm();
     if (fitted_) fitted_->go_into(pipeline);
     return pipeline;
   }
@@ -176,13 +204,20 @@ class Drawing {
     const auto source = source_of(prompt);
     const auto scorer = models_->scorer(prompt, options_.truncate);
     const auto pipeline = pipeline_options(prompt);
-    auto sink = run_folder(prompt, folder);
+    const Json deciding = deciding_options(prompt);
+    require_equal_jobs(comm_, {{"version", DALLE1_VERSION},
+                               {"options", deciding},
+                               {"precision", std::string(name_of(models_->precision()))}});
+    std::unique_ptr<rerank::RunFolder> run;
+    if (comm_.is_root()) run = std::make_unique<rerank::RunFolder>(run_folder(folder, deciding));
+    rerank::MemorySink nothing;
     if (!options_.prompts.empty())
       note(fmt::format("prompt {} of {}: {}", index + 1, prompts_.size(), prompt));
     const auto result = [&] {
       ProgressPrinter printer(common_.progress_mode());
       int scored = -1;
-      return rerank::run_pipeline(*source, models_->decoder(), *scorer, pipeline, sink,
+      return rerank::run_pipeline(*source, models_->decoder(), *scorer, pipeline,
+                                  run ? static_cast<rerank::RunSink&>(*run) : nothing,
                                   [&](const rerank::PipelineProgress& progress) {
                                     const bool begins = scored < 0;
                                     const bool ends = progress.candidates_done == progress.candidates &&
@@ -194,7 +229,7 @@ class Drawing {
     }();
     partial_ = partial_ || result.partial;
     candidates_done_ += result.candidates_done;
-    report(prompt, sink, result);
+    if (run) report(prompt, *run, result);
   }
 
   static ProgressState state_of(const rerank::PipelineProgress& progress) {
@@ -240,7 +275,7 @@ class Drawing {
 
   int finish() const {
     if (common_.json) fmt::print("{}\n", json_text({{"runs", runs_}}));
-    if (partial_ || GracefulStop::requested())
+    if (on_any(comm_, partial_ || GracefulStop::requested()))
       fail(ErrorKind::interrupted,
            "interrupted: {} of {} candidates are complete and ranked in {}; --resume goes on",
            candidates_done_, options_.candidate_indices().size() * prompts_.size(), folder_.string());
@@ -253,6 +288,7 @@ class Drawing {
   DrawOptions options_;  // with the model's advice
   std::string advice_;   // what of it was taken
   const CommonOptions& common_;
+  Comm& comm_ = *job_comm();
   GracefulStop stop_;
   std::vector<std::string> prompts_;
   fs::path folder_;
