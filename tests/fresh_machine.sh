@@ -70,6 +70,10 @@ stage "tools/quickstart.sh"
 inside tools/quickstart.sh "a red circle above a blue square" "${quickstart[@]}"
 sheet=$root/dalle1/$(cd "$root/dalle1" && echo dalle1-out/*/grid.png)
 test -s "$sheet" || refuse "quickstart drew no sheet"
+# The quickstart's build has no MPI, the tests' has: that it says so is to be seen here.
+code=0
+inside env OMPI_COMM_WORLD_SIZE=2 build/release/tools/dalle1 doctor || code=$?
+[ "$code" -eq 6 ] || refuse "a build without MPI, started as two processes, ended with $code instead of 6"
 
 if [ -n "$client" ]; then
   mkdir "$root/openai-js"

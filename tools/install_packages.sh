@@ -2,6 +2,7 @@
 # Installs the Debian packages that building, testing and making the training set need. Uses sudo only when it must.
 #   tools/install_packages.sh          what building and running the program needs
 #   tools/install_packages.sh --test   also what its tests need
+#   tools/install_packages.sh --mpi    also what builds for several processes need
 #   tools/install_packages.sh --fuzz   also clang, for the fuzz targets
 #   tools/install_packages.sh --format also clang-format and clang-tidy
 #   tools/install_packages.sh --fresh  also what tests/fresh_machine.sh needs
@@ -14,7 +15,8 @@ packages=(cmake ninja-build g++ python3 libdnnl-dev ocl-icd-opencl-dev libeigen3
   libboost-dev libfreetype-dev fonts-dejavu-core)
 for option in "$@"; do
   case "$option" in
-    --test) packages+=(python3-pil python3-scipy chromium git xz-utils) ;;
+    --test) packages+=(python3-pil python3-scipy chromium git xz-utils libopenmpi-dev openmpi-bin) ;;
+    --mpi) packages+=(libopenmpi-dev openmpi-bin) ;;
     --fuzz) packages+=(clang-14 libclang-rt-14-dev) ;;
     --format) packages+=(clang-format-14 clang-tidy-14) ;;
     --fresh) packages+=(debootstrap git) ;;

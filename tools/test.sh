@@ -8,6 +8,6 @@ cd "$(dirname "$0")/.."
 [ $# -gt 0 ] || set -- --label-exclude long
 
 tools/install_packages.sh --test
-cmake --preset release >/dev/null
+cmake --preset release -DDALLE1_MPI=ON >/dev/null
 cmake --build --preset release
 ctest --preset release "$@"
