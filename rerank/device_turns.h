@@ -1,39 +1,40 @@
 // Who works on a device that several threads want.
 #pragma once
 
+#include <array>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <mutex>
 
 namespace dalle1::rerank {
 
-/// Pieces of work one at a time, in the order in which they came: whoever takes many short turns in a row
-/// keeps nobody out.
+/// Pieces of work one at a time. Two kinds share the device's time equally while both are wanted, however
+/// much longer a piece of one is: a request that is being sampled is not held up by another's pictures. Those
+/// of one kind come in their order of arrival.
 class DeviceTurns {
  public:
-  void take(const std::function<void()>& work) {
-    std::unique_lock lock(mutex_);
-    const uint64_t own = last_++;
-    changed_.wait(lock, [&] { return now_ == own; });
-    lock.unlock();
-    const Ended ended{*this};  // also by an exception
-    work();
-  }
+  enum Kind { steps, other };
+
+  void take(Kind kind, const std::function<void()>& work);
 
  private:
-  struct Ended {
-    DeviceTurns& turns;
-    ~Ended() {
-      const std::lock_guard lock(turns.mutex_);
-      ++turns.now_;
-      turns.changed_.notify_all();
-    }
+  using Clock = std::chrono::steady_clock;
+  struct Lane {
+    std::deque<uint64_t> waiting;
+    Clock::duration used{};
+    Clock::time_point left{};  // the device, or the queue
   };
+  bool may_begin(Kind kind, uint64_t ticket) const;
+  bool wanted(const Lane& lane) const;
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  uint64_t last_ = 0, now_ = 0;
+  std::array<Lane, 2> lanes_;
+  uint64_t next_ticket_ = 0;
+  bool busy_ = false;
 };
 
 }  // namespace dalle1::rerank

@@ -29,7 +29,7 @@ PipelineResult Session::generate(const GenerationOptions& request, std::optional
     scorer = models_.scorer(parse_scorer(request.scorer), request.prompt, request.truncate);
     judge_of_tokens = models_.judge_of_tokens(request);
   };
-  sharing_ ? sharing_->turns.take(open) : open();
+  sharing_ ? sharing_->turns.take(DeviceTurns::other, open) : open();
   if (fitted) fitted->go_into(options);
   options.judge_of_tokens = judge_of_tokens;
   if (!sharing_) return run_pipeline(*source, models_.decoder(), *scorer, options, sink, progress);
@@ -46,7 +46,7 @@ PipelineResult Session::generate(const GenerationOptions& request, std::optional
 }
 
 void Session::take_turn(const std::function<void()>& work) {
-  if (sharing_) return sharing_->turns.take(work);
+  if (sharing_) return sharing_->turns.take(DeviceTurns::other, work);
   const std::lock_guard lock(device_);
   work();
 }

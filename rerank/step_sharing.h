@@ -9,7 +9,8 @@ namespace dalle1::rerank {
 struct StepSharing {
   /// `most_rows`: see SharedDecoder.
   explicit StepSharing(int64_t most_rows)
-      : decoder(most_rows, [this](const std::function<void()>& step) { turns.take(step); }) {}
+      : decoder(most_rows,
+                [this](const std::function<void()>& step) { turns.take(DeviceTurns::steps, step); }) {}
 
   DeviceTurns turns;
   transformer::SharedDecoder decoder;

@@ -22,7 +22,8 @@ void TransformerSource::prefill() {
     decoder_ = std::make_unique<transformer::Decoder>(context_, *model_, request_);
     return;
   }
-  sharing_->turns.take([&] { prompt_ = std::make_unique<transformer::Prompt>(context_, *model_, request_); });
+  sharing_->turns.take(DeviceTurns::other,
+                       [&] { prompt_ = std::make_unique<transformer::Prompt>(context_, *model_, request_); });
 }
 
 transformer::Decoded TransformerSource::decode(std::span<const uint32_t> candidates,

@@ -37,7 +37,7 @@ TEST_CASE("what is not wanted any more is decoded no further, and others have th
   CHECK_THROWS_AS(decoder.decode(tokens, 64), Error);
   CHECK(turns_taken == 2);
   bool other = false;
-  std::thread([&] { turns.take([&] { other = true; }); }).join();
+  std::thread([&] { turns.take(rerank::DeviceTurns::other, [&] { other = true; }); }).join();
   CHECK(other);
 }
 

@@ -99,21 +99,43 @@ TEST_CASE("turns are taken in the order of arrival, one at a time, whatever fail
   std::vector<int> order;
   std::atomic<bool> begun = false, go = false;
   std::thread first([&] {
-    turns.take([&] {
+    turns.take(DeviceTurns::other, [&] {
       begun = true;
       while (!go) std::this_thread::yield();
       order.push_back(0);
     });
   });
   while (!begun) std::this_thread::yield();
-  std::thread second(
-      [&] { CHECK_THROWS_AS(turns.take([&] { order.push_back(1), fail(ErrorKind::input, "no"); }), Error); });
+  std::thread second([&] {
+    CHECK_THROWS_AS(turns.take(DeviceTurns::other, [&] { order.push_back(1), fail(ErrorKind::input, "no"); }),
+                    Error);
+  });
   std::this_thread::sleep_for(std::chrono::milliseconds(200));
-  std::thread third([&] { turns.take([&] { order.push_back(2); }); });
+  std::thread third([&] { turns.take(DeviceTurns::other, [&] { order.push_back(2); }); });
   std::this_thread::sleep_for(std::chrono::milliseconds(200));
   go = true;
   for (std::thread* each : {&first, &second, &third}) each->join();
   CHECK(order == std::vector<int>{0, 1, 2});
+}
+
+TEST_CASE("short turns of one kind get as much time as long ones of the other") {
+  using std::chrono::milliseconds;
+  DeviceTurns turns;
+  std::atomic<bool> end = false;
+  std::atomic<int> steps = 0, pictures = 0;
+  std::thread sampling([&] {
+    while (!end)
+      turns.take(DeviceTurns::steps, [&] { std::this_thread::sleep_for(milliseconds(1)), ++steps; });
+  });
+  std::thread decoding([&] {
+    while (!end)
+      turns.take(DeviceTurns::other, [&] { std::this_thread::sleep_for(milliseconds(50)), ++pictures; });
+  });
+  while (pictures < 6) std::this_thread::sleep_for(milliseconds(1));
+  end = true;
+  sampling.join();
+  decoding.join();
+  CHECK(steps > 60);  // in turns by number they would be as many as the pictures
 }
 
 }  // namespace dalle1::test
