@@ -17,7 +17,7 @@ namespace dalle1::test {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int kTextVocab = 96, kImageVocab = 32;
+constexpr int kTextVocab = 96;
 
 std::string train_tokenizer() {
   const std::vector<std::string> colours = {"red", "green", "blue", "yellow"};
@@ -48,7 +48,7 @@ void write_transformer(const TinyModel& model, Device& device, const fs::path& f
   config.text_length = model.text_length;
   config.text_vocab = kTextVocab;
   config.grid = model.grid;
-  config.image_vocab = kImageVocab;
+  config.image_vocab = model.codes;
   config.schedule.kernel = 5;
   transformer::Transformer transformer(device, config);
   transformer.initialise(1);
@@ -66,7 +66,7 @@ void write_dvae(const TinyModel& model, Device& device, const fs::path& folder,
   config.hidden = 8;
   config.decoder_init = 8;
   config.blocks_per_group = 1;
-  config.codes = kImageVocab;
+  config.codes = model.codes;
   config.post_gain = 0.25f;
   dvae::OpenAiDvae dvae(device, config);
   initialise(dvae, 2);

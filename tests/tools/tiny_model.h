@@ -10,6 +10,7 @@ struct TinyModel {
   int width = 16;
   int grid = 8;          ///< Pictures have 8 times as many pixels a side.
   int text_length = 16;  ///< Text slots; CLIP's are as many and two more.
+  int codes = 32;        ///< Of the dVAE.
   bool clip = true;
   bool broken = false;  ///< One weight of the transformer is NaN.
   bool blank = false;   ///< The dVAE decodes everything to one grey.
