@@ -84,7 +84,7 @@ std::vector<float> TransformerLikelihood::log_probabilities(std::span<const int3
   const auto image = Tensor::from(device, Shape{1, cells - 1}, std::span(targets).first(targets.size() - 1));
   const auto sequence = transformer::whole_sequence(*model_, config.text_length);
   const auto hidden = model_->trunk(context_, model_->embed(context_, text, image), sequence);
-  const int64_t first = config.prefix(static_cast<int32_t>(text_.size())) - 1;
+  const int64_t first = config.sequence(static_cast<int32_t>(text_.size())).grid().begin - 1;
   const auto rows = hidden.view({hidden.dim(1), hidden.dim(2)}).rows(first, first + cells);
   const auto logits = model_->image_logits(context_, rows);
   check(ops::all_finite(logits), ErrorKind::model,

@@ -42,7 +42,7 @@ AttentionWeights probe_attention(Context& context, const Transformer& model, con
   const Tensor cells = ops::slice(plain, batch.image, 1, 0, config.cells() - 1);
   model.trunk(plain, model.embed(plain, batch.text, cells), sequence);
 
-  const int32_t before = config.prefix(slots), query = before + cell;
+  const int32_t before = config.sequence(slots).grid().begin, query = before + cell;
   const int64_t width = config.width, size = config.head_size();
   const float* q = sequence->kept().data() + query * 3 * width + head * size;
   const float scale = 1.0f / std::sqrt(static_cast<float>(size));

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "core/data/token_shard.h"
+#include "transformer/sequence_layout.h"
 
 namespace dalle1::transformer {
 
@@ -37,11 +38,13 @@ struct CaptionerConfig {
   bool reads_clip() const { return condition != "grid"; }
   /// A vector stands for 4 x 4 codes; at the border for what is left of them.
   int32_t grid_vectors() const { return ((grid + 3) / 4) * ((grid + 3) / 4); }
-  /// Positions before bos.
   int32_t picture_vectors() const {
     return (reads_grid() ? grid_vectors() : 0) + (reads_clip() ? prefix : 0);
   }
-  int32_t positions() const { return picture_vectors() + text_slots; }
+  /// The picture, then bos and the text.
+  SequenceLayout sequence() const {
+    return {{SegmentKind::vectors, picture_vectors()}, {SegmentKind::text, text_slots}};
+  }
   /// Where a text begins and ends: one id, as in GPT-2, so that every class can come next.
   int32_t bos() const { return text_vocab; }
   int32_t eos() const { return text_vocab; }

@@ -43,8 +43,8 @@ class CaptionWriter {
     }
     for (const PicturePrefix& prefix : prefixes_) layers.emplace_back(prefix.layers);
     logits_ = ops::concat(context_, first, 0);
-    const auto plans =
-        plan_slots(model.patterns(), config.picture_vectors() + 1, static_cast<int32_t>(config.positions()));
+    const Segment text = config.sequence().text();
+    const auto plans = plan_slots(model.patterns(), text.begin + 1, text.end);
     sequence_ = std::make_unique<CachedSequence>(model.device(), plans, std::move(layers), request.count);
     sampling_ = sampling_of(request, count, slots);
   }
@@ -53,7 +53,7 @@ class CaptionWriter {
     const CaptionerConfig& config = model_.config();
     sample(0);
     for (int32_t slot = 1; slot < config.text_slots && !all_complete(); ++slot) {
-      sequence_->seek(config.picture_vectors() + slot);
+      sequence_->seek(config.sequence().text().begin + slot);
       const Tensor x = model_.embed_at(context_, sampling_.newest, slot);
       logits_ = model_.logits(context_, model_.trunk(context_, x, *sequence_));
       ops::advance(sampling_.cell);

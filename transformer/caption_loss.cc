@@ -13,7 +13,7 @@ namespace {
 Tensor text_states(Context& context, const Captioner& model, const Tensor& vectors, const CaptionRows& rows) {
   WholeSequence sequence(model.patterns(), model.config().heads);
   const Tensor hidden = model.trunk(context, model.embed(context, vectors, rows.inputs), sequence);
-  const int64_t first = vectors.dim(1);
+  const int64_t first = model.config().sequence().text().begin;
   return ops::reshape(context, ops::slice(context, hidden, 1, first, first + rows.slots()),
                       {-1, model.config().width});
 }

@@ -32,7 +32,7 @@ Captioner::Captioner(Device& device, const CaptionerConfig& config, const Precis
     embedding_to_vectors_ = nn::Linear::zeros(device, config.prefix * width, config.embed_dim, precision);
   no_picture_ = Tensor::zeros(device, {config.picture_vectors(), width});
   token_embedding_ = Tensor::zeros(device, {config.classes(), width});
-  position_ = Tensor::zeros(device, {config.positions(), width});
+  position_ = Tensor::zeros(device, {config.sequence().length(), width});
   BlockConfig block;
   block.width = config.width;
   block.heads = config.heads;
@@ -108,13 +108,15 @@ Tensor Captioner::null_vectors(Context& context) const {
 }
 
 Tensor Captioner::embed(Context& context, const Tensor& vectors, const Tensor& ids) const {
+  check(vectors.dim(1) == config_.sequence().text().begin, ErrorKind::internal,
+        "vectors {} before a text at {}", vectors.shape(), config_.sequence().text().begin);
   const Tensor words = ops::embedding(context, ids, token_embedding_);
   const Tensor x = ops::concat(context, {vectors, words}, 1);
   return ops::add(context, x, ops::slice(context, position_, 0, 0, x.dim(1)));
 }
 
 Tensor Captioner::embed_at(Context& context, const Tensor& ids, int32_t slot) const {
-  const int64_t place = config_.picture_vectors() + slot;
+  const int64_t place = config_.sequence().text().begin + slot;
   return ops::add(context, ops::embedding(context, ids, token_embedding_),
                   ops::slice(context, position_, 0, place, place + 1));
 }
@@ -136,7 +138,7 @@ Tensor Captioner::logits(Context& context, const Tensor& hidden) const {
 }
 
 std::vector<AttentionPattern> Captioner::patterns() const {
-  return std::vector<AttentionPattern>(config_.layers, AttentionPattern::causal(config_.positions()));
+  return std::vector<AttentionPattern>(config_.layers, AttentionPattern::causal(config_.sequence().length()));
 }
 
 }  // namespace dalle1::transformer

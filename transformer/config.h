@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/attention/attention_pattern.h"
+#include "transformer/sequence_layout.h"
 
 namespace dalle1::transformer {
 
@@ -70,8 +71,10 @@ struct TransformerConfig {
   bool prepended() const { return start != "none"; }
   /// Positions that the masks take for text, of `slots` text slots.
   int32_t text_in_masks(int32_t slots) const { return slots + (start == "text" ? 1 : 0); }
-  /// Input positions before the first image token, of `slots` text slots.
-  int32_t prefix(int32_t slots) const { return slots + (prepended() ? 1 : 0); }
+  /// What the positions hold, with `slots` text slots. The last of a prepended start is never an input.
+  SequenceLayout sequence(int32_t slots) const {
+    return {{SegmentKind::text, slots + (prepended() ? 1 : 0)}, {SegmentKind::grid, cells()}};
+  }
   /// Rows of the text position table; ru-dalle's has one more, which only a prepended start uses.
   int32_t text_positions() const { return text_length + (loss == "paper" ? 0 : 1); }
   int32_t padding_token(int32_t position) const { return text_vocab + position; }

@@ -37,8 +37,8 @@ Estimate estimate(const TransformerConfig& config, const EstimateOptions& option
   result.parameters = parameter_count(config);
   result.weights = static_cast<size_t>(result.parameters) * options.weight_bytes;
   const auto groups = static_cast<size_t>(options.groups);
-  const int32_t before = config.prefix(config.text_length), cells = config.cells();
-  const int32_t begin = before + std::min(options.prefilled, cells - 1), end = before + cells - 1;
+  const Segment cells = config.sequence(config.text_length).grid();
+  const int32_t end = cells.end - 1, begin = std::min(cells.begin + options.prefilled, end);
   const size_t two_rows = 2 * groups * static_cast<size_t>(config.width);  // a key and a value
   const auto patterns = layer_patterns(config, config.text_length);
   const auto plans = plan_slots(patterns, begin, end);
@@ -60,7 +60,7 @@ Estimate estimate(const TransformerConfig& config, const EstimateOptions& option
     const size_t row_bytes =
         two_rows * size_of(store_type(layer_cache(options.cache, *plans[layer]), options.activations));
     result.cache += static_cast<size_t>(std::max(plans[layer]->slots(), 1)) * row_bytes;
-    result.full_cache += static_cast<size_t>(cells) * row_bytes;
+    result.full_cache += static_cast<size_t>(cells.size()) * row_bytes;
   }
   result.prefix = patterns.size() * static_cast<size_t>(begin) * two_rows *
                   size_of(prefix_type(options.cache, options.activations, options.device));

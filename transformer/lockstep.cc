@@ -50,7 +50,8 @@ Lockstep::Lockstep(const Prompt& prompt, std::span<const uint32_t> candidates)
   const TransformerConfig& config = model.config();
   const DecodeRequest& request = prompt.request();
   Device& device = model.device();
-  const int64_t cells = config.cells(), before = config.prefix(config.text_length);
+  const Segment grid = config.sequence(config.text_length).grid();
+  const int64_t cells = grid.size();
   sampling_.rule = request.sampling.rule;
   sampling_.seed = request.sampling.seed;
   sampling_.cell = Tensor::from(device, {1}, std::vector<int64_t>{done_});
@@ -62,12 +63,12 @@ Lockstep::Lockstep(const Prompt& prompt, std::span<const uint32_t> candidates)
   sampling_.log_probs = Tensor::zeros(device, {cells, candidates_});
   sampling_.newest = Tensor::empty(device, {rows()}, DType::i64);
   places_ = model.places(context_, cells);
-  if (config.rotary) rotations_ = model.rotations(config.text_length).rows(before, before + cells);
+  if (config.rotary) rotations_ = model.rotations(config.text_length).rows(grid.begin, grid.end);
   std::vector<std::span<const LayerPrefix>> prefixes;
   for (const Prefix& prefix : prompt.prefixes()) prefixes.push_back(prefix.layers());
   sequence_ = std::make_shared<CachedSequence>(device, prompt.plans(), std::move(prefixes), candidates_,
                                                request.cache);
-  if (device.captures()) sequence_->follow(sampling_.cell, static_cast<int32_t>(before));
+  if (device.captures()) sequence_->follow(sampling_.cell, grid.begin);
 }
 
 void Lockstep::first() {
@@ -102,7 +103,7 @@ void Lockstep::sample() {
 
 void Lockstep::seek() {
   const TransformerConfig& config = prompt_.model().config();
-  sequence_->seek(config.prefix(config.text_length) + done_ - 1);
+  sequence_->seek(config.sequence(config.text_length).grid().begin + done_ - 1);
 }
 
 void Lockstep::step() {

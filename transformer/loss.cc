@@ -100,7 +100,8 @@ Loss compute_loss(Context& context, const Transformer& model, const TokenBatch& 
   const auto slots = static_cast<int32_t>(batch.text.dim(1));
   const TargetRows rows = target_rows(config, slots);
   Context plain = context.untaped();
-  const Tensor cells = ops::slice(plain, batch.image, 1, 0, rows.image_end - config.prefix(slots));
+  const Tensor cells =
+      ops::slice(plain, batch.image, 1, 0, rows.image_end - config.sequence(slots).grid().begin);
   const auto sequence = whole_sequence(model, slots);
   const Tensor hidden =
       model.trunk(context, model.embed(context, batch.text, cells), sequence, options.checkpoint_blocks);

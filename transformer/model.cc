@@ -107,7 +107,8 @@ Tensor Transformer::normed(Context& context, const Tensor& embeddings) const {
 
 Tensor Transformer::rotations(int32_t slots) const {
   if (!config_.rotary) return {};
-  const int32_t before = config_.prefix(slots), pairs = config_.head_size() / 2, axis = pairs / 2;
+  const int32_t before = config_.sequence(slots).grid().begin, pairs = config_.head_size() / 2,
+                axis = pairs / 2;
   std::vector<float> table;
   for (int32_t position = 0; position < before + config_.cells(); ++position) {
     const int32_t cell = position - before;

@@ -26,8 +26,8 @@ class Transformer final : public Module {
   Device& device() const { return text_embedding_.device(); }
 
   /// Input embeddings of text i64 [B, S], S <= text_length, and the first n image tokens i64 [B, n]
-  /// (undefined: none) as [B, prefix(S) + n, C]. Padding is in the ids already. With a prepended start the
-  /// caller leaves out the last image token.
+  /// (undefined: none) as [B, T, C]: the positions of config().sequence(S) up to the last of these. Padding
+  /// is in the ids already. With a prepended start the caller leaves out the last image token.
   Tensor embed(Context& context, const Tensor& text, const Tensor& image) const;
 
   /// The embeddings of the grid's first cells, [cells, C]: those of their rows and columns.
@@ -36,8 +36,8 @@ class Transformer final : public Module {
   /// the places [n, C] as [B, n, C].
   Tensor embed_at(Context& context, const Tensor& tokens, const Tensor& place) const;
 
-  /// How queries and keys turn at the positions of `slots` text slots and the grid, [prefix(slots) + cells,
-  /// D], see ops::rotary; undefined without config().rotary.
+  /// How queries and keys turn at the positions of `slots` text slots and the grid, [T, D] with
+  /// T those of config().sequence(slots), see ops::rotary; undefined without config().rotary.
   Tensor rotations(int32_t slots) const;
 
   /// Through all blocks and the final norm. `checkpoint_blocks` keeps only each block's input for the

@@ -18,7 +18,7 @@ Prefix::Prefix(Context& context, const Transformer& model, std::span<const int64
   const TransformerConfig& config = model.config();
   const auto forced = static_cast<int64_t>(first_cells.size());
   const int64_t fed = std::min<int64_t>(forced, config.cells() - 1);  // the last token predicts nothing
-  const int64_t before = config.prefix(config.text_length);
+  const int64_t before = config.sequence(config.text_length).grid().begin;
   Device& device = model.device();
   const Tensor ids = Tensor::from(device, {1, config.text_length}, text);
   const Tensor cells = fed ? Tensor::from(device, {1, fed}, first_cells.first(fed)) : Tensor();
@@ -56,9 +56,10 @@ Prompt::Prompt(Context& context, const Transformer& model, DecodeRequest request
   prefixes_.emplace_back(context, model, request_.text, first_cells);
   if (request_.sampling.guided()) prefixes_.emplace_back(context, model, request_.unconditional, first_cells);
   for (Prefix& prefix : prefixes_) prefix.keep_as(request_.cache);
-  const int32_t before = config.prefix(config.text_length), last = config.cells() - 1;
-  plans_ = plan_slots(layer_patterns(config, config.text_length), before + std::min(prefilled_, last),
-                      before + last, request_.retain_all);
+  const Segment cells = config.sequence(config.text_length).grid();
+  const int32_t last = cells.end - 1;
+  plans_ = plan_slots(layer_patterns(config, config.text_length), std::min(cells.begin + prefilled_, last),
+                      last, request_.retain_all);
 }
 
 void Prompt::check_request() const {

@@ -11,7 +11,7 @@ void Tape::watch(const Tensor& leaf) { tracked_[leaf.id()] = true; }
 bool Tape::tracks(uint64_t id) const { return tracked_.count(id) || (parent_ && parent_->tracks(id)); }
 bool Tape::tracks(const Tensor& tensor) const { return tensor.defined() && tracks(tensor.id()); }
 
-void Tape::record(std::vector<Tensor> inputs, const Tensor& output, Backward backward, bool always) {
+void Tape::record(const std::vector<Tensor>& inputs, const Tensor& output, Backward backward, bool always) {
   Node node;
   bool wanted = always;
   for (const Tensor& input : inputs) {

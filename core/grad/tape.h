@@ -24,7 +24,8 @@ class Tape {
   bool tracks(const Tensor& tensor) const;
 
   /// Appends an op. Does nothing unless one of the inputs is tracked or `always` is set.
-  void record(std::vector<Tensor> inputs, const Tensor& output, Backward backward, bool always = false);
+  void record(const std::vector<Tensor>& inputs, const Tensor& output, Backward backward,
+              bool always = false);
 
   /// d(loss)/d(everything watched), for a loss of one element. Frees the recorded nodes as it goes.
   void backward(const Tensor& loss);

@@ -16,7 +16,7 @@ Tensor sum_keeping(const Tensor& x, const Shape& kept) {
 
 }  // namespace
 
-Tensor sum(Context& context, const Tensor& input, std::vector<int> axes) {
+Tensor sum(Context& context, const Tensor& input, const std::vector<int>& axes) {
   const Tensor x = to_plain(context, input);
   Shape kept = x.shape();
   for (int axis : axes) {

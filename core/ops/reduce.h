@@ -6,7 +6,7 @@
 namespace dalle1::ops {
 
 /// Sum over the given axes, which keep extent 1. Negative axes count from the end.
-Tensor sum(Context& context, const Tensor& x, std::vector<int> axes);
+Tensor sum(Context& context, const Tensor& x, const std::vector<int>& axes);
 /// Sum of everything, as [1].
 Tensor sum(Context& context, const Tensor& x);
 Tensor mean(Context& context, const Tensor& x);

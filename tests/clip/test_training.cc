@@ -221,7 +221,7 @@ TEST_CASE("a batch depends on its number alone") {
   const ScratchDir scratch;
   const std::shared_ptr<const PairSource> source = small_data(scratch.path());
   const auto training = small_training();
-  auto batch = [&](std::vector<int64_t> numbers) {
+  auto batch = [&](const std::vector<int64_t>& numbers) {
     clip::PairBatches batches(source, nullptr, training.word_classes, training.batches, 32);
     clip::PairBatch last;
     for (const int64_t number : numbers) last = batches.get(number);

@@ -212,7 +212,7 @@ TEST_CASE("files that are something else are called what they are") {
   const auto page = write("page.pt", "<!DOCTYPE html><html>Sign in</html>");
   const auto packed = write("model.pt.gz", "\x1f\x8b\x08 packed");
   const auto good = write_noise(scratch / "good.png", 1);
-  const auto says = [&](std::vector<std::string> arguments, int code, const char* words) {
+  const auto says = [&](const std::vector<std::string>& arguments, int code, const char* words) {
     const auto result = test::run_program(arguments);
     CAPTURE(result.err);
     CHECK(result.exit_code == code);

@@ -55,7 +55,7 @@ TEST_CASE("a pipe as any input is refused at once") {
       {"eval", "--prompts", pipe, "--checker", "/bin/true", "--out", out},
       {"train", "tokenizer", "--data", pipe, "--out", out},
       {"train", "dvae", "--config", pipe, "--data", pipe, "--out", out}};
-  for (auto arguments : inputs) {
+  for (const auto& arguments : inputs) {
     std::string line;
     for (const auto& argument : arguments) line += argument + " ";
     CAPTURE(line);

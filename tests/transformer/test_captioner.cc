@@ -176,7 +176,7 @@ TEST_CASE("greedy captions take the likeliest token of the whole forward pass at
     const Tensor x = model.embed(context, vectors.rows(b, b + 1), Tensor::from(*device, {1, slots}, inputs));
     const auto logits = model.logits(context, model.trunk(context, x, sequence)).to_floats();
     for (int64_t s = 0; s < slots; ++s) {
-      const auto first = logits.begin() + (config.picture_vectors() + s) * config.classes();
+      const auto first = logits.begin() + (config.sequence().text().begin + s) * config.classes();
       const auto best = std::max_element(first, first + config.classes()) - first;
       const auto& ids = captions[static_cast<size_t>(b)].ids;
       const auto at = static_cast<size_t>(s);

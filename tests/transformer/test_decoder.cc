@@ -54,8 +54,8 @@ TEST_CASE("a mixed cache is fp8 in layers that keep most of the grid and bf16 in
   TransformerConfig config = small_config("list", 4);
   config.grid = 8;
   config.schedule.list = {"row", "column", "conv:3", "dense"};
-  const int32_t begin = config.prefix(config.text_length), end = begin + config.cells() - 1;
-  const auto plans = plan_slots(layer_patterns(config, config.text_length), begin, end);
+  const Segment cells = config.sequence(config.text_length).grid();
+  const auto plans = plan_slots(layer_patterns(config, config.text_length), cells.begin, cells.end - 1);
   std::vector<CacheType> kept;
   for (const auto& plan : plans) kept.push_back(layer_cache(CacheType::mixed, *plan));
   CHECK((kept == std::vector{CacheType::bf16, CacheType::e4m3, CacheType::bf16, CacheType::e4m3}));
@@ -102,7 +102,7 @@ TEST_CASE("decode_matches_forward: every step's logits are the forward pass's ro
           const auto whole = all_logits(model, batch, config.cells() - 1).to_floats();
           double likelihood = 0, worst = 0;
           for (int32_t cell = prefilled; cell < config.cells(); ++cell) {
-            const int64_t row = config.prefix(config.text_length) + cell - 1;
+            const int64_t row = config.sequence(config.text_length).grid().begin + cell - 1;
             const float* expected = whole.data() + row * config.classes() + config.text_classes();
             const float* given = steps[cell - prefilled].data() + n * config.image_vocab;
             double sum = 0;
@@ -156,7 +156,7 @@ TEST_CASE("decoding reads no cache row that the pattern does not see, and stores
     CAPTURE(config.schedule.kind);
     const Transformer model = small_model(*device, config);
     Decoder decoder(context, model, request_for(config));
-    const int64_t candidates = 3, before = config.prefix(config.text_length);
+    const int64_t candidates = 3, before = config.sequence(config.text_length).grid().begin;
     decoder.decode(numbers(0, candidates));
     int64_t prefix_rows = 0, private_rows = 0, slots = 0;
     for (const auto& pattern : layer_patterns(config, config.text_length)) {

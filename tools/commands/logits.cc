@@ -80,7 +80,7 @@ Tensor cached_logits(Context& context, const Transformer& model, std::span<const
   const auto prefill = std::make_shared<PrefillSequence>(patterns, config.heads, rotations);
   std::vector<Tensor> rows{whole_logits(context, model, text, {}, prefill)};
   const auto layers = prefill->take();
-  const int32_t before = config.prefix(config.text_length);
+  const int32_t before = config.sequence(config.text_length).grid().begin;
   const auto sequence = std::make_shared<CachedSequence>(
       model.device(), plan_slots(patterns, before, before + static_cast<int32_t>(image.size())),
       std::vector<std::span<const LayerPrefix>>{layers}, 1, kept_as);

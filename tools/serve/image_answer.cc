@@ -113,7 +113,7 @@ class Events final : public DrawingListener {
       event["background"] = "transparent";  // where nothing is drawn yet
       event["candidate"] = preview.candidates[i];
       event["rows"] = preview.rows;
-      send(prefix_ + ".partial_image", std::move(event), true);
+      send(prefix_ + ".partial_image", event, true);
     }
     ++partial_index_;
   }
@@ -149,7 +149,7 @@ class Events final : public DrawingListener {
                   {"seconds", progress.seconds}};
     if (progress.seconds_left) event["seconds_left"] = *progress.seconds_left;
     if (progress.best_score) event["best_score"] = *progress.best_score;
-    send("dalle1.progress", std::move(event), true);
+    send("dalle1.progress", event, true);
   }
 
   void finished(const rerank::MemorySink& result, const rerank::PipelineResult& summary) override {
@@ -158,7 +158,7 @@ class Events final : public DrawingListener {
       event["created_at"] = unix_time();
       event.update(of_pictures(answer_));
       event["usage"] = usage_of(answer_, summary.candidates_done);
-      send(prefix_ + ".completed", std::move(event));
+      send(prefix_ + ".completed", event);
     }
     exchange_->end();
   }
@@ -169,7 +169,7 @@ class Events final : public DrawingListener {
   }
 
  private:
-  void send(const std::string& type, Json event, bool droppable = false) {
+  void send(const std::string& type, const Json& event, bool droppable = false) {
     Json typed = {{"type", type}};
     typed.update(event);
     exchange_->event("event: " + type + "\ndata: " + tools::json_text(typed, -1) + "\n\n", droppable);

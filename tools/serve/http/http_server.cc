@@ -260,7 +260,7 @@ class HttpServer::Loop {
     return request;
   }
 
-  asio::awaitable<void> answer(Connection& connection, Parser& parser, std::shared_ptr<void> held) {
+  asio::awaitable<void> answer(Connection& connection, Parser& parser, std::shared_ptr<void>&& held) {
     connection.keep_alive = parser.get().keep_alive();
     connection.chunked = parser.get().version() >= 11;
     auto request = request_of(connection, parser, std::move(held));
