@@ -34,6 +34,7 @@ const Rule kSmaller[] = {
     {"--keep-rows \\d+", "--keep-rows 4"},
     {"--depths [\\d,]+", "--depths 2,4"},
     {"--region x,y,w,h", "--region 8,8,24,24"},
+    {"--prompts weights/default/prompts\\.txt", "--prompts weights/default/prompts.txt --truncate"},
     {"--prompt (T|\"[^\"]*\")", "--prompt \"a red cat\""},
     {"--text T", "--text \"a red cat\""},
     {"--image (F|picture\\.png)", "--image picture.png"},

@@ -10,7 +10,7 @@ data=$1 shards=$2 out=$3 minutes=$4
 shift 4
 here=$(dirname "$0")
 export OMP_WAIT_POLICY=PASSIVE
-exec "${DALLE1:-build/release/tools/dalle1}" eval --prompts "$data/prompts_test.jsonl" --checker "$here/../data/check" \
+exec "${DALLE1:-build/release/tools/dalle1}" eval --prompts "$data/prompts_test.jsonl" --checker "$here/../../data/check" \
   --pictures "$data/val" --near-misses "$here/clip.json" --training "$shards" \
   --kinds "${KINDS:-shape,relation,count,landscape}" --limit "${LIMIT:-200}" --candidates "${CANDIDATES:-16}" \
   --max-minutes "$minutes" --out "$out" --resume "$@"
