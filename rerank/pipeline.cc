@@ -1,7 +1,6 @@
 #include "rerank/pipeline.h"
 
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
@@ -14,6 +13,7 @@
 #include "rerank/ranking_writer.h"
 #include "rerank/shared_waves.h"
 #include "rerank/top_k.h"
+#include "rerank/wave_rows.h"
 
 namespace dalle1::rerank {
 namespace {
@@ -32,22 +32,6 @@ class StageTimer {
   double& seconds_;
   double begin_;
 };
-
-// What a wave has of some of its candidates; both ascend.
-Wave part_of(const Wave& wave, std::span<const uint32_t> candidates) {
-  Wave part;
-  part.candidates.assign(candidates.begin(), candidates.end());
-  size_t i = 0;
-  for (const uint32_t candidate : candidates) {
-    while (wave.candidates[i] != candidate) ++i;
-    const auto tokens = wave.tokens_of(i);
-    part.tokens.insert(part.tokens.end(), tokens.begin(), tokens.end());
-    part.log_likelihood.push_back(wave.log_likelihood[i]);
-    part.forced_log_likelihood.push_back(wave.forced_log_likelihood[i]);
-    part.forced.push_back(wave.forced[i]);
-  }
-  return part;
-}
 
 class Pipeline {
  public:
@@ -151,7 +135,7 @@ class Pipeline {
   ScoredWave make_wave(std::span<const uint32_t> candidates) {
     const auto wave = sample_wave(candidates);
     if (!wave) return {};
-    ScoredWave scored{rows_of(*wave), {}};
+    ScoredWave scored{rows_of(*wave, info_.request.seed), {}};
     sink_.save_wave(scored.rows);
     scored.pictures = score(scored.rows);
     return scored;
@@ -247,21 +231,6 @@ class Pipeline {
     return candidates_.size() - already_done_;
   }
 
-  std::vector<ResultRow> rows_of(const Wave& wave) const {
-    std::vector<ResultRow> rows(wave.size());
-    for (size_t i = 0; i < wave.size(); ++i) {
-      const auto tokens = wave.tokens_of(i);
-      rows[i].candidate = wave.candidates[i];
-      rows[i].seed = info_.request.seed;
-      rows[i].log_likelihood = wave.log_likelihood[i];
-      rows[i].forced_log_likelihood = wave.forced_log_likelihood[i];
-      rows[i].sampled_cells = wave.sampled_cells(i);
-      rows[i].forced = wave.forced[i];
-      rows[i].tokens.assign(tokens.begin(), tokens.end());
-    }
-    return rows;
-  }
-
   // Scores the rows of one wave, without pictures where candidates are pruned, and saves them again with
   // their scores.
   std::vector<std::optional<Image>> score(std::vector<ResultRow>& rows) {
@@ -305,18 +274,6 @@ class Pipeline {
     unseen_ = looked_at_ < count;
   }
 
-  static Wave wave_of(const std::vector<ResultRow>& rows) {
-    Wave wave;
-    for (const auto& row : rows) {
-      wave.candidates.push_back(row.candidate);
-      wave.tokens.insert(wave.tokens.end(), row.tokens.begin(), row.tokens.end());
-      wave.log_likelihood.push_back(row.log_likelihood);
-      wave.forced_log_likelihood.push_back(row.forced_log_likelihood);
-      wave.forced.push_back(row.forced);
-    }
-    return wave;
-  }
-
   // Decodes and scores.
   std::vector<Image> look_at(std::vector<ResultRow>& rows) {
     const Wave wave = wave_of(rows);
@@ -330,23 +287,6 @@ class Pipeline {
     record_scores(rows, scorer_, wave, pictures);
     looked_at_ += rows.size();
     return pictures;
-  }
-
-  static void record_scores(std::vector<ResultRow>& rows, Scorer& scorer, const Wave& wave,
-                            std::span<const Image> pictures) {
-    const auto columns = scorer.columns();
-    const auto scores = scorer.score({wave, pictures});
-    check(scores.size() == rows.size() * columns.size(), ErrorKind::internal,
-          "the scorer gave {} scores for {} x {}", scores.size(), rows.size(), columns.size());
-    for (size_t i = 0; i < rows.size(); ++i) {
-      rows[i].scores.clear();
-      for (size_t c = 0; c < columns.size(); ++c) {
-        const double value = scores[i * columns.size() + c];
-        check(std::isfinite(value), ErrorKind::model, "score '{}' of candidate {} is not a number",
-              columns[c], rows[i].candidate);
-        rows[i].scores.emplace_back(columns[c], value);
-      }
-    }
   }
 
   std::vector<Image> decode(std::span<const int32_t> tokens, int count) {
@@ -483,12 +423,6 @@ PipelineResult run_pipeline(CandidateSource& source, PictureDecoder& decoder, Sc
                             const PipelineOptions& options, RunSink& sink, const ProgressCallback& progress) {
   validate(options);
   return Pipeline(source, decoder, scorer, options, sink, progress).run();
-}
-
-uint64_t peak_resident_bytes() {
-  rusage usage = {};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
 }
 
 }  // namespace dalle1::rerank

@@ -73,7 +73,4 @@ PipelineResult run_pipeline(CandidateSource& source, PictureDecoder& decoder, Sc
                             const PipelineOptions& options, RunSink& sink,
                             const ProgressCallback& progress = {});
 
-/// Most bytes of memory this process ever had (resident set).
-uint64_t peak_resident_bytes();
-
 }  // namespace dalle1::rerank

@@ -1,5 +1,7 @@
 #include "rerank/run_cost.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 
 namespace dalle1::rerank {
@@ -41,6 +43,12 @@ RunCost cost_from_json(const Json& run) {
   cost.tokens = run.value("tokens_sampled", int64_t{0});
   cost.peak_memory = run.value("peak_memory_bytes", uint64_t{0});
   return cost;
+}
+
+uint64_t peak_resident_bytes() {
+  rusage usage = {};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
 }
 
 }  // namespace dalle1::rerank

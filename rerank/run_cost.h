@@ -31,4 +31,7 @@ Json to_json(const RunCost& cost);
 /// The inverse; what is missing is 0. Version 0.1 wrote the cost of its last call alone, and no `calls`.
 RunCost cost_from_json(const Json& run);
 
+/// Most bytes of memory this process ever had (resident set).
+uint64_t peak_resident_bytes();
+
 }  // namespace dalle1::rerank

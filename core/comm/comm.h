@@ -1,10 +1,11 @@
 // Processes that work on one job together, each a rank of it: who they are, and what they give each other.
 //
 // Whatever is summed is summed in the order of the ranks, so that a job repeats to the bit. Every rank makes
-// the same calls in the same order, from one thread.
+// the same calls in the same order, from one thread; abort() may come from any.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -40,6 +41,13 @@ class Comm {
   virtual std::vector<std::vector<Tensor>> gather(std::span<const SharedTensor> tensors) = 0;
   /// Overwrites each tensor by its owner's.
   virtual void broadcast(std::span<const SharedTensor> tensors) = 0;
+
+  using Lost = std::function<void(int rank, const std::string& host)>;
+  /// Calls `lost`, which is to end the job, from a thread of its own once a rank has not answered for so many
+  /// seconds: its process is stopped or has no processor, its machine hangs or cannot be reached. Rank 0
+  /// watches all others, and they watch rank 0. Once in a job, by all ranks. Error(device) where MPI does not
+  /// let threads call it.
+  virtual void watch(double seconds, Lost lost) = 0;
 
   /// Whether all ranks call this within so many seconds of each other: for a rank that has failed and does
   /// not know whether the others have. Once in a job.

@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <thread>
 
-#include "core/comm/comm.h"
+#include "core/comm/mpi_heartbeat.h"
 
 namespace dalle1 {
 namespace {
@@ -87,13 +87,15 @@ class Transfers {
 class MpiComm final : public Comm {
  public:
   MpiComm() {
-    int provided = 0;
-    MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided);  // others read data, but call nothing
+    MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &threads_);  // the work's and the heartbeat's
     MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
     MPI_Comm_size(MPI_COMM_WORLD, &size_);
     MPI_Comm_dup(MPI_COMM_WORLD, &failed_);
   }
-  ~MpiComm() override { MPI_Finalize(); }
+  ~MpiComm() override {
+    heartbeat_.reset();
+    MPI_Finalize();
+  }
 
   int rank() const override { return rank_; }
   int size() const override { return size_; }
@@ -159,6 +161,12 @@ class MpiComm final : public Comm {
     finish(transfers);
   }
 
+  void watch(double seconds, Lost lost) override {
+    check(threads_ == MPI_THREAD_MULTIPLE, ErrorKind::device,
+          "this MPI does not let threads call it, so hung ranks cannot be found");
+    heartbeat_ = std::make_unique<Heartbeat>(seconds, all_gather(host()), std::move(lost));
+  }
+
   bool all_arrive(double seconds) override {
     MPI_Request request;
     MPI_Ibarrier(failed_, &request);
@@ -182,7 +190,9 @@ class MpiComm final : public Comm {
   }
 
   int rank_ = 0, size_ = 1;
+  int threads_ = MPI_THREAD_SINGLE;  // what MPI bears
   MPI_Comm failed_ = MPI_COMM_NULL;  // those who have come to all_arrive(), whatever the others wait for
+  std::unique_ptr<Heartbeat> heartbeat_;
 };
 
 }  // namespace

@@ -27,6 +27,7 @@ TEST_CASE("a process alone is rank 0 of 1, and its sums are its own numbers") {
   CHECK(of_root(*comm, 5) == 5);
   CHECK(on_any(*comm, true));
   CHECK_FALSE(on_any(*comm, false));
+  comm->watch(1, [](int, const std::string&) {});
   CHECK(comm->bytes_sent() == 0);
 }
 

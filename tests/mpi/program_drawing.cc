@@ -50,11 +50,6 @@ int waves_in(const fs::path& out) {
   return count;
 }
 
-void says(const ProgramResult& result, int exit_code, const std::string& text) {
-  CHECK(result.exit_code == exit_code);
-  CHECK_MESSAGE(result.error_line().find(text) != std::string::npos, result.err);
-}
-
 }  // namespace
 
 TEST_CASE("a run's folder is that of one process for any number of ranks, more than waves included") {

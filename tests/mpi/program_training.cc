@@ -3,162 +3,29 @@
 #include <fmt/format.h>
 #include <signal.h>
 
-#include <nlohmann/json.hpp>
-#include <sstream>
+#include "tests/mpi/trainings.h"
 
-#include "core/image/png.h"
-#include "tests/mpi/ranks.h"
-#include "tests/support/data_files.h"
-#include "tests/support/golden.h"
 #include "tests/tools/run_files.h"
 #include "tests/tools/tiny_model.h"
 
 namespace dalle1::test {
 namespace {
 
-using nlohmann::json;
-namespace fs = std::filesystem;
-
-Image disc(int number) {
-  Image image(40, 40, 3);
-  for (int y = 0; y < 40; ++y)
-    for (int x = 0; x < 40; ++x) {
-      const int dx = x - 20 - number % 5, dy = y - 20 + number % 3;
-      for (int c = 0; c < 3; ++c)
-        image.at(x, y)[c] =
-            static_cast<uint8_t>((number * (dx * dx + dy * dy < 80 ? 37 : 91) + c * 80) % 256);
-    }
-  return image;
-}
-
-// Pictures with captions, and their tokens.
-struct Data {
-  ScratchDir scratch;
-
-  Data() {
-    for (int i = 0; i < 24; ++i) {
-      write_png(at(fmt::format("pairs/{:02}.png", i)), disc(i));
-      write_text(at(fmt::format("pairs/{:02}.txt", i)), i % 2 ? "a red cat" : "a blue star");
-    }
-    const auto made = run_program({"shard", "--data", at("pairs"), "--out", at("shards"), "--model",
-                                   shallow_model().string(), "--grid", "4", "--threads", "1"});
-    REQUIRE_MESSAGE(made.exit_code == 0, made.err);
-  }
-  std::string at(const std::string& name) const {
-    fs::create_directories((scratch / name).parent_path());
-    return (scratch / name).string();
-  }
-};
-
-const Data& data() {
-  static const Data made;
-  return made;
-}
-
-struct Model {
-  std::string name;
-  json architecture, train;
-};
-
-const std::vector<Model>& models() {
-  static const std::vector<Model> all{{"transformer",
-                                       {{"layers", 2},
-                                        {"width", 32},
-                                        {"heads", 1},
-                                        {"text_length", 16},
-                                        {"text_vocab", 60},
-                                        {"grid", 4},
-                                        {"image_vocab", 32},
-                                        {"schedule", {{"kind", "paper"}, {"kernel", 3}}}},
-                                       {{"batch", 3}, {"validation", 4}, {"optimizer", "muon"}}},
-                                      {"captioner",
-                                       {{"layers", 1},
-                                        {"width", 32},
-                                        {"heads", 2},
-                                        {"text_slots", 24},
-                                        {"text_vocab", 60},
-                                        {"grid", 4},
-                                        {"image_vocab", 32},
-                                        {"code_width", 16}},
-                                       {{"batch", 3}, {"validation", 4}}},
-                                      {"clip",
-                                       {{"embed_dim", 16},
-                                        {"image_resolution", 32},
-                                        {"vision_layers", 1},
-                                        {"vision_width", 64},
-                                        {"vision_patch_size", 16},
-                                        {"context_length", 12},
-                                        {"transformer_width", 32},
-                                        {"transformer_heads", 1},
-                                        {"transformer_layers", 1}},
-                                       {{"batch", 4}, {"evaluate_pairs", 4}, {"evaluate_group", 4}}},
-                                      {"dvae",
-                                       {{"hidden", 8},
-                                        {"decoder_init", 8},
-                                        {"groups", 2},
-                                        {"blocks_per_group", 1},
-                                        {"codes", 16},
-                                        {"post_gain", 0.25},
-                                        {"quantiser", "vq"}},
-                                       {{"batch", 4},
-                                        {"crop", 16},
-                                        {"resolution", 32},
-                                        {"evaluate_pictures", 4},
-                                        {"vq", {{"continuous_steps", 2}, {"dimensions", 4}}}}}};
-  return all;
-}
-
 const Model& transformer() { return models()[0]; }
 
-// A training of `steps` updates of four micro-batches each into the folder `out`; `train` on top.
-std::vector<std::string> training(const Model& model, const std::string& out,
-                                  const json& train = json::object(), int64_t steps = 6) {
-  json file = model.architecture;
-  file["train"] = {{"steps", steps}, {"accumulate", 4},     {"learning_rate", 1e-3}, {"log_every", 1},
-                   {"seed", 3},      {"evaluate_every", 3}, {"checkpoint_every", 5}};
-  file["train"].update(model.train);
-  file["train"].update(train);
-  const auto config = data().at(fmt::format("{}-{}.json", model.name, out));
-  write_text(config, file.dump());
-  const bool on_tokens = model.name == "transformer" || model.name == "captioner";
-  std::vector<std::string> words{"train",        model.name,  "--config", config,   "--out",
-                                 data().at(out), "--threads", "1",        "--quiet"};
-  words.push_back(model.name == "captioner" ? "--shards" : "--data");
-  words.push_back(data().at(on_tokens ? "shards" : "pairs"));
-  if (model.name != "dvae")
-    words.insert(words.end(), {"--tokenizer", (shallow_model() / "text.model").string()});
-  return words;
+constexpr int64_t kLong = 120;  // steps: there is time to hurt a rank
+
+// The run of so many steps in one process.
+const std::string& unhurt() {
+  static const std::string folder = [] {
+    succeeds(run_program(training(transformer(), "unhurt", json::object(), kLong)));
+    return data().at("unhurt");
+  }();
+  return folder;
 }
 
-std::vector<std::string> with(std::vector<std::string> words, const std::vector<std::string>& more) {
-  words.insert(words.end(), more.begin(), more.end());
-  return words;
-}
-
-void succeeds(const ProgramResult& result) { REQUIRE_MESSAGE(result.exit_code == 0, result.err); }
-
-// Rows of the log but for what depends on the clock and on the number of ranks.
-std::vector<json> figures(const std::string& run) {
-  std::vector<json> rows;
-  std::istringstream lines(content_of(fs::path(run) / "metrics.jsonl"));
-  for (std::string line; std::getline(lines, line);) {
-    rows.push_back(json::parse(line));
-    rows.back().erase("seconds_per_step");
-    rows.back().erase("sent_megabytes_per_step");
-  }
-  return rows;
-}
-
-void same_run(const std::string& one, const std::string& other, const std::string& checkpoint) {
-  CHECK(content_of(fs::path(one) / "checkpoints" / checkpoint) ==
-        content_of(fs::path(other) / "checkpoints" / checkpoint));
-  CHECK(products_of(fs::path(one) / "model") == products_of(fs::path(other) / "model"));
-  CHECK(figures(one) == figures(other));
-}
-
-void says(const ProgramResult& result, int exit_code, const std::string& text) {
-  CHECK(result.exit_code == exit_code);
-  CHECK_MESSAGE(result.error_line().find(text) != std::string::npos, result.err);
+bool has_checkpoint(const std::string& out, int64_t step) {
+  return fs::exists(fs::path(data().at(out)) / fmt::format("checkpoints/checkpoint-{:08}.safetensors", step));
 }
 
 }  // namespace
@@ -192,15 +59,12 @@ TEST_CASE("a run goes on with fewer ranks, and with one") {
 }
 
 TEST_CASE("a rank that is killed ends all within ten seconds and is named; the run goes on") {
-  constexpr int64_t steps = 400;
-  succeeds(run_program(training(transformer(), "unhurt", json::object(), steps)));
-  const auto words = training(transformer(), "killed", json::object(), steps);
-  const fs::path checkpoints = fs::path(data().at("killed")) / "checkpoints";
+  const auto words = training(transformer(), "killed", json::object(), kLong);
   double killed_at = -1, ended_at = 0;
   auto options = on_ranks(2);
   options.watch = [&](int launcher, double seconds) {
     ended_at = seconds;
-    if (killed_at >= 0 || !fs::exists(checkpoints / "checkpoint-00000010.safetensors")) return;
+    if (killed_at >= 0 || !has_checkpoint("killed", 10)) return;
     kill(process_of_rank(launcher, 1), SIGKILL);
     killed_at = seconds;
   };
@@ -209,16 +73,62 @@ TEST_CASE("a rank that is killed ends all within ten seconds and is named; the r
   CHECK(result.exit_code == 128 + SIGKILL);
   CHECK(ended_at - killed_at < 10);
   CHECK_MESSAGE(result.err.find("process rank 1 ") != std::string::npos, result.err);
-  CHECK_FALSE(fs::exists(checkpoints / "checkpoint-00000400.safetensors"));
+  CHECK_FALSE(has_checkpoint("killed", kLong));
   succeeds(run_program(with(words, {"--resume"}), on_ranks(4)));
-  same_run(data().at("killed"), data().at("unhurt"), "checkpoint-00000400.safetensors");
+  same_run(data().at("killed"), unhurt(), "checkpoint-00000120.safetensors");
+}
+
+TEST_CASE("a rank that hangs, rank 0 too, ends all in time and is named; the run goes on") {
+  for (const int hanging : {1, 0}) {
+    CAPTURE(hanging);
+    const auto out = fmt::format("hung-{}", hanging);
+    const auto words = with(training(transformer(), out, json::object(), kLong), {"--rank-timeout", "4"});
+    double stopped_at = -1, ended_at = 0;
+    auto options = on_ranks(3);
+    options.watch = [&](int launcher, double seconds) {
+      ended_at = seconds;
+      if (stopped_at >= 0 || !has_checkpoint(out, 10)) return;
+      kill(process_of_rank(launcher, hanging), SIGSTOP);
+      stopped_at = seconds;
+    };
+    const auto result = run_program(words, options);
+    REQUIRE(stopped_at >= 0);
+    says(result, 6, fmt::format("rank {} of 3 on ", hanging));
+    says(result, 6, " has not answered for 4 s (--rank-timeout)");
+    CHECK(ended_at - stopped_at > 3);
+    CHECK(ended_at - stopped_at < 10);
+    CHECK_FALSE(has_checkpoint(out, kLong));
+    succeeds(run_program(with(words, {"--resume"}), on_ranks(2)));
+    same_run(data().at(out), unhurt(), "checkpoint-00000120.safetensors");
+  }
+}
+
+TEST_CASE("a job that is stopped as a whole for longer than a rank may be silent goes on") {
+  const auto words = with(training(transformer(), "paused", json::object(), kLong), {"--rank-timeout", "3"});
+  double stopped_at = -1;
+  std::vector<int> processes;
+  auto options = on_ranks(2);
+  options.watch = [&](int launcher, double seconds) {
+    if (stopped_at < 0 && has_checkpoint("paused", 10)) {
+      processes = {process_of_rank(launcher, 0), process_of_rank(launcher, 1)};
+      for (const int process : processes) kill(process, SIGSTOP);
+      stopped_at = seconds;
+    }
+    if (stopped_at < 0 || seconds - stopped_at < 6) return;
+    for (const int process : processes) kill(process, SIGCONT);
+    processes.clear();
+  };
+  succeeds(run_program(words, options));
+  CHECK(stopped_at > 0);
+  CHECK(processes.empty());
+  same_run(data().at("paused"), unhurt(), "checkpoint-00000120.safetensors");
 }
 
 TEST_CASE("SIGUSR1 to the launcher ends a training with a checkpoint") {
   auto options = on_ranks(2);
   bool sent = false;
   options.watch = [&](int launcher, double) {
-    if (sent || !fs::exists(data().at("asked") + "/checkpoints/checkpoint-00000010.safetensors")) return;
+    if (sent || !has_checkpoint("asked", 10)) return;
     kill(launcher, SIGUSR1);
     sent = true;
   };

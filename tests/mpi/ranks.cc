@@ -1,5 +1,6 @@
 #include "tests/mpi/ranks.h"
 
+#include <doctest/doctest.h>
 #include <fmt/format.h>
 
 #include <charconv>
@@ -57,6 +58,11 @@ int process_of_rank(int launcher, int rank) {
     if (readable(entry.path() / "environ").find(variable) != std::string::npos) return process;
   }
   throw std::runtime_error(fmt::format("mpirun has no rank {}", rank));
+}
+
+void says(const ProgramResult& result, int exit_code, const std::string& text) {
+  CHECK(result.exit_code == exit_code);
+  CHECK_MESSAGE(result.error_line().find(text) != std::string::npos, result.err);
 }
 
 }  // namespace dalle1::test

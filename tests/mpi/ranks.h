@@ -1,4 +1,4 @@
-// Starting the program on several ranks, and finding one of them.
+// Starting the program on several ranks, finding one of them, and what all say at the end.
 #pragma once
 
 #include <string>
@@ -18,5 +18,8 @@ ProgramOptions beside_rank_0(const std::vector<std::string>& arguments, const st
 
 /// The process that this launcher started as a rank; throws when there is none.
 int process_of_rank(int launcher, int rank);
+
+/// That it failed with this exit code and one line, which has the text.
+void says(const ProgramResult& result, int exit_code, const std::string& text);
 
 }  // namespace dalle1::test

@@ -1,6 +1,7 @@
 // What ranks give each other.
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <thread>
@@ -132,6 +133,15 @@ TEST_CASE("what rank 0 says and what any rank says") {
   CHECK(of_root(*comm, {{"rank", comm->rank()}}) == nlohmann::json{{"rank", 0}});
   CHECK(on_any(*comm, comm->rank() == comm->size() - 1));
   CHECK_FALSE(on_any(*comm, false));
+}
+
+TEST_CASE("a rank that works by itself for longer than it may be silent is not called lost") {
+  const auto comm = mpi_comm();
+  static std::atomic<int> lost = 0;
+  comm->watch(1, [](int, const std::string&) { ++lost; });
+  if (comm->is_root()) std::this_thread::sleep_for(std::chrono::milliseconds(2500));
+  comm->barrier();
+  CHECK(lost == 0);
 }
 
 TEST_CASE("ranks that all come are told from those that wait elsewhere") {

@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "core/error.h"
 #include "core/io/text_file.h"
 #include "rerank/results.h"
+#include "rerank/wave_rows.h"
 #include "tools/models/open_model_set.h"
 #include "tools/program/progress.h"
 
@@ -53,18 +53,6 @@ void assume_forced(std::vector<ResultRow>& rows, const std::string& path, const 
   tell(common, {{"event", "note"}, {"text", note}}, note);
 }
 
-rerank::Wave wave_of(std::span<const ResultRow> rows) {
-  rerank::Wave wave;
-  for (const auto& row : rows) {
-    wave.candidates.push_back(row.candidate);
-    wave.tokens.insert(wave.tokens.end(), row.tokens.begin(), row.tokens.end());
-    wave.forced.push_back(row.forced);
-  }
-  wave.log_likelihood.resize(rows.size());
-  wave.forced_log_likelihood.resize(rows.size());
-  return wave;
-}
-
 void check_rows(const std::vector<ResultRow>& rows, const rerank::ModelSet& models, const std::string& path) {
   check(!rows.empty(), ErrorKind::input, "{}: no candidates in it", path);
   for (const auto& row : rows) {
@@ -86,25 +74,17 @@ void score_rows(std::vector<ResultRow>& rows, rerank::ModelSet& models, const st
   const auto scorer = models.scorer(prompt, options.truncate);
   const auto likelihood = models.likelihood(prompt, options.truncate);
   if (likelihood) assume_forced(rows, options.results, common);
-  const auto columns = scorer->columns();
   for (size_t begin = 0; begin < rows.size(); begin += kWave) {
     const auto part = std::span(rows).subspan(begin, std::min(kWave, rows.size() - begin));
-    auto wave = wave_of(part);
+    auto wave = rerank::wave_of(part);
     if (likelihood) wave.log_likelihood = likelihood->log_likelihood(wave);
     std::vector<Image> pictures;
     if (scorer->reads_pictures())
       pictures = models.decoder().decode(wave.tokens, static_cast<int>(wave.size()));
-    const auto scores = scorer->score({wave, pictures});
+    rerank::record_scores(part, *scorer, wave, pictures);
     for (size_t i = 0; i < part.size(); ++i) {
       if (!pictures.empty()) part[i].constant = is_constant(pictures[i]);
       part[i].pruned = false;
-      part[i].scores.clear();
-      for (size_t c = 0; c < columns.size(); ++c) {
-        const double value = scores[i * columns.size() + c];
-        check(std::isfinite(value), ErrorKind::model, "score '{}' of candidate {} is not a number",
-              columns[c], part[i].candidate);
-        part[i].scores.emplace_back(columns[c], value);
-      }
     }
   }
 }

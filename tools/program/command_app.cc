@@ -4,6 +4,8 @@
 
 #include <memory>
 
+#include "tools/program/ranks.h"
+
 namespace dalle1::tools {
 namespace {
 
@@ -40,6 +42,12 @@ CommandApp::CommandApp(const Command& command)
   app.set_help_flag("-h,--help", "Print this help and stop");
   action = command.declare(app, common_);
   add_common_options(app, common_);
+  if (!command.on_ranks) return;
+  add_rank_options(app, common_);
+  action = [this, run = std::move(action)] {
+    watch_job(common_.rank_timeout);
+    return run();
+  };
 }
 
 std::string value_text(const CLI::Option& option) {

@@ -67,6 +67,17 @@ void add_common_options(CLI::App& app, CommonOptions& common) {
       ->group(group);
 }
 
+void add_rank_options(CLI::App& app, CommonOptions& common) {
+  app.add_option(
+         "--rank-timeout", common.rank_timeout,
+         "Of several processes: seconds without an answer after which one counts as hung and all end; "
+         "0: wait for ever")
+      ->envname("DALLE1_RANK_TIMEOUT")
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str()
+      ->group("Everywhere");
+}
+
 void add_model_options(CLI::App& app, CommonOptions& common) {
   const std::string group = "Model";
   app.add_option("--model", common.model, "Model directory or published checkpoint")

@@ -26,6 +26,7 @@ struct CommonOptions {
   bool json = false;              ///< One JSON document on stdout instead of text.
   bool quiet = false;             ///< The same as progress = none.
   std::string progress = "auto";  ///< auto, plain, json, none
+  double rank_timeout = 60;       ///< Seconds after which a silent rank ends the job; 0: never.
 
   std::string model;                     ///< Directory or published file; empty: the search rule.
   std::vector<std::string> transformer;  ///< Files that override one part of the model each.
@@ -41,6 +42,8 @@ struct CommonOptions {
 
 /// --device, --threads, --json, --progress, --quiet. The program calls it for every command.
 void add_common_options(CLI::App& app, CommonOptions& common);
+/// --rank-timeout, of commands that run on several ranks.
+void add_rank_options(CLI::App& app, CommonOptions& common);
 /// --model, --transformer, --dvae, --clip, --captioner, --tokenizer, --config, --precision: commands that
 /// load a model call it.
 void add_model_options(CLI::App& app, CommonOptions& common);

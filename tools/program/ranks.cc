@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <stdio.h>
 
+#include "core/comm/agreement.h"
 #include "tools/program/standard_streams.h"
 
 namespace dalle1::tools {
@@ -32,6 +33,22 @@ void check_job(const std::string& command, bool on_ranks) {
         "'{}' runs in one process, and {} were started; sample, complete, vary, train and doctor share their "
         "work",
         command, job_comm()->size());
+}
+
+void watch_job(double seconds) {
+  Comm& comm = *job_comm();
+  if (comm.size() == 1) return;
+  check(seconds == 0 || seconds >= 1, ErrorKind::usage, "{} {}: at least 1 second, or 0 to wait for ever",
+        OptionName{"rank_timeout"}, seconds);
+  seconds = of_root(comm, seconds).get<double>();
+  if (seconds == 0) return;
+  comm.watch(seconds, [&comm, seconds](int rank, const std::string& host) {
+    write_stderr(fmt::format(
+        "dalle1: error: rank {} of {} on {} has not answered for {} s (--rank-timeout): its process, its "
+        "machine or the network hangs; a run goes on with --resume\n",
+        rank, comm.size(), host, seconds));
+    comm.abort(static_cast<int>(ErrorKind::device));
+  });
 }
 
 void end_job(int exit_code, std::string_view message) {

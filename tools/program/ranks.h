@@ -17,6 +17,10 @@ const std::shared_ptr<Comm>& job_comm();
 /// command whose work is not shared.
 void check_job(const std::string& command, bool on_ranks);
 
+/// From now on a rank that does not answer for so many seconds (rank 0's, those of the others do not matter)
+/// is named in one line, and all end; 0: never.
+void watch_job(double seconds);
+
 /// Prints a failure in one line: rank 0 does where it happens to all ranks alike, and then this returns; a
 /// rank that fails alone prints its name with it and ends all of them.
 void end_job(int exit_code, std::string_view message);
