@@ -68,7 +68,7 @@ TEST_CASE("a mixed cache is fp8 in layers that keep most of the grid and bf16 in
   for (size_t layer = 0; layer < plans.size(); ++layer)
     bytes += 2 * static_cast<size_t>(plans[layer]->slots() * config.width) * (layer % 2 ? 1 : 2);
   CHECK(estimate(config, mixed).cache == bytes);
-  CHECK(estimate(config, mixed).prefix == 4 * 2 * 2 * static_cast<size_t>(begin * config.width));
+  CHECK(estimate(config, mixed).prefix == 4 * 2 * 2 * static_cast<size_t>(cells.begin * config.width));
 }
 
 TEST_CASE("decode_matches_forward: every step's logits are the forward pass's row") {
@@ -325,7 +325,7 @@ TEST_CASE("progress is what all candidates have; a stopped decoding returns it; 
 
 TEST_CASE("estimates count parameters exactly and give the paper's arithmetic") {
   auto device = make_cpu_device(1);
-  for (TransformerConfig config : every_config()) {
+  for (const TransformerConfig& config : every_config()) {
     Transformer model(*device, config);
     CHECK(parameter_count(config) == model.parameter_count());
   }
