@@ -44,7 +44,7 @@ std::vector<HeldOutPair> read_held_out(PairReader& reader, int64_t count, int64_
 }
 
 Evaluation::Evaluation(std::vector<HeldOutPair> pairs, const WordClasses& classes,
-                       std::vector<std::string> ignored, int64_t group, uint64_t seed)
+                       const std::vector<std::string>& ignored, int64_t group, uint64_t seed)
     : pairs_(std::move(pairs)), group_(static_cast<size_t>(group)) {
   for (size_t i = 0; i < pairs_.size(); ++i) {
     const std::string& caption = pairs_[i].caption;

@@ -33,8 +33,8 @@ std::vector<HeldOutPair> read_held_out(PairReader& reader, int64_t count, int64_
 ///   zero_shot_CLASS
 class Evaluation {
  public:
-  Evaluation(std::vector<HeldOutPair> pairs, const WordClasses& classes, std::vector<std::string> ignored,
-             int64_t group, uint64_t seed);
+  Evaluation(std::vector<HeldOutPair> pairs, const WordClasses& classes,
+             const std::vector<std::string>& ignored, int64_t group, uint64_t seed);
   nlohmann::json run(Clip& clip, Device& device, const text::Tokenizer& tokenizer) const;
 
  private:

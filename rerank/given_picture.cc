@@ -8,7 +8,10 @@ namespace dalle1::rerank {
 namespace {
 
 // Metadata name only what was asked for.
-bool is_unset(const Json& value) { return value.empty() || value == "" || value == 0 || value == false; }
+bool is_unset(const Json& value) {
+  const auto* text = value.get_ptr<const std::string*>();
+  return value.empty() || (text && text->empty()) || value == 0 || value == false;
+}
 
 }  // namespace
 

@@ -138,37 +138,32 @@ void CpuKernels::attend_sequences_backward(const AttentionHeads& heads, const At
   });
 }
 
-void CpuKernels::attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& options,
-                           Tensor& y, Tensor& logsumexp) {
-  if (y.numel() > 0) attend_sequences({q, k, v, y, logsumexp}, options);
+void CpuKernels::attention(const AttentionArguments& a) {
+  if (a.y.numel() > 0) attend_sequences({a.q, a.k, a.v, a.y, a.logsumexp}, a.options);
 }
 
-void CpuKernels::attention_backward(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& y,
-                                    const Tensor& logsumexp, const Tensor& dy,
-                                    const AttentionOptions& options, AttentionGradients& gradients) {
-  if (k.numel() == 0) return;
-  AttentionHeads heads(q, k, v, y, logsumexp);
-  heads.dy = dy.floats();
-  heads.dq = gradients.dq.floats();
-  heads.dk = gradients.dk.floats();
-  heads.dv = gradients.dv.floats();
-  attend_sequences_backward(heads, options);
+void CpuKernels::attention_backward(const AttentionBackward& a) {
+  if (a.k.numel() == 0) return;
+  AttentionHeads heads(a.q, a.k, a.v, a.y, a.logsumexp);
+  heads.dy = a.dy.floats();
+  heads.dq = a.dq.floats();
+  heads.dk = a.dk.floats();
+  heads.dv = a.dv.floats();
+  attend_sequences_backward(heads, a.options);
 }
 
-void CpuKernels::self_attention(const Tensor& qkv, const AttentionOptions& options, Tensor& y,
-                                Tensor& logsumexp) {
-  if (y.numel() > 0) attend_sequences({qkv, y, logsumexp}, options);
+void CpuKernels::self_attention(const SelfAttentionArguments& a) {
+  if (a.y.numel() > 0) attend_sequences({a.qkv, a.y, a.logsumexp}, a.options);
 }
 
-void CpuKernels::self_attention_backward(const Tensor& qkv, const Tensor& y, const Tensor& logsumexp,
-                                         const Tensor& dy, const AttentionOptions& options, Tensor& dqkv) {
-  if (y.numel() == 0) return;
-  AttentionHeads heads(qkv, y, logsumexp);
-  heads.dy = dy.floats();
-  heads.dq = dqkv.floats();
+void CpuKernels::self_attention_backward(const SelfAttentionBackward& a) {
+  if (a.y.numel() == 0) return;
+  AttentionHeads heads(a.qkv, a.y, a.logsumexp);
+  heads.dy = a.dy.floats();
+  heads.dq = a.dqkv.floats();
   heads.dk = heads.dq + heads.stride / 3;
   heads.dv = heads.dk + heads.stride / 3;
-  attend_sequences_backward(heads, options);
+  attend_sequences_backward(heads, a.options);
 }
 
 }  // namespace dalle1

@@ -109,13 +109,12 @@ void CpuKernels::cache_store(const Tensor& x, int64_t slot, Tensor& store) {
   store_rows(rows_of(x), slot, store);
 }
 
-void CpuKernels::attend_step(const Tensor& qkv, const CachedAttention& cache, int64_t slot, float scale,
-                             Tensor& y) {
-  const int64_t width = y.dim(1) * y.dim(2);
-  Tensor keys = *cache.keys, values = *cache.values;
-  store_rows({qkv.floats() + width, 3 * width}, slot, keys);
-  store_rows({qkv.floats() + 2 * width, 3 * width}, slot, values);
-  attend({qkv.floats(), 3 * width}, cache, scale, threads_, y);
+void CpuKernels::attend_step(const StepArguments& a) {
+  const int64_t width = a.y.dim(1) * a.y.dim(2);
+  Tensor keys = *a.cache.keys, values = *a.cache.values;
+  store_rows({a.qkv.floats() + width, 3 * width}, a.slot, keys);
+  store_rows({a.qkv.floats() + 2 * width, 3 * width}, a.slot, values);
+  attend({a.qkv.floats(), 3 * width}, a.cache, a.scale, threads_, a.y);
 }
 
 }  // namespace dalle1

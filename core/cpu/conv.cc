@@ -161,8 +161,8 @@ void CpuKernels::reorder(const Tensor& x, Tensor& y) {
   ++cache.reorders;
 }
 
-void CpuKernels::conv2d(const Tensor& x, const Tensor& w, const Tensor* bias, const Conv2dGeometry& geometry,
-                        const Conv2dEpilogue& epilogue, Tensor& y) {
+void CpuKernels::conv2d(const Conv2dArguments& a) {
+  const auto& [x, w, bias, geometry, epilogue, y] = a;
   const ThreadLimit limit(threads_);
   Cache& cache = *convolutions_;
   const bool with_bias = bias != nullptr;
@@ -216,8 +216,8 @@ void CpuKernels::conv2d_backward_data(const Tensor& dy, const Tensor& w, const C
 }
 
 // oneDNN adds the pictures' parts thread by thread, so bits may depend on the number of threads.
-void CpuKernels::conv2d_backward_weights(const Tensor& x, const Tensor& dy, const Conv2dGeometry& geometry,
-                                         Tensor& dw, Tensor* dbias) {
+void CpuKernels::conv2d_backward_weights(const Conv2dWeightsBackward& a) {
+  const auto& [x, dy, geometry, dw, dbias] = a;
   const ThreadLimit limit(threads_);
   Cache& cache = *convolutions_;
   const bool narrow = is_narrow(geometry, x, dy);

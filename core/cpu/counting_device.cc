@@ -38,9 +38,9 @@ class CountingKernels final : public IdleKernels {
 
   double operations() const { return operations_; }
 
-  void linear(const Tensor& x, const Tensor& w, const Tensor*, Tensor&) override {
-    operations_ += 2.0 * static_cast<double>(x.numel()) * static_cast<double>(w.dim(0));
-    prepare_linear(w);
+  void linear(const LinearArguments& a) override {
+    operations_ += 2.0 * static_cast<double>(a.x.numel()) * static_cast<double>(a.w.dim(0));
+    prepare_linear(a.w);
   }
   void matmul(const Tensor& a, const Tensor&, const MatmulOptions& options, Tensor& y) override {
     operations_ +=
@@ -66,23 +66,22 @@ class CountingKernels final : public IdleKernels {
     const Tensor rounded = Tensor::empty(x.device(), {rows, cpu::int8_linear().steps(w.inputs)}, DType::i32);
     const Tensor scales = Tensor::empty(x.device(), {rows});
   }
-  void conv2d(const Tensor& x, const Tensor& w, const Tensor*, const Conv2dGeometry&, const Conv2dEpilogue&,
-              Tensor& y) override {
-    const int64_t weights = stored_channels(x) * stored_channels(y) * w.dim(2) * w.dim(3);
-    operations_ += 2.0 * static_cast<double>(weights) * static_cast<double>(y.dim(0) * y.dim(2) * y.dim(3));
-    if (cpu_) prepare(w, weights);
+  void conv2d(const Conv2dArguments& a) override {
+    const int64_t weights = stored_channels(a.x) * stored_channels(a.y) * a.w.dim(2) * a.w.dim(3);
+    const int64_t pixels = a.y.dim(0) * a.y.dim(2) * a.y.dim(3);
+    operations_ += 2.0 * static_cast<double>(weights) * static_cast<double>(pixels);
+    if (cpu_) prepare(a.w, weights);
   }
-  void attention(const Tensor& q, const Tensor& k, const Tensor&, const AttentionOptions& options, Tensor&,
-                 Tensor&) override {
-    if (q.numel() == 0) return;
-    count_attention(options, q.dim(1), k.dim(1), q.dim(0) * q.dim(2) * q.dim(3));
-    attend(q.device(), k.dim(1), q.dim(3), options);
+  void attention(const AttentionArguments& a) override {
+    if (a.q.numel() == 0) return;
+    count_attention(a.options, a.q.dim(1), a.k.dim(1), a.q.dim(0) * a.q.dim(2) * a.q.dim(3));
+    attend(a.q.device(), a.k.dim(1), a.q.dim(3), a.options);
   }
-  void self_attention(const Tensor& qkv, const AttentionOptions& options, Tensor& y,
-                      Tensor& logsumexp) override {
-    if (!cpu_) return Kernels::self_attention(qkv, options, y, logsumexp);
-    count_attention(options, qkv.dim(1), qkv.dim(1), qkv.dim(0) * qkv.dim(2) / 3);
-    attend(qkv.device(), qkv.dim(1), qkv.dim(2) / 3 / logsumexp.dim(1), options);
+  void self_attention(const SelfAttentionArguments& a) override {
+    if (!cpu_) return Kernels::self_attention(a);
+    const int64_t length = a.qkv.dim(1), width = a.qkv.dim(2) / 3;
+    count_attention(a.options, length, length, a.qkv.dim(0) * width);
+    attend(a.qkv.device(), length, width / a.logsumexp.dim(1), a.options);
   }
   void cached_attention(const Tensor& q, const CachedAttention& cache, float, Tensor&) override {
     size_t visible = cache.slots.size();
@@ -93,17 +92,15 @@ class CountingKernels final : public IdleKernels {
     const cpu::ThreadScratch scratch(
         q.device(), threads_, kernels.scratch(static_cast<int32_t>(visible), static_cast<int32_t>(q.dim(2))));
   }
-  void sample(const Tensor& logits, const SamplingRule& rule, uint64_t seed,
-              std::span<const uint32_t> candidates, uint32_t position, std::span<int64_t> tokens,
-              std::span<float> log_probs) override {
-    IdleKernels::sample(logits, rule, seed, candidates, position, tokens, log_probs);
-    const Tensor losses = Tensor::empty(logits.device(), {logits.dim(0)}),
-                 logsumexp = Tensor::empty(logits.device(), {logits.dim(0)});
+  void sample(const SampleArguments& a) override {
+    IdleKernels::sample(a);
+    Device& device = a.logits.device();
+    const Tensor losses = Tensor::empty(device, {a.logits.dim(0)}),
+                 logsumexp = Tensor::empty(device, {a.logits.dim(0)});
   }
   Layout preferred_layout(int64_t channels) const override { return like_.preferred_layout(channels); }
-  void attend_step(const Tensor& qkv, const CachedAttention& cache, int64_t slot, float scale,
-                   Tensor& y) override {
-    cpu_ ? cached_attention(y, cache, scale, y) : Kernels::attend_step(qkv, cache, slot, scale, y);
+  void attend_step(const StepArguments& a) override {
+    cpu_ ? cached_attention(a.y, a.cache, a.scale, a.y) : Kernels::attend_step(a);
   }
 
  private:

@@ -262,16 +262,16 @@ void CpuKernels::lerp(const Tensor& x, float decay, Tensor& average) {
   });
 }
 
-void CpuKernels::adamw(const AdamW& options, const Tensor& gradient, Tensor& parameter, Tensor& m,
-                       Tensor& v) {
-  const float* g = floats(gradient);
-  float *p = floats(parameter), *pm = floats(m), *pv = floats(v);
+void CpuKernels::adamw(const AdamWArguments& a) {
+  const AdamW& options = a.options;
+  const float* g = floats(a.gradient);
+  float *p = floats(a.parameter), *pm = floats(a.m), *pv = floats(a.v);
   const float correction1 = 1.0f - std::pow(options.beta1, static_cast<float>(options.step));
   const float correction2 = 1.0f - std::pow(options.beta2, static_cast<float>(options.step));
   const float step = options.learning_rate / correction1;
   const float decay = 1.0f - options.learning_rate * options.weight_decay;
   const float root_correction = 1.0f / std::sqrt(correction2);
-  cpu::parallel_for(threads_, parameter.numel(), cpu::kGrain, [&](int64_t begin, int64_t end) {
+  cpu::parallel_for(threads_, a.parameter.numel(), cpu::kGrain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const float gradient_i = g[i] * options.gradient_scale;
       pm[i] = options.beta1 * pm[i] + (1.0f - options.beta1) * gradient_i;
@@ -279,7 +279,7 @@ void CpuKernels::adamw(const AdamW& options, const Tensor& gradient, Tensor& par
       p[i] = decay * p[i] - step * pm[i] / (std::sqrt(pv[i]) * root_correction + options.epsilon);
     }
   });
-  parameter.touch();
+  a.parameter.touch();
 }
 
 }  // namespace dalle1

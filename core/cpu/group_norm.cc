@@ -59,10 +59,10 @@ struct Coefficients {
 
 }  // namespace
 
-void CpuKernels::group_norm(const Tensor& x, const Tensor& w, const Tensor& b, int groups, float epsilon,
-                            Tensor& y, Tensor& mean, Tensor& rstd) {
-  const Picture in(x), out(y);
-  const int64_t batch = x.dim(0), channels = x.dim(1), per_group = channels / groups;
+void CpuKernels::group_norm(const GroupNormArguments& a) {
+  const Picture in(a.x), out(a.y);
+  const int64_t batch = a.x.dim(0), groups = a.groups, per_group = a.x.dim(1) / groups;
+  const float *weight = a.w.floats(), *bias = a.b.floats();
   const double count = static_cast<double>(per_group * in.height * in.width);
   const ChannelSums sums = sum_channels(threads_, in, [&](int64_t, int64_t, int64_t at) {
     const double value = in.data[at];
@@ -78,13 +78,13 @@ void CpuKernels::group_norm(const Tensor& x, const Tensor& w, const Tensor& b, i
         squares += sums.second[index(n, group * per_group + i)];
       }
       const double m = sum / count, variance = std::max(0.0, squares / count - m * m);
-      const double r = 1.0 / std::sqrt(variance + epsilon);
-      mean.floats()[n * groups + group] = static_cast<float>(m);
-      rstd.floats()[n * groups + group] = static_cast<float>(r);
+      const double r = 1.0 / std::sqrt(variance + a.epsilon);
+      a.mean.floats()[n * groups + group] = static_cast<float>(m);
+      a.rstd.floats()[n * groups + group] = static_cast<float>(r);
       for (int64_t i = 0; i < per_group; ++i) {
         const int64_t channel = group * per_group + i, at = index(n, channel);
-        c.scale[at] = static_cast<float>(r * w.floats()[channel]);
-        c.shift[at] = static_cast<float>(b.floats()[channel] - m * r * w.floats()[channel]);
+        c.scale[at] = static_cast<float>(r * weight[channel]);
+        c.shift[at] = static_cast<float>(bias[channel] - m * r * weight[channel]);
       }
     }
   }
@@ -104,10 +104,11 @@ void CpuKernels::group_norm(const Tensor& x, const Tensor& w, const Tensor& b, i
   });
 }
 
-void CpuKernels::group_norm_backward(const Tensor& x, const Tensor& w, const Tensor& mean, const Tensor& rstd,
-                                     const Tensor& dy, Tensor& dx, Tensor& dw, Tensor& db) {
-  const Picture in(x), gradient(dy), out(dx);
-  const int64_t batch = x.dim(0), channels = x.dim(1), groups = mean.dim(1), per_group = channels / groups;
+void CpuKernels::group_norm_backward(const NormBackward& a) {
+  const Picture in(a.x), gradient(a.dy), out(a.dx);
+  const int64_t batch = a.x.dim(0), channels = a.x.dim(1), groups = a.mean.dim(1),
+                per_group = channels / groups;
+  const float* weight = a.w.floats();
   const double count = static_cast<double>(per_group * in.height * in.width);
   const ChannelSums sums = sum_channels(threads_, in, [&](int64_t, int64_t, int64_t at) {
     const double g = gradient.data[at];
@@ -118,28 +119,28 @@ void CpuKernels::group_norm_backward(const Tensor& x, const Tensor& w, const Ten
   Coefficients c(in.planes * in.lanes);
   for (int64_t n = 0; n < batch; ++n) {
     for (int64_t group = 0; group < groups; ++group) {
-      const double m = mean.floats()[n * groups + group], r = rstd.floats()[n * groups + group];
+      const double m = a.mean.floats()[n * groups + group], r = a.rstd.floats()[n * groups + group];
       double sum = 0, dot = 0;  // of dy * w and of dy * w * xhat
       for (int64_t channel = group * per_group; channel < (group + 1) * per_group; ++channel) {
         const double g = sums.first[index(n, channel)], gx = sums.second[index(n, channel)];
         const double normalised = (gx - m * g) * r;
         bias_gradient[channel] += g;
         weight_gradient[channel] += normalised;
-        sum += w.floats()[channel] * g;
-        dot += w.floats()[channel] * normalised;
+        sum += weight[channel] * g;
+        dot += weight[channel] * normalised;
       }
       // dx = r (w dy - sum/n - xhat dot/n), linear in dy and x.
       for (int64_t channel = group * per_group; channel < (group + 1) * per_group; ++channel) {
         const int64_t at = index(n, channel);
-        c.scale[at] = static_cast<float>(r * w.floats()[channel]);
+        c.scale[at] = static_cast<float>(r * weight[channel]);
         c.slope[at] = static_cast<float>(-r * r * dot / count);
         c.shift[at] = static_cast<float>(r * (m * r * dot - sum) / count);
       }
     }
   }
   for (int64_t channel = 0; channel < channels; ++channel) {
-    dw.floats()[channel] = static_cast<float>(weight_gradient[channel]);
-    db.floats()[channel] = static_cast<float>(bias_gradient[channel]);
+    a.dw.floats()[channel] = static_cast<float>(weight_gradient[channel]);
+    a.db.floats()[channel] = static_cast<float>(bias_gradient[channel]);
   }
   with_lanes(in.lanes, [&](auto lanes) {
     cpu::parallel_for(threads_, in.planes, 1, [&](int64_t begin, int64_t end) {

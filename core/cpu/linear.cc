@@ -37,18 +37,18 @@ void CpuKernels::prepare_linear(const Tensor& w) {
   if (w.dtype() == DType::f32) packed(w, cpu::packed_linear(cpu::best_isa()), threads_);
 }
 
-void CpuKernels::linear(const Tensor& x, const Tensor& w, const Tensor* bias, Tensor& y) {
+void CpuKernels::linear(const LinearArguments& a) {
   const PackedLinearKernels& kernels = cpu::packed_linear(cpu::best_isa());
-  const int64_t columns = w.dim(0), depth = w.dim(1);
-  const int64_t rows = columns ? y.numel() / columns : 0;
+  const int64_t columns = a.w.dim(0), depth = a.w.dim(1);
+  const int64_t rows = columns ? a.y.numel() / columns : 0;
   if (rows == 0) return;
-  const Tensor panels = packed(w, kernels, threads_);
+  const Tensor panels = packed(a.w, kernels, threads_);
   PackedLinearBlock whole;
-  whole.x = x.floats();
+  whole.x = a.x.floats();
   whole.depth = depth;
   whole.panels = panels.floats();
-  whole.bias = bias ? bias->floats() : nullptr;
-  whole.y = y.floats();
+  whole.bias = a.bias ? a.bias->floats() : nullptr;
+  whole.y = a.y.floats();
   whole.y_stride = columns;
   whole.columns = columns;
   const cpu::ProductShape shape{rows, depth, panels.dim(0), kernels.width, kernels.row_step};

@@ -124,10 +124,9 @@ void CpuKernels::matmul(const Tensor& a, const Tensor& b, const MatmulOptions& o
   matmuls_->stream.wait();
 }
 
-void CpuKernels::training_linear(const Tensor& x, const Tensor& w, const Tensor* bias, DType compute,
-                                 Tensor& y) {
-  if (is_bf16(compute)) return multiply_in_bf16(x, w, {.transpose_b = true}, bias, threads_, y);
-  Kernels::training_linear(x, w, bias, compute, y);
+void CpuKernels::training_linear(const LinearArguments& a, DType compute) {
+  if (is_bf16(compute)) return multiply_in_bf16(a.x, a.w, {.transpose_b = true}, a.bias, threads_, a.y);
+  Kernels::training_linear(a, compute);
 }
 
 }  // namespace dalle1

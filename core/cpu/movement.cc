@@ -202,12 +202,13 @@ void CpuKernels::embedding_backward(const Tensor& ids, const Tensor& dy, Tensor&
   }
 }
 
-void CpuKernels::uniform(uint64_t seed, Stream stream, uint32_t index, uint32_t step, Tensor& y) {
+void CpuKernels::uniform(const UniformDraw& draw, Tensor& y) {
   float* out = y.floats();
   const int64_t n = y.numel();
   cpu::parallel_for(threads_, (n + 3) / 4, 4096, [&](int64_t begin, int64_t end) {
     for (int64_t block = begin; block < end; ++block) {
-      const PhiloxBlock words = random_block(seed, stream, index, step, static_cast<uint32_t>(block));
+      const PhiloxBlock words =
+          random_block(draw.seed, draw.stream, draw.index, draw.step, static_cast<uint32_t>(block));
       for (int64_t i = block * 4; i < std::min(n, block * 4 + 4); ++i) out[i] = unit_interval(words[i % 4]);
     }
   });

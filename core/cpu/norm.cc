@@ -34,11 +34,10 @@ float inverse_rms(const float* x, int64_t n, float epsilon) {
 
 }  // namespace
 
-void CpuKernels::layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, float epsilon, Tensor& y,
-                            Tensor& mean, Tensor& rstd) {
-  const int64_t width = w.numel(), rows = x.numel() / width;
-  const float *in = x.floats(), *weight = w.floats(), *bias = b.floats();
-  float *out = y.floats(), *means = mean.floats(), *rstds = rstd.floats();
+void CpuKernels::layer_norm(const LayerNormArguments& a) {
+  const int64_t width = a.w.numel(), rows = a.x.numel() / width;
+  const float *in = a.x.floats(), *weight = a.w.floats(), *bias = a.b.floats();
+  float *out = a.y.floats(), *means = a.mean.floats(), *rstds = a.rstd.floats();
   cpu::parallel_for(threads_, rows, rows_grain(width), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const float* source = in + row * width;
@@ -46,7 +45,7 @@ void CpuKernels::layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, f
       const float m = lane_sum(width, [&](int64_t i) { return source[i]; }) / width;
       const float variance =
           lane_sum(width, [&](int64_t i) { return (source[i] - m) * (source[i] - m); }) / width;
-      const float r = 1.0f / std::sqrt(variance + epsilon);
+      const float r = 1.0f / std::sqrt(variance + a.epsilon);
       for (int64_t i = 0; i < width; ++i) target[i] = (source[i] - m) * r * weight[i] + bias[i];
       means[row] = m;
       rstds[row] = r;
@@ -54,12 +53,11 @@ void CpuKernels::layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, f
   });
 }
 
-void CpuKernels::layer_norm_backward(const Tensor& x, const Tensor& w, const Tensor& mean, const Tensor& rstd,
-                                     const Tensor& dy, Tensor& dx, Tensor& dw, Tensor& db) {
-  const int64_t width = w.numel(), rows = x.numel() / width;
-  const float *in = x.floats(), *weight = w.floats(), *means = mean.floats(), *rstds = rstd.floats(),
-              *gradient = dy.floats();
-  float *out = dx.floats(), *weight_gradient = dw.floats(), *bias_gradient = db.floats();
+void CpuKernels::layer_norm_backward(const NormBackward& a) {
+  const int64_t width = a.w.numel(), rows = a.x.numel() / width;
+  const float *in = a.x.floats(), *weight = a.w.floats(), *means = a.mean.floats(), *rstds = a.rstd.floats(),
+              *gradient = a.dy.floats();
+  float *out = a.dx.floats(), *weight_gradient = a.dw.floats(), *bias_gradient = a.db.floats();
   cpu::parallel_for(threads_, rows, rows_grain(width), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const float *source = in + row * width, *g = gradient + row * width;
@@ -87,8 +85,8 @@ void CpuKernels::layer_norm_backward(const Tensor& x, const Tensor& w, const Ten
   });
 }
 
-void CpuKernels::rms_norm(const Tensor& x, int64_t group, int64_t columns, float epsilon, Tensor& y) {
-  const int64_t width = x.dim(-1), rows = x.numel() / width;
+void CpuKernels::rms_norm(const Tensor& x, const RmsNormRuns& runs, Tensor& y) {
+  const int64_t group = runs.group, columns = runs.columns, width = x.dim(-1), rows = x.numel() / width;
   const float* in = x.floats();
   float* out = y.floats();
   cpu::parallel_for(threads_, rows, rows_grain(width), [&](int64_t begin, int64_t end) {
@@ -96,7 +94,7 @@ void CpuKernels::rms_norm(const Tensor& x, int64_t group, int64_t columns, float
       const float* source = in + row * width;
       float* target = out + row * width;
       for (int64_t first = 0; first < columns; first += group) {
-        const float r = inverse_rms(source + first, group, epsilon);
+        const float r = inverse_rms(source + first, group, runs.epsilon);
         for (int64_t i = first; i < first + group; ++i) target[i] = source[i] * r;
       }
       std::copy(source + columns, source + width, target + columns);
@@ -104,9 +102,8 @@ void CpuKernels::rms_norm(const Tensor& x, int64_t group, int64_t columns, float
   });
 }
 
-void CpuKernels::rms_norm_backward(const Tensor& x, const Tensor& dy, int64_t group, int64_t columns,
-                                   float epsilon, Tensor& dx) {
-  const int64_t width = x.dim(-1), rows = x.numel() / width;
+void CpuKernels::rms_norm_backward(const Tensor& x, const Tensor& dy, const RmsNormRuns& runs, Tensor& dx) {
+  const int64_t group = runs.group, columns = runs.columns, width = x.dim(-1), rows = x.numel() / width;
   const float *in = x.floats(), *gradient = dy.floats();
   float* out = dx.floats();
   cpu::parallel_for(threads_, rows, rows_grain(width), [&](int64_t begin, int64_t end) {
@@ -114,7 +111,7 @@ void CpuKernels::rms_norm_backward(const Tensor& x, const Tensor& dy, int64_t gr
       const float *source = in + row * width, *g = gradient + row * width;
       float* target = out + row * width;
       for (int64_t first = 0; first < columns; first += group) {
-        const float r = inverse_rms(source + first, group, epsilon);
+        const float r = inverse_rms(source + first, group, runs.epsilon);
         const float dot = lane_sum(group, [&](int64_t i) { return g[first + i] * source[first + i]; });
         const float along = dot * r * r / static_cast<float>(group);
         for (int64_t i = first; i < first + group; ++i) target[i] = r * (g[i] - source[i] * along);

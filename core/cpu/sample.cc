@@ -111,33 +111,32 @@ int64_t draw(const float* logits, int64_t n, const SamplingRule& rule, float uni
 
 }  // namespace
 
-void CpuKernels::sample(const Tensor& logits, const SamplingRule& rule, uint64_t seed,
-                        std::span<const uint32_t> candidates, uint32_t position, std::span<int64_t> tokens,
-                        std::span<float> log_probs) {
-  const int64_t rows = logits.dim(0), columns = logits.dim(1);
-  const float* in = logits.floats();
+void CpuKernels::sample(const SampleArguments& a) {
+  const int64_t rows = a.logits.dim(0), columns = a.logits.dim(1);
+  const float* in = a.logits.floats();
   for (int64_t row = 0; row < rows; ++row) {
     check(row_is_finite(in + row * columns, columns), ErrorKind::model,
-          "the transformer gave a logit that is not finite at image position {}, candidate {}", position,
-          candidates[row]);
+          "the transformer gave a logit that is not finite at image position {}, candidate {}", a.position,
+          a.candidates[row]);
   }
   cpu::parallel_for(threads_, rows, 1, [&](int64_t begin, int64_t end) {
     std::vector<float> scratch;
     for (int64_t row = begin; row < end; ++row) {
       const float* source = in + row * columns;
-      if (rule.temperature <= 0.0f) {
-        tokens[row] = std::max_element(source, source + columns) - source;
+      if (a.rule.temperature <= 0.0f) {
+        a.tokens[row] = std::max_element(source, source + columns) - source;
       } else {
-        const uint32_t word = random_block(seed, Stream::sampling, candidates[row], position, 0)[0];
-        tokens[row] = draw(source, columns, rule, unit_interval(word), scratch);
+        const uint32_t word = random_block(a.seed, Stream::sampling, a.candidates[row], a.position, 0)[0];
+        a.tokens[row] = draw(source, columns, a.rule, unit_interval(word), scratch);
       }
     }
   });
-  if (log_probs.empty()) return;
-  const Tensor targets = Tensor::from(logits.device(), {rows}, std::span<const int64_t>(tokens.data(), rows));
-  Tensor losses = Tensor::empty(logits.device(), {rows}), logsumexp = Tensor::empty(logits.device(), {rows});
-  cross_entropy(logits, targets, losses, logsumexp);
-  for (int64_t row = 0; row < rows; ++row) log_probs[row] = -losses.floats()[row];
+  if (a.log_probs.empty()) return;
+  Device& device = a.logits.device();
+  const Tensor targets = Tensor::from(device, {rows}, std::span<const int64_t>(a.tokens.data(), rows));
+  Tensor losses = Tensor::empty(device, {rows}), logsumexp = Tensor::empty(device, {rows});
+  cross_entropy(a.logits, targets, losses, logsumexp);
+  for (int64_t row = 0; row < rows; ++row) a.log_probs[row] = -losses.floats()[row];
 }
 
 }  // namespace dalle1

@@ -82,12 +82,11 @@ void CpuKernels::cross_entropy(const Tensor& logits, const Tensor& targets, Tens
   });
 }
 
-void CpuKernels::cross_entropy_backward(const Tensor& logits, const Tensor& targets, const Tensor& logsumexp,
-                                        const Tensor& scale, Tensor& dlogits) {
-  const int64_t columns = logits.dim(-1), rows = columns ? logits.numel() / columns : 0;
-  const float *in = logits.floats(), *normaliser = logsumexp.floats(), *scales = scale.floats();
-  const auto* target = targets.data<int64_t>();
-  float* out = dlogits.floats();
+void CpuKernels::cross_entropy_backward(const CrossEntropyBackward& a) {
+  const int64_t columns = a.logits.dim(-1), rows = columns ? a.logits.numel() / columns : 0;
+  const float *in = a.logits.floats(), *normaliser = a.logsumexp.floats(), *scales = a.scale.floats();
+  const auto* target = a.targets.data<int64_t>();
+  float* out = a.dlogits.floats();
   cpu::parallel_for(threads_, rows, softmax_grain(columns), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const float* source = in + row * columns;
@@ -97,10 +96,10 @@ void CpuKernels::cross_entropy_backward(const Tensor& logits, const Tensor& targ
         continue;
       }
       const float shift = normaliser[row], factor = scales[row];
-      Block a;
+      Block logits;
       for (int64_t i = 0; i < columns; i += kBlock) {
-        cpu::load(source + i, columns - i, a, kLowest);
-        const Block e = factor * (a - shift).exp();
+        cpu::load(source + i, columns - i, logits, kLowest);
+        const Block e = factor * (logits - shift).exp();
         cpu::store(e, columns - i, gradient + i);
       }
       gradient[target[row]] -= factor;

@@ -303,35 +303,30 @@ void differentiate(CudaDevice& device, const DevicePlan& plan, const Heads& head
 
 }  // namespace
 
-void CudaKernels::attention(const Tensor& q, const Tensor& k, const Tensor& v,
-                            const AttentionOptions& options, Tensor& y, Tensor& logsumexp) {
-  if (y.numel() == 0) return;
-  attend(device_, attention_plans().find(device_, options.pattern, q.dim(1), k.dim(1)), heads_of(q, k),
-         thirds_of(q, k, v), options.scale, y, logsumexp);
+void CudaKernels::attention(const AttentionArguments& a) {
+  if (a.y.numel() == 0) return;
+  attend(device_, attention_plans().find(device_, a.options.pattern, a.q.dim(1), a.k.dim(1)),
+         heads_of(a.q, a.k), thirds_of(a.q, a.k, a.v), a.options.scale, a.y, a.logsumexp);
 }
 
-void CudaKernels::attention_backward(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& y,
-                                     const Tensor& logsumexp, const Tensor& dy,
-                                     const AttentionOptions& options, AttentionGradients& gradients) {
-  if (k.numel() == 0) return;
-  differentiate(device_, attention_plans().find(device_, options.pattern, q.dim(1), k.dim(1)), heads_of(q, k),
-                thirds_of(q, k, v), options.scale, y, logsumexp, dy,
-                thirds_of(gradients.dq, gradients.dk, gradients.dv));
+void CudaKernels::attention_backward(const AttentionBackward& a) {
+  if (a.k.numel() == 0) return;
+  differentiate(device_, attention_plans().find(device_, a.options.pattern, a.q.dim(1), a.k.dim(1)),
+                heads_of(a.q, a.k), thirds_of(a.q, a.k, a.v), a.options.scale, a.y, a.logsumexp, a.dy,
+                thirds_of(a.dq, a.dk, a.dv));
 }
 
-void CudaKernels::self_attention(const Tensor& qkv, const AttentionOptions& options, Tensor& y,
-                                 Tensor& logsumexp) {
-  if (y.numel() == 0) return;
-  attend(device_, attention_plans().find(device_, options.pattern, qkv.dim(1), qkv.dim(1)),
-         heads_of_thirds(qkv, logsumexp.dim(1)), thirds_of(qkv), options.scale, y, logsumexp);
+void CudaKernels::self_attention(const SelfAttentionArguments& a) {
+  if (a.y.numel() == 0) return;
+  attend(device_, attention_plans().find(device_, a.options.pattern, a.qkv.dim(1), a.qkv.dim(1)),
+         heads_of_thirds(a.qkv, a.logsumexp.dim(1)), thirds_of(a.qkv), a.options.scale, a.y, a.logsumexp);
 }
 
-void CudaKernels::self_attention_backward(const Tensor& qkv, const Tensor& y, const Tensor& logsumexp,
-                                          const Tensor& dy, const AttentionOptions& options, Tensor& dqkv) {
-  if (y.numel() == 0) return;
-  differentiate(device_, attention_plans().find(device_, options.pattern, qkv.dim(1), qkv.dim(1)),
-                heads_of_thirds(qkv, logsumexp.dim(1)), thirds_of(qkv), options.scale, y, logsumexp, dy,
-                thirds_of(dqkv));
+void CudaKernels::self_attention_backward(const SelfAttentionBackward& a) {
+  if (a.y.numel() == 0) return;
+  differentiate(device_, attention_plans().find(device_, a.options.pattern, a.qkv.dim(1), a.qkv.dim(1)),
+                heads_of_thirds(a.qkv, a.logsumexp.dim(1)), thirds_of(a.qkv), a.options.scale, a.y,
+                a.logsumexp, a.dy, thirds_of(a.dqkv));
 }
 
 CudaKernels::AttentionPlans& CudaKernels::attention_plans() {

@@ -437,8 +437,9 @@ void CudaKernels::cached_attention(const Tensor& q, const CachedAttention& cache
   });
 }
 
-void CudaKernels::attend_step(const Tensor& qkv, const CachedAttention& cache, int64_t slot, float scale,
-                              Tensor& y) {
+void CudaKernels::attend_step(const StepArguments& a) {
+  const CachedAttention& cache = a.cache;
+  const Tensor &qkv = a.qkv, &y = a.y;
   if (y.numel() == 0) return;
   check_size(y.dim(2));
   if (!step_tables_) step_tables_ = std::make_shared<StepTables>();
@@ -446,7 +447,7 @@ void CudaKernels::attend_step(const Tensor& qkv, const CachedAttention& cache, i
   if (cache.steps) {
     view = view_of(*cache.steps);
   } else {
-    view.lists = view.steps = step_tables_->find(device_, cache, slot);
+    view.lists = view.steps = step_tables_->find(device_, cache, a.slot);
   }
   with_types(cache, [&](auto prefix, auto store) {
     using S = decltype(store);
@@ -457,7 +458,7 @@ void CudaKernels::attend_step(const Tensor& qkv, const CachedAttention& cache, i
         cache.key_scales ? cache.key_scales->floats() : nullptr,
         cache.value_scales ? cache.value_scales->floats() : nullptr);
     launched("cache_append");
-    run(device_, input_of<decltype(prefix), S>(cuda::numbers(qkv), qkv.dim(1), cache, scale, y), view);
+    run(device_, input_of<decltype(prefix), S>(cuda::numbers(qkv), qkv.dim(1), cache, a.scale, a.y), view);
   });
 }
 

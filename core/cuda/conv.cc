@@ -273,24 +273,26 @@ CudaKernels::Convolutions& CudaKernels::convolutions() {
 
 Layout CudaKernels::preferred_layout(int64_t) const { return Layout::channels_last; }
 
-void CudaKernels::conv2d(const Tensor& x, const Tensor& w, const Tensor* bias, const Conv2dGeometry& geometry,
-                         const Conv2dEpilogue& epilogue, Tensor& y) {
+void CudaKernels::conv2d(const Conv2dArguments& a) {
+  const Tensor& w = a.w;
+  const Conv2dEpilogue& epilogue = a.epilogue;
+  Tensor& y = a.y;
   if (y.layout() != Layout::channels_last ||
       (epilogue.residual && epilogue.residual->layout() != y.layout())) {
     Tensor last = empty_picture(y, y.shape());
     Conv2dEpilogue same = epilogue;
     const Tensor residual = epilogue.residual ? in_channels_last(*epilogue.residual) : Tensor();
     if (epilogue.residual) same.residual = &residual;
-    conv2d(x, w, bias, geometry, same, last);
+    conv2d({a.x, w, a.bias, a.geometry, same, last});
     return reorder(last, y);
   }
-  Tensor input = in_channels_last(x);
-  Conv2dGeometry g = geometry;
+  Tensor input = in_channels_last(a.x);
+  Conv2dGeometry g = a.geometry;
   if (!symmetric(g)) {
     input = padded(input, g);
     g = {g.stride};
   }
-  const Tensor filter = filter_of(w, x.dtype());
+  const Tensor filter = filter_of(w, a.x.dtype());
   Convolutions& all = convolutions();
   const float one = 1.0f, zero = 0.0f;
   if (!all.run(shape_of(Direction::forward, input, w.dim(2), w.dim(3), y, g), "conv2d",
@@ -301,7 +303,7 @@ void CudaKernels::conv2d(const Tensor& x, const Tensor& w, const Tensor* bias, c
                                                 workspace, plan.workspace, &zero, plan.y, y.raw());
                }))
     cuda::product_conv2d(padded(input, g), filter, g.stride, y);
-  cuda::finish_convolution(device_, bias, epilogue, y);
+  cuda::finish_convolution(device_, a.bias, epilogue, y);
 }
 
 void CudaKernels::conv2d_backward_data(const Tensor& dy, const Tensor& w, const Conv2dGeometry& geometry,
@@ -334,17 +336,17 @@ void CudaKernels::conv2d_backward_data(const Tensor& dy, const Tensor& w, const 
   if (target.id() != dx.id()) copy_inner(dx, target, geometry, false);
 }
 
-void CudaKernels::conv2d_backward_weights(const Tensor& x, const Tensor& dy, const Conv2dGeometry& geometry,
-                                          Tensor& dw, Tensor* dbias) {
-  Tensor input = in_channels_last(x);
-  const Tensor gradient = in_channels_last(dy);
-  Conv2dGeometry g = geometry;
+void CudaKernels::conv2d_backward_weights(const Conv2dWeightsBackward& a) {
+  Tensor& dw = a.dw;
+  Tensor input = in_channels_last(a.x);
+  const Tensor gradient = in_channels_last(a.dy);
+  Conv2dGeometry g = a.geometry;
   if (!symmetric(g)) {
     input = padded(input, g);
     g = {g.stride};
   }
   const Shape by_row{dw.dim(0), dw.dim(2), dw.dim(3), dw.dim(1)};
-  Tensor filter = Tensor::empty(dw.device(), by_row, x.dtype());
+  Tensor filter = Tensor::empty(dw.device(), by_row, a.x.dtype());
   Convolutions& all = convolutions();
   const float one = 1.0f, zero = 0.0f;
   if (!all.run(shape_of(Direction::backward_weights, input, dw.dim(2), dw.dim(3), gradient, g),
@@ -358,7 +360,7 @@ void CudaKernels::conv2d_backward_weights(const Tensor& x, const Tensor& dy, con
     cuda::product_conv2d_weights(padded(input, g), gradient, g.stride, filter);
   }
   permute_weights(dw, filter.to(dw.dtype()), true);
-  if (dbias) cuda::sum_pixels(device_, gradient, *dbias);
+  if (a.dbias) cuda::sum_pixels(device_, gradient, *a.dbias);
 }
 
 }  // namespace dalle1

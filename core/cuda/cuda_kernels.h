@@ -33,64 +33,46 @@ class CudaKernels : public Kernels {
   double sum_squares(std::span<const Tensor> tensors) override;
   bool all_finite(const Tensor& x) override;
   void reorder(const Tensor& x, Tensor& y) override;
-  void linear(const Tensor& x, const Tensor& w, const Tensor* bias, Tensor& y) override;
-  void linear_fused(const Tensor& x, const Tensor& w, const Tensor* bias, const LinearEpilogue& epilogue,
-                    Tensor& y) override;
-  void training_linear(const Tensor& x, const Tensor& w, const Tensor* bias, DType compute,
-                       Tensor& y) override;
+  void linear(const LinearArguments& a) override;
+  void linear_fused(const LinearArguments& a, const LinearEpilogue& epilogue) override;
+  void training_linear(const LinearArguments& a, DType compute) override;
   void matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options, Tensor& y) override;
   Layout preferred_layout(int64_t channels) const override;
-  void conv2d(const Tensor& x, const Tensor& w, const Tensor* bias, const Conv2dGeometry& geometry,
-              const Conv2dEpilogue& epilogue, Tensor& y) override;
+  void conv2d(const Conv2dArguments& a) override;
   void conv2d_backward_data(const Tensor& dy, const Tensor& w, const Conv2dGeometry& geometry,
                             Tensor& dx) override;
-  void conv2d_backward_weights(const Tensor& x, const Tensor& dy, const Conv2dGeometry& geometry, Tensor& dw,
-                               Tensor* dbias) override;
+  void conv2d_backward_weights(const Conv2dWeightsBackward& a) override;
   void max_pool(const Tensor& x, Tensor& y) override;
   void max_pool_backward(const Tensor& x, const Tensor& dy, Tensor& dx) override;
   void avg_pool(const Tensor& x, int k, Tensor& y) override;
   void avg_pool_backward(const Tensor& dy, int k, Tensor& dx) override;
   void upsample(const Tensor& x, Tensor& y) override;
   void upsample_backward(const Tensor& dy, Tensor& dx) override;
-  void layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, float epsilon, Tensor& y, Tensor& mean,
-                  Tensor& rstd) override;
-  void layer_norm_backward(const Tensor& x, const Tensor& w, const Tensor& mean, const Tensor& rstd,
-                           const Tensor& dy, Tensor& dx, Tensor& dw, Tensor& db) override;
-  void rms_norm(const Tensor& x, int64_t group, int64_t columns, float epsilon, Tensor& y) override;
-  void rms_norm_backward(const Tensor& x, const Tensor& dy, int64_t group, int64_t columns, float epsilon,
-                         Tensor& dx) override;
-  void rotate(const Tensor& x, const Tensor& table, int64_t columns, bool forward, Tensor& y) override;
-  void group_norm(const Tensor& x, const Tensor& w, const Tensor& b, int groups, float epsilon, Tensor& y,
-                  Tensor& mean, Tensor& rstd) override;
-  void group_norm_backward(const Tensor& x, const Tensor& w, const Tensor& mean, const Tensor& rstd,
-                           const Tensor& dy, Tensor& dx, Tensor& dw, Tensor& db) override;
+  void layer_norm(const LayerNormArguments& a) override;
+  void layer_norm_backward(const NormBackward& a) override;
+  void rms_norm(const Tensor& x, const RmsNormRuns& runs, Tensor& y) override;
+  void rms_norm_backward(const Tensor& x, const Tensor& dy, const RmsNormRuns& runs, Tensor& dx) override;
+  void rotate(const Tensor& x, const RotaryTurn& turn, Tensor& y) override;
+  void group_norm(const GroupNormArguments& a) override;
+  void group_norm_backward(const NormBackward& a) override;
   void softmax(const Tensor& x, Tensor& y) override;
   void softmax_backward(const Tensor& y, const Tensor& dy, Tensor& dx) override;
   void cross_entropy(const Tensor& logits, const Tensor& targets, Tensor& losses, Tensor& logsumexp) override;
-  void cross_entropy_backward(const Tensor& logits, const Tensor& targets, const Tensor& logsumexp,
-                              const Tensor& scale, Tensor& dlogits) override;
+  void cross_entropy_backward(const CrossEntropyBackward& a) override;
   void embedding(const Tensor& ids, const Tensor& table, Tensor& y) override;
   void embedding_backward(const Tensor& ids, const Tensor& dy, Tensor& dtable) override;
-  void uniform(uint64_t seed, Stream stream, uint32_t index, uint32_t step, Tensor& y) override;
-  void attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& options,
-                 Tensor& y, Tensor& logsumexp) override;
-  void attention_backward(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& y,
-                          const Tensor& logsumexp, const Tensor& dy, const AttentionOptions& options,
-                          AttentionGradients& gradients) override;
-  void self_attention(const Tensor& qkv, const AttentionOptions& options, Tensor& y,
-                      Tensor& logsumexp) override;
-  void self_attention_backward(const Tensor& qkv, const Tensor& y, const Tensor& logsumexp, const Tensor& dy,
-                               const AttentionOptions& options, Tensor& dqkv) override;
+  void uniform(const UniformDraw& draw, Tensor& y) override;
+  void attention(const AttentionArguments& a) override;
+  void attention_backward(const AttentionBackward& a) override;
+  void self_attention(const SelfAttentionArguments& a) override;
+  void self_attention_backward(const SelfAttentionBackward& a) override;
   void cached_attention(const Tensor& q, const CachedAttention& cache, float scale, Tensor& y) override;
-  void attend_step(const Tensor& qkv, const CachedAttention& cache, int64_t slot, float scale,
-                   Tensor& y) override;
+  void attend_step(const StepArguments& a) override;
   void advance(Tensor& cell) override;
   void sample_cell(const Tensor& logits, const Tensor& own, const CellSampling& cell) override;
   void cache_store(const Tensor& x, int64_t slot, Tensor& store) override;
-  void sample(const Tensor& logits, const SamplingRule& rule, uint64_t seed,
-              std::span<const uint32_t> candidates, uint32_t position, std::span<int64_t> tokens,
-              std::span<float> log_probs) override;
-  void adamw(const AdamW& options, const Tensor& gradient, Tensor& parameter, Tensor& m, Tensor& v) override;
+  void sample(const SampleArguments& a) override;
+  void adamw(const AdamWArguments& a) override;
   void lerp(const Tensor& x, float decay, Tensor& average) override;
 
   struct Products;        // cuBLASLt: the algorithm of each shape

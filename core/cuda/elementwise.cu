@@ -275,9 +275,9 @@ void CudaKernels::lerp(const Tensor& x, float decay, Tensor& average) {
   map<true>(device_, x, average, average, Lerp{decay});
 }
 
-void CudaKernels::adamw(const AdamW& options, const Tensor& gradient, Tensor& parameter, Tensor& m,
-                        Tensor& v) {
-  const int64_t n = parameter.numel();
+void CudaKernels::adamw(const AdamWArguments& a) {
+  const AdamW& options = a.options;
+  const int64_t n = a.parameter.numel();
   if (n == 0) return;
   const auto step = static_cast<float>(options.step);
   Update update;
@@ -289,9 +289,9 @@ void CudaKernels::adamw(const AdamW& options, const Tensor& gradient, Tensor& pa
   update.decay = 1.0f - options.learning_rate * options.weight_decay;
   update.root_correction = 1.0f / std::sqrt(1.0f - std::pow(options.beta2, step));
   adamw_kernel<<<blocks_for(n), kThreads, 0, device_.stream()>>>(
-      update, numbers(gradient), numbers(parameter), m.floats(), v.floats(), n);
+      update, numbers(a.gradient), numbers(a.parameter), a.m.floats(), a.v.floats(), n);
   launched("adamw");
-  parameter.touch();
+  a.parameter.touch();
 }
 
 }  // namespace dalle1

@@ -152,33 +152,33 @@ void apply(const CudaDevice& device, const Tensor& first, const Tensor& second, 
 
 }  // namespace
 
-void CudaKernels::group_norm(const Tensor& x, const Tensor& w, const Tensor& b, int groups, float epsilon,
-                             Tensor& y, Tensor& mean, Tensor& rstd) {
+void CudaKernels::group_norm(const GroupNormArguments& a) {
+  const Tensor& x = a.x;
   if (x.numel() == 0) return;
-  const int64_t batch = x.dim(0), per_group = x.dim(1) / groups;
+  const int64_t batch = x.dim(0), groups = a.groups, per_group = x.dim(1) / groups;
   const Workspace workspace(x);
   sum_channels(device_, x, x, workspace);
   forward_coefficients_kernel<<<blocks_for(batch * groups), kThreads, 0, device_.stream()>>>(
-      workspace.sum(), numbers(w), numbers(b), batch, groups, per_group,
-      static_cast<double>(per_group * x.dim(2) * x.dim(3)), epsilon, mean.floats(), rstd.floats(),
+      workspace.sum(), numbers(a.w), numbers(a.b), batch, groups, per_group,
+      static_cast<double>(per_group * x.dim(2) * x.dim(3)), a.epsilon, a.mean.floats(), a.rstd.floats(),
       workspace.coefficient());
-  apply(device_, x, x, workspace, y);
+  apply(device_, x, x, workspace, a.y);
 }
 
-void CudaKernels::group_norm_backward(const Tensor& x, const Tensor& w, const Tensor& mean,
-                                      const Tensor& rstd, const Tensor& dy, Tensor& dx, Tensor& dw,
-                                      Tensor& db) {
+void CudaKernels::group_norm_backward(const NormBackward& a) {
+  const Tensor& x = a.x;
   if (x.numel() == 0) return;
-  const int64_t batch = x.dim(0), channels = x.dim(1), groups = mean.dim(1), per_group = channels / groups;
+  const int64_t batch = x.dim(0), channels = x.dim(1), groups = a.mean.dim(1), per_group = channels / groups;
   const Workspace workspace(x);
-  sum_channels(device_, dy, x, workspace);
+  sum_channels(device_, a.dy, x, workspace);
   backward_coefficients_kernel<<<blocks_for(batch * groups), kThreads, 0, device_.stream()>>>(
-      workspace.sum(), numbers(w), batch, groups, per_group,
-      static_cast<double>(per_group * x.dim(2) * x.dim(3)), mean.floats(), rstd.floats(),
+      workspace.sum(), numbers(a.w), batch, groups, per_group,
+      static_cast<double>(per_group * x.dim(2) * x.dim(3)), a.mean.floats(), a.rstd.floats(),
       workspace.coefficient());
   parameter_gradients_kernel<<<blocks_for(channels), kThreads, 0, device_.stream()>>>(
-      workspace.sum(), batch, channels, per_group, mean.floats(), rstd.floats(), numbers(dw), numbers(db));
-  apply(device_, dy, x, workspace, dx);
+      workspace.sum(), batch, channels, per_group, a.mean.floats(), a.rstd.floats(), numbers(a.dw),
+      numbers(a.db));
+  apply(device_, a.dy, x, workspace, a.dx);
 }
 
 }  // namespace dalle1

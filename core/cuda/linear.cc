@@ -65,29 +65,25 @@ CudaKernels::Products& CudaKernels::products() {
   return *products_;
 }
 
-void CudaKernels::linear(const Tensor& x, const Tensor& w, const Tensor* bias, Tensor& y) {
-  linear_fused(x, w, bias, {}, y);
-}
+void CudaKernels::linear(const LinearArguments& a) { linear_fused(a, {}); }
 
-void CudaKernels::linear_fused(const Tensor& x, const Tensor& w, const Tensor* bias,
-                               const LinearEpilogue& epilogue, Tensor& y) {
-  if (y.numel() == 0) return;
+void CudaKernels::linear_fused(const LinearArguments& a, const LinearEpilogue& epilogue) {
+  if (a.y.numel() == 0) return;
   // What cuBLASLt does within the product: tanh-GELU to bf16 accuracy, or the sum with the residual.
-  const bool gelu = epilogue.activation == Unary::gelu_tanh && y.dtype() == DType::bf16 && !epilogue.residual;
-  if (epilogue.activation && !gelu) return Kernels::linear_fused(x, w, bias, epilogue, y);
+  const bool gelu =
+      epilogue.activation == Unary::gelu_tanh && a.y.dtype() == DType::bf16 && !epilogue.residual;
+  if (epilogue.activation && !gelu) return Kernels::linear_fused(a, epilogue);
   Products::Shape shape;
-  shape.n = w.dim(0);
-  shape.k = w.dim(1);
-  shape.m = y.numel() / shape.n;
+  shape.n = a.w.dim(0);
+  shape.k = a.w.dim(1);
+  shape.m = a.y.numel() / shape.n;
   shape.transpose_b = true;
   shape.gelu = gelu;
   shape.accumulate = epilogue.residual != nullptr;
-  multiply(products(), shape, x, w, bias, epilogue.residual ? *epilogue.residual : y, y);
+  multiply(products(), shape, a.x, a.w, a.bias, epilogue.residual ? *epilogue.residual : a.y, a.y);
 }
 
-void CudaKernels::training_linear(const Tensor& x, const Tensor& w, const Tensor* bias, DType, Tensor& y) {
-  linear(x, w, bias, y);
-}
+void CudaKernels::training_linear(const LinearArguments& a, DType) { linear(a); }
 
 void CudaKernels::matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options, Tensor& y) {
   if (y.numel() == 0) return;

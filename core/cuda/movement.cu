@@ -155,11 +155,11 @@ void CudaKernels::embedding(const Tensor& ids, const Tensor& table, Tensor& y) {
   launched("embedding");
 }
 
-void CudaKernels::uniform(uint64_t seed, Stream stream, uint32_t index, uint32_t step, Tensor& y) {
+void CudaKernels::uniform(const UniformDraw& draw, Tensor& y) {
   const int64_t n = y.numel();
   if (n == 0) return;
-  uniform_kernel<<<blocks_for(ceil_div(n, 4)), kThreads, 0, device_.stream()>>>(seed, stream, index, step,
-                                                                                numbers(y), n);
+  uniform_kernel<<<blocks_for(ceil_div(n, 4)), kThreads, 0, device_.stream()>>>(
+      draw.seed, draw.stream, draw.index, draw.step, numbers(y), n);
   launched("uniform");
 }
 

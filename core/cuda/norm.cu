@@ -119,46 +119,43 @@ struct BiasGradient {
 
 }  // namespace
 
-void CudaKernels::layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, float epsilon, Tensor& y,
-                             Tensor& mean, Tensor& rstd) {
-  const int64_t width = w.numel(), rows = x.numel() / width;
+void CudaKernels::layer_norm(const LayerNormArguments& a) {
+  const int64_t width = a.w.numel(), rows = a.x.numel() / width;
   if (rows == 0) return;
-  const Numbers in = numbers(x), weight = numbers(w), bias = numbers(b), out = numbers(y);
+  const Numbers in = numbers(a.x), weight = numbers(a.w), bias = numbers(a.b), out = numbers(a.y);
   layer_norm_kernel<<<static_cast<unsigned>(rows), kThreads, 0, device_.stream()>>>(
-      in, weight, bias, width, epsilon, out, mean.floats(), rstd.floats(),
+      in, weight, bias, width, a.epsilon, out, a.mean.floats(), a.rstd.floats(),
       whole_groups(width, in, weight, bias, out));
   launched("layer_norm");
 }
 
-void CudaKernels::layer_norm_backward(const Tensor& x, const Tensor& w, const Tensor& mean,
-                                      const Tensor& rstd, const Tensor& dy, Tensor& dx, Tensor& dw,
-                                      Tensor& db) {
-  const int64_t width = w.numel(), rows = x.numel() / width;
-  const Numbers in = numbers(x), weight = numbers(w), gradient = numbers(dy), out = numbers(dx);
+void CudaKernels::layer_norm_backward(const NormBackward& a) {
+  const int64_t width = a.w.numel(), rows = a.x.numel() / width;
+  const Numbers in = numbers(a.x), weight = numbers(a.w), gradient = numbers(a.dy), out = numbers(a.dx);
   if (rows > 0) {
     layer_norm_backward_kernel<<<static_cast<unsigned>(rows), kThreads, 0, device_.stream()>>>(
-        in, weight, mean.floats(), rstd.floats(), gradient, width, out,
+        in, weight, a.mean.floats(), a.rstd.floats(), gradient, width, out,
         whole_groups(width, in, weight, gradient, out));
     launched("layer_norm_backward");
   }
-  sum_columns(device_, WeightGradient{in, gradient, mean.floats(), rstd.floats(), width}, rows, width, dw);
-  sum_columns(device_, BiasGradient{gradient, width}, rows, width, db);
+  sum_columns(device_, WeightGradient{in, gradient, a.mean.floats(), a.rstd.floats(), width}, rows, width,
+              a.dw);
+  sum_columns(device_, BiasGradient{gradient, width}, rows, width, a.db);
 }
 
-void CudaKernels::rms_norm(const Tensor& x, int64_t group, int64_t columns, float epsilon, Tensor& y) {
+void CudaKernels::rms_norm(const Tensor& x, const RmsNormRuns& runs, Tensor& y) {
   const int64_t width = x.dim(-1), rows = x.numel() / width;
   if (rows == 0) return;
   rms_norm_kernel<<<static_cast<unsigned>(rows), kThreads, 0, device_.stream()>>>(
-      numbers(x), width, group, columns, epsilon, numbers(y));
+      numbers(x), width, runs.group, runs.columns, runs.epsilon, numbers(y));
   launched("rms_norm");
 }
 
-void CudaKernels::rms_norm_backward(const Tensor& x, const Tensor& dy, int64_t group, int64_t columns,
-                                    float epsilon, Tensor& dx) {
+void CudaKernels::rms_norm_backward(const Tensor& x, const Tensor& dy, const RmsNormRuns& runs, Tensor& dx) {
   const int64_t width = x.dim(-1), rows = x.numel() / width;
   if (rows == 0) return;
   rms_norm_backward_kernel<<<static_cast<unsigned>(rows), kThreads, 0, device_.stream()>>>(
-      numbers(x), numbers(dy), width, group, columns, epsilon, numbers(dx));
+      numbers(x), numbers(dy), width, runs.group, runs.columns, runs.epsilon, numbers(dx));
   launched("rms_norm_backward");
 }
 

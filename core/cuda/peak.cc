@@ -34,7 +34,7 @@ DevicePeak measure_peak(Device& device) {
     Tensor a = Tensor::empty(device, {kSide, kSide}, DType::bf16), b = a.clone(), y = a.clone();
     // The power that a product draws, and with it the clock, depends on its values.
     for (Tensor* x : {&a, &b}) {
-      device.kernels().uniform(1, Stream::test, x == &a, 0, *x);
+      device.kernels().uniform({1, Stream::test, x == &a, 0}, *x);
       device.kernels().affine(*x, 2.0f, -1.0f, *x);
     }
     const double seconds =

@@ -23,12 +23,12 @@ __global__ void rotate_kernel(Numbers x, const float* table, int64_t positions, 
 
 }  // namespace
 
-void CudaKernels::rotate(const Tensor& x, const Tensor& table, int64_t columns, bool forward, Tensor& y) {
+void CudaKernels::rotate(const Tensor& x, const RotaryTurn& turn, Tensor& y) {
   const int64_t width = x.dim(-1), rows = x.numel() / width;
   if (rows == 0) return;
   rotate_kernel<<<static_cast<unsigned>(rows), kThreads, 0, device_.stream()>>>(
-      numbers(x), table.floats(), table.dim(0), table.dim(1) / 2, width, columns, forward ? 1.0f : -1.0f,
-      numbers(y));
+      numbers(x), turn.table.floats(), turn.table.dim(0), turn.table.dim(1) / 2, width, turn.columns,
+      turn.forward ? 1.0f : -1.0f, numbers(y));
   launched("rotate");
 }
 

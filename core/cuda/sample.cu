@@ -266,25 +266,23 @@ struct CudaKernels::Sampler {
   }
 };
 
-void CudaKernels::sample(const Tensor& logits, const SamplingRule& rule, uint64_t seed,
-                         std::span<const uint32_t> candidates, uint32_t position, std::span<int64_t> tokens,
-                         std::span<float> log_probs) {
-  const int64_t rows = logits.dim(0), columns = logits.dim(1);
+void CudaKernels::sample(const SampleArguments& a) {
+  const int64_t rows = a.logits.dim(0), columns = a.logits.dim(1);
   if (rows == 0) return;
   if (!sampler_) sampler_ = std::make_shared<Sampler>();
   const Tensor draws = Tensor::empty(device_, {rows, sizeof(Draw) / 4}, DType::i32);
   sample_kernel<<<static_cast<unsigned>(rows), kSamplers, 0, device_.stream()>>>(
-      numbers(logits), static_cast<int>(columns), bits_of(columns), rule, seed,
-      sampler_->upload(device_, candidates), position, static_cast<Draw*>(draws.raw()));
+      numbers(a.logits), static_cast<int>(columns), bits_of(columns), a.rule, a.seed,
+      sampler_->upload(device_, a.candidates), a.position, static_cast<Draw*>(draws.raw()));
   launched("sample");
   std::vector<Draw> drawn(rows);
   device_.copy_to_host(drawn.data(), draws.raw(), draws.bytes());
   for (int64_t row = 0; row < rows; ++row) {
     check(drawn[row].finite != 0, ErrorKind::model,
-          "the transformer gave a logit that is not finite at image position {}, candidate {}", position,
-          candidates[row]);
-    tokens[row] = drawn[row].token;
-    if (!log_probs.empty()) log_probs[row] = drawn[row].log_prob;
+          "the transformer gave a logit that is not finite at image position {}, candidate {}", a.position,
+          a.candidates[row]);
+    a.tokens[row] = drawn[row].token;
+    if (!a.log_probs.empty()) a.log_probs[row] = drawn[row].log_prob;
   }
 }
 

@@ -101,13 +101,12 @@ void CudaKernels::cross_entropy(const Tensor& logits, const Tensor& targets, Ten
   launched("cross_entropy");
 }
 
-void CudaKernels::cross_entropy_backward(const Tensor& logits, const Tensor& targets, const Tensor& logsumexp,
-                                         const Tensor& scale, Tensor& dlogits) {
-  const Rows shape(logits);
+void CudaKernels::cross_entropy_backward(const CrossEntropyBackward& a) {
+  const Rows shape(a.logits);
   if (shape.rows == 0) return;
   cross_entropy_backward_kernel<<<shape.blocks(), kThreads, 0, device_.stream()>>>(
-      numbers(logits), targets.data<int64_t>(), logsumexp.floats(), numbers(scale), shape.columns,
-      numbers(dlogits), device_.fault_word());
+      numbers(a.logits), a.targets.data<int64_t>(), a.logsumexp.floats(), numbers(a.scale), shape.columns,
+      numbers(a.dlogits), device_.fault_word());
   launched("cross_entropy_backward");
 }
 

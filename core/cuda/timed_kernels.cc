@@ -50,20 +50,17 @@ std::vector<PartTime> TimedKernels::end() {
   return parts;
 }
 
-void TimedKernels::linear_fused(const Tensor& x, const Tensor& w, const Tensor* bias,
-                                const LinearEpilogue& epilogue, Tensor& y) {
-  time(fmt::format("product {} to {}", w.dim(1), w.dim(0)),
-       [&] { CudaKernels::linear_fused(x, w, bias, epilogue, y); });
+void TimedKernels::linear_fused(const LinearArguments& a, const LinearEpilogue& epilogue) {
+  time(fmt::format("product {} to {}", a.w.dim(1), a.w.dim(0)),
+       [&] { CudaKernels::linear_fused(a, epilogue); });
 }
 
-void TimedKernels::layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, float epsilon, Tensor& y,
-                              Tensor& mean, Tensor& rstd) {
-  time("norm", [&] { CudaKernels::layer_norm(x, w, b, epsilon, y, mean, rstd); });
+void TimedKernels::layer_norm(const LayerNormArguments& a) {
+  time("norm", [&] { CudaKernels::layer_norm(a); });
 }
 
-void TimedKernels::attend_step(const Tensor& qkv, const CachedAttention& cache, int64_t slot, float scale,
-                               Tensor& y) {
-  time("attention", [&] { CudaKernels::attend_step(qkv, cache, slot, scale, y); });
+void TimedKernels::attend_step(const StepArguments& a) {
+  time("attention", [&] { CudaKernels::attend_step(a); });
 }
 
 void TimedKernels::unary(Unary op, const Tensor& x, Tensor& y) {

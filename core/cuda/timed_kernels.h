@@ -18,12 +18,9 @@ class TimedKernels final : public CudaKernels {
   void start() { is_on_ = true; }
   std::vector<PartTime> end();
 
-  void linear_fused(const Tensor& x, const Tensor& w, const Tensor* bias, const LinearEpilogue& epilogue,
-                    Tensor& y) override;
-  void layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, float epsilon, Tensor& y, Tensor& mean,
-                  Tensor& rstd) override;
-  void attend_step(const Tensor& qkv, const CachedAttention& cache, int64_t slot, float scale,
-                   Tensor& y) override;
+  void linear_fused(const LinearArguments& a, const LinearEpilogue& epilogue) override;
+  void layer_norm(const LayerNormArguments& a) override;
+  void attend_step(const StepArguments& a) override;
   void unary(Unary op, const Tensor& x, Tensor& y) override;
   void binary(Binary op, const Tensor& a, const Tensor& b, Tensor& y) override;
   void embedding(const Tensor& ids, const Tensor& table, Tensor& y) override;

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "core/attention/attention_pattern.h"
+#include "core/random/philox.h"
 #include "core/tensor/tensor.h"
 
 namespace dalle1 {
@@ -56,11 +57,89 @@ struct LinearEpilogue {
   const Tensor* residual = nullptr;  ///< Of y's shape and type.
 };
 
+struct LinearArguments {
+  const Tensor& x;     ///< [R, K]
+  const Tensor& w;     ///< [N, K]
+  const Tensor* bias;  ///< [N] or null.
+  Tensor& y;           ///< [R, N]
+};
+
+struct Conv2dArguments {
+  const Tensor& x;
+  const Tensor& w;     ///< [O, C, kh, kw] plain.
+  const Tensor* bias;  ///< [O] or null.
+  Conv2dGeometry geometry;
+  Conv2dEpilogue epilogue;
+  Tensor& y;
+};
+struct Conv2dWeightsBackward {
+  const Tensor& x;
+  const Tensor& dy;
+  Conv2dGeometry geometry;
+  Tensor& dw;
+  Tensor* dbias;  ///< Or null.
+};
+
+/// x, y [R, C]; w, b [C]; mean, rstd [R].
+struct LayerNormArguments {
+  const Tensor &x, &w, &b;
+  float epsilon;
+  Tensor &y, &mean, &rstd;
+};
+/// Of group_norm: x, y [B, C, H, W] in one layout; mean, rstd [B, groups].
+struct GroupNormArguments {
+  const Tensor &x, &w, &b;
+  int groups;
+  float epsilon;
+  Tensor &y, &mean, &rstd;
+};
+/// Of both norms.
+struct NormBackward {
+  const Tensor &x, &w, &mean, &rstd, &dy;
+  Tensor &dx, &dw, &db;
+};
+
+/// Runs of `group` elements in the first `columns` of each row, over their root mean square.
+struct RmsNormRuns {
+  int64_t group = 0, columns = 0;
+  float epsilon = 0;
+};
+
+/// How the first `columns` of a row turn, in runs of D.
+struct RotaryTurn {
+  const Tensor& table;  ///< f32 [T, D]: cosines and then sines of D / 2 angles.
+  int64_t columns = 0;
+  bool forward = true;  ///< Else back.
+};
+
 /// How a whole sequence attends.
 struct AttentionOptions {
   AttentionPattern pattern;
   float scale = 1.0f;          ///< Of the scores.
   DType compute = DType::f32;  ///< Of its products, as in MatmulOptions.
+};
+
+/// Whole sequences: q [B, Tq, H, D], k, v [B, Tk, H, D], y like q, logsumexp [B, H, Tq].
+struct AttentionArguments {
+  const Tensor &q, &k, &v;
+  const AttentionOptions& options;
+  Tensor &y, &logsumexp;
+};
+struct AttentionBackward {
+  const Tensor &q, &k, &v, &y, &logsumexp, &dy;
+  const AttentionOptions& options;
+  Tensor &dq, &dk, &dv;
+};
+/// Thirds q, k, v of qkv [B, T, 3 H D] where they lie: y [B, T, H D], logsumexp [B, H, T].
+struct SelfAttentionArguments {
+  const Tensor& qkv;
+  const AttentionOptions& options;
+  Tensor &y, &logsumexp;
+};
+struct SelfAttentionBackward {
+  const Tensor &qkv, &y, &logsumexp, &dy;
+  const AttentionOptions& options;
+  Tensor& dqkv;
 };
 
 /// What each step of cached decoding sees, in device memory: work that was recorded once then serves every
@@ -88,11 +167,31 @@ struct CachedAttention {
   const DecodeSteps* steps = nullptr;     ///< If given, a device that records reads these, not the spans.
 };
 
+/// One new position of N candidates in one layer.
+struct StepArguments {
+  const Tensor& qkv;  ///< [N, 3 H D], thirds q, k, v.
+  const CachedAttention& cache;
+  int64_t slot;  ///< Of the new keys and values.
+  float scale;
+  Tensor& y;  ///< [N, H, D]
+};
+
 /// How a token is drawn from logits (see transformer/sampler.h for the rules of ties and cuts).
 struct SamplingRule {
   float temperature = 1.0f;  ///< 0: greedy.
   int32_t top_k = 0;         ///< 0: off. Keeps every logit >= the k-th largest.
   float top_p = 1.0f;        ///< Drops tokens whose predecessors' cumulative probability already exceeds p.
+};
+
+/// One token a row: of logits [N, V] with random_block(seed, Stream::sampling, candidates[n], position, 0).
+struct SampleArguments {
+  const Tensor& logits;
+  SamplingRule rule;
+  uint64_t seed;
+  std::span<const uint32_t> candidates;
+  uint32_t position;
+  std::span<int64_t> tokens;
+  std::span<float> log_probs;  ///< Or empty.
 };
 
 /// The tokens of one grid cell for N candidates, all of it in device memory.
@@ -114,6 +213,26 @@ struct AdamW {
   float weight_decay = 0.0f;    ///< Decoupled (Loshchilov and Hutter 2019).
   float gradient_scale = 1.0f;  ///< Clipping and accumulation, applied to the gradient first.
   int64_t step = 1;             ///< From 1: bias correction.
+};
+struct AdamWArguments {
+  AdamW options;
+  const Tensor& gradient;
+  Tensor &parameter, &m, &v;
+};
+
+struct CrossEntropyBackward {
+  const Tensor& logits;     ///< [R, V]
+  const Tensor& targets;    ///< i64 [R]
+  const Tensor& logsumexp;  ///< [R], as of cross_entropy().
+  const Tensor& scale;      ///< [R]
+  Tensor& dlogits;
+};
+
+/// Which numbers of which stream; see random_block().
+struct UniformDraw {
+  uint64_t seed = 0;
+  Stream stream = Stream::test;
+  uint32_t index = 0, step = 0;
 };
 
 }  // namespace dalle1

@@ -14,16 +14,13 @@ class IdleKernels : public Kernels {
   double sum_squares(std::span<const Tensor>) override { return 0; }
   bool all_finite(const Tensor&) override { return true; }
   Layout preferred_layout(int64_t) const override { return Layout::plain; }
-  void linear(const Tensor&, const Tensor&, const Tensor*, Tensor&) override {}
-  void conv2d(const Tensor&, const Tensor&, const Tensor*, const Conv2dGeometry&, const Conv2dEpilogue&,
-              Tensor&) override {}
-  void attention(const Tensor&, const Tensor&, const Tensor&, const AttentionOptions&, Tensor&,
-                 Tensor&) override {}
+  void linear(const LinearArguments&) override {}
+  void conv2d(const Conv2dArguments&) override {}
+  void attention(const AttentionArguments&) override {}
   void cached_attention(const Tensor&, const CachedAttention&, float, Tensor&) override {}
-  void sample(const Tensor&, const SamplingRule&, uint64_t, std::span<const uint32_t>, uint32_t,
-              std::span<int64_t> tokens, std::span<float> log_probs) override {
-    std::fill(tokens.begin(), tokens.end(), 0);
-    std::fill(log_probs.begin(), log_probs.end(), 0.0f);
+  void sample(const SampleArguments& a) override {
+    std::fill(a.tokens.begin(), a.tokens.end(), 0);
+    std::fill(a.log_probs.begin(), a.log_probs.end(), 0.0f);
   }
   void unary(Unary, const Tensor&, Tensor&) override {}
   void unary_backward(Unary, const Tensor&, const Tensor&, Tensor&) override {}
@@ -39,35 +36,30 @@ class IdleKernels : public Kernels {
   void reorder(const Tensor&, Tensor&) override {}
   void matmul(const Tensor&, const Tensor&, const MatmulOptions&, Tensor&) override {}
   void conv2d_backward_data(const Tensor&, const Tensor&, const Conv2dGeometry&, Tensor&) override {}
-  void conv2d_backward_weights(const Tensor&, const Tensor&, const Conv2dGeometry&, Tensor&,
-                               Tensor*) override {}
+  void conv2d_backward_weights(const Conv2dWeightsBackward&) override {}
   void max_pool(const Tensor&, Tensor&) override {}
   void max_pool_backward(const Tensor&, const Tensor&, Tensor&) override {}
   void avg_pool(const Tensor&, int, Tensor&) override {}
   void avg_pool_backward(const Tensor&, int, Tensor&) override {}
   void upsample(const Tensor&, Tensor&) override {}
   void upsample_backward(const Tensor&, Tensor&) override {}
-  void layer_norm(const Tensor&, const Tensor&, const Tensor&, float, Tensor&, Tensor&, Tensor&) override {}
-  void layer_norm_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, Tensor&,
-                           Tensor&, Tensor&) override {}
-  void rms_norm(const Tensor&, int64_t, int64_t, float, Tensor&) override {}
-  void rms_norm_backward(const Tensor&, const Tensor&, int64_t, int64_t, float, Tensor&) override {}
-  void rotate(const Tensor&, const Tensor&, int64_t, bool, Tensor&) override {}
-  void group_norm(const Tensor&, const Tensor&, const Tensor&, int, float, Tensor&, Tensor&,
-                  Tensor&) override {}
-  void group_norm_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, Tensor&,
-                           Tensor&, Tensor&) override {}
+  void layer_norm(const LayerNormArguments&) override {}
+  void layer_norm_backward(const NormBackward&) override {}
+  void rms_norm(const Tensor&, const RmsNormRuns&, Tensor&) override {}
+  void rms_norm_backward(const Tensor&, const Tensor&, const RmsNormRuns&, Tensor&) override {}
+  void rotate(const Tensor&, const RotaryTurn&, Tensor&) override {}
+  void group_norm(const GroupNormArguments&) override {}
+  void group_norm_backward(const NormBackward&) override {}
   void softmax(const Tensor&, Tensor&) override {}
   void softmax_backward(const Tensor&, const Tensor&, Tensor&) override {}
   void cross_entropy(const Tensor&, const Tensor&, Tensor&, Tensor&) override {}
-  void cross_entropy_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, Tensor&) override {}
+  void cross_entropy_backward(const CrossEntropyBackward&) override {}
   void embedding(const Tensor&, const Tensor&, Tensor&) override {}
   void embedding_backward(const Tensor&, const Tensor&, Tensor&) override {}
-  void uniform(uint64_t, Stream, uint32_t, uint32_t, Tensor&) override {}
-  void attention_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
-                          const Tensor&, const AttentionOptions&, AttentionGradients&) override {}
+  void uniform(const UniformDraw&, Tensor&) override {}
+  void attention_backward(const AttentionBackward&) override {}
   void cache_store(const Tensor&, int64_t, Tensor&) override {}
-  void adamw(const AdamW&, const Tensor&, Tensor&, Tensor&, Tensor&) override {}
+  void adamw(const AdamWArguments&) override {}
   void lerp(const Tensor&, float, Tensor&) override {}
 };
 

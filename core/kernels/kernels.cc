@@ -25,17 +25,15 @@ Shape heads_of(const Tensor& qkv, const Tensor& logsumexp) {
 
 }  // namespace
 
-void Kernels::linear_fused(const Tensor& x, const Tensor& w, const Tensor* bias,
-                           const LinearEpilogue& epilogue, Tensor& y) {
-  linear(x, w, bias, y);
-  if (epilogue.activation) unary(*epilogue.activation, y, y);
-  if (epilogue.residual) binary(Binary::add, *epilogue.residual, y, y);
+void Kernels::linear_fused(const LinearArguments& a, const LinearEpilogue& epilogue) {
+  linear(a);
+  if (epilogue.activation) unary(*epilogue.activation, a.y, a.y);
+  if (epilogue.residual) binary(Binary::add, *epilogue.residual, a.y, a.y);
 }
 
-void Kernels::training_linear(const Tensor& x, const Tensor& w, const Tensor* bias, DType compute,
-                              Tensor& y) {
-  matmul(x, w, {.transpose_b = true, .compute = compute}, y);
-  if (bias) binary(Binary::add, y, *bias, y);
+void Kernels::training_linear(const LinearArguments& a, DType compute) {
+  matmul(a.x, a.w, {.transpose_b = true, .compute = compute}, a.y);
+  if (a.bias) binary(Binary::add, a.y, *a.bias, a.y);
 }
 
 Int8Weights Kernels::pack_int8(const Tensor&, const Tensor&) {
@@ -46,33 +44,30 @@ void Kernels::int8_linear(const Tensor&, const Int8Weights&, const Tensor*, Tens
   fail(ErrorKind::internal, "int8_linear: this device packs no weights in int8");
 }
 
-void Kernels::self_attention(const Tensor& qkv, const AttentionOptions& options, Tensor& y,
-                             Tensor& logsumexp) {
-  const Shape shape = heads_of(qkv, logsumexp);
-  Tensor rows = y.view(shape);
-  attention(third_of(qkv, 0, shape), third_of(qkv, 1, shape), third_of(qkv, 2, shape), options, rows,
-            logsumexp);
+void Kernels::self_attention(const SelfAttentionArguments& a) {
+  const Shape shape = heads_of(a.qkv, a.logsumexp);
+  Tensor rows = a.y.view(shape);
+  attention({third_of(a.qkv, 0, shape), third_of(a.qkv, 1, shape), third_of(a.qkv, 2, shape), a.options, rows,
+             a.logsumexp});
 }
 
-void Kernels::self_attention_backward(const Tensor& qkv, const Tensor& y, const Tensor& logsumexp,
-                                      const Tensor& dy, const AttentionOptions& options, Tensor& dqkv) {
-  const Shape shape = heads_of(qkv, logsumexp);
-  const auto empty = [&] { return Tensor::empty(qkv.device(), shape, qkv.dtype()); };
-  AttentionGradients gradients{empty(), empty(), empty()};
-  attention_backward(third_of(qkv, 0, shape), third_of(qkv, 1, shape), third_of(qkv, 2, shape), y.view(shape),
-                     logsumexp, dy.view(shape), options, gradients);
-  put_third(gradients.dq, 0, dqkv);
-  put_third(gradients.dk, 1, dqkv);
-  put_third(gradients.dv, 2, dqkv);
+void Kernels::self_attention_backward(const SelfAttentionBackward& a) {
+  const Shape shape = heads_of(a.qkv, a.logsumexp);
+  const auto empty = [&] { return Tensor::empty(a.qkv.device(), shape, a.qkv.dtype()); };
+  Tensor dq = empty(), dk = empty(), dv = empty();
+  attention_backward({third_of(a.qkv, 0, shape), third_of(a.qkv, 1, shape), third_of(a.qkv, 2, shape),
+                      a.y.view(shape), a.logsumexp, a.dy.view(shape), a.options, dq, dk, dv});
+  put_third(dq, 0, a.dqkv);
+  put_third(dk, 1, a.dqkv);
+  put_third(dv, 2, a.dqkv);
 }
 
-void Kernels::attend_step(const Tensor& qkv, const CachedAttention& cache, int64_t slot, float scale,
-                          Tensor& y) {
-  const Tensor q = third_of(qkv, 0, y.shape());
-  Tensor keys = *cache.keys, values = *cache.values;
-  cache_store(third_of(qkv, 1, y.shape()), slot, keys);
-  cache_store(third_of(qkv, 2, y.shape()), slot, values);
-  cached_attention(q, cache, scale, y);
+void Kernels::attend_step(const StepArguments& a) {
+  const Tensor q = third_of(a.qkv, 0, a.y.shape());
+  Tensor keys = *a.cache.keys, values = *a.cache.values;
+  cache_store(third_of(a.qkv, 1, a.y.shape()), a.slot, keys);
+  cache_store(third_of(a.qkv, 2, a.y.shape()), a.slot, values);
+  cached_attention(q, a.cache, a.scale, a.y);
 }
 
 void Kernels::advance(Tensor& cell) {
@@ -90,8 +85,8 @@ void Kernels::sample_cell(const Tensor& logits, const Tensor& own, const CellSam
     std::vector<uint32_t> candidates(count);
     device.copy_to_host(candidates.data(), sampling.candidates.raw(), candidates.size() * sizeof(uint32_t));
     const bool same = own.id() == logits.id();
-    sample(logits, sampling.rule, sampling.seed, candidates, static_cast<uint32_t>(cell), tokens,
-           same ? std::span(log_probs) : std::span<float>());
+    sample({logits, sampling.rule, sampling.seed, candidates, static_cast<uint32_t>(cell), tokens,
+            same ? std::span(log_probs) : std::span<float>()});
   }
   if (forced >= 0 || own.id() != logits.id()) {
     const Tensor targets = Tensor::from(device, {count}, tokens);

@@ -1,5 +1,6 @@
 // What a backend computes: the one interface between ops, which check shapes and know the gradients, and
-// devices.
+// devices. An op whose tensors and numbers do not tell themselves apart by their order takes them as one
+// struct of core/kernels/arguments.h, which also says their shapes.
 //
 // Rules for every kernel: inputs are checked and outputs allocated by the op; outputs are fully written
 // unless the comment says "adds"; tensors are plain and f32 unless said otherwise (CUDA kernels also take
@@ -58,18 +59,16 @@ class Kernels {
   virtual void reorder(const Tensor& x, Tensor& y) = 0;
 
   // --- products --------------------------------------------------------------------------------------------
-  /// y [R, N] = x [R, K] w^T + bias, w [N, K] f32 (bf16 on CUDA), bias [N] or null. On the CPU each output is
-  /// one chain of fused multiply-adds over k, so a row's bits do not depend on R or on threads. Inference.
-  virtual void linear(const Tensor& x, const Tensor& w, const Tensor* bias, Tensor& y) = 0;
+  /// y = x w^T + bias, w f32 (bf16 on CUDA). On the CPU each output is one chain of fused multiply-adds over
+  /// k, so a row's bits do not depend on R or on threads. Inference.
+  virtual void linear(const LinearArguments& a) = 0;
   /// Makes what linear() keeps of `w`, if anything.
   virtual void prepare_linear(const Tensor& w) {}
   /// linear() with an epilogue; by itself the plain composition.
-  virtual void linear_fused(const Tensor& x, const Tensor& w, const Tensor* bias,
-                            const LinearEpilogue& epilogue, Tensor& y);
+  virtual void linear_fused(const LinearArguments& a, const LinearEpilogue& epilogue);
   /// y = x w^T + bias as in linear(), in training: by itself matmul() and a sum. `compute`: see
   /// MatmulOptions.
-  virtual void training_linear(const Tensor& x, const Tensor& w, const Tensor* bias, DType compute,
-                               Tensor& y);
+  virtual void training_linear(const LinearArguments& a, DType compute);
   /// Weights q i8 [N, K], |q| <= 127, times scale f32 [N], as int8_linear() reads them. CPU alone.
   virtual Int8Weights pack_int8(const Tensor& q, const Tensor& scale);
   /// linear() with weights in eight bits: each row of x is rounded to 127 steps of its largest magnitude, the
@@ -82,14 +81,11 @@ class Kernels {
   // --- pictures: [B, C, H, W], plain or blocked ------------------------------------------------------------
   /// Layout in which convolutions with this many channels run fastest.
   virtual Layout preferred_layout(int64_t channels) const = 0;
-  /// w [O, C, kh, kw] plain, bias [O] or null.
-  virtual void conv2d(const Tensor& x, const Tensor& w, const Tensor* bias, const Conv2dGeometry& geometry,
-                      const Conv2dEpilogue& epilogue, Tensor& y) = 0;
+  virtual void conv2d(const Conv2dArguments& a) = 0;
   virtual void conv2d_backward_data(const Tensor& dy, const Tensor& w, const Conv2dGeometry& geometry,
                                     Tensor& dx) = 0;
-  /// dbias may be null. On the CPU bits may depend on the threads.
-  virtual void conv2d_backward_weights(const Tensor& x, const Tensor& dy, const Conv2dGeometry& geometry,
-                                       Tensor& dw, Tensor* dbias) = 0;
+  /// On the CPU bits may depend on the threads.
+  virtual void conv2d_backward_weights(const Conv2dWeightsBackward& a) = 0;
   /// 2x2 windows of stride 2; odd borders are dropped. The first maximum takes the gradient.
   virtual void max_pool(const Tensor& x, Tensor& y) = 0;
   virtual void max_pool_backward(const Tensor& x, const Tensor& dy, Tensor& dx) = 0;
@@ -101,25 +97,17 @@ class Kernels {
   virtual void upsample_backward(const Tensor& dy, Tensor& dx) = 0;
 
   // --- norms -----------------------------------------------------------------------------------------------
-  /// Over the last axis: x, y [R, C]; w, b [C]; mean, rstd [R].
-  virtual void layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, float epsilon, Tensor& y,
-                          Tensor& mean, Tensor& rstd) = 0;
-  virtual void layer_norm_backward(const Tensor& x, const Tensor& w, const Tensor& mean, const Tensor& rstd,
-                                   const Tensor& dy, Tensor& dx, Tensor& dw, Tensor& db) = 0;
-  /// Each run of `group` elements in the first `columns` of a row, divided by its root mean square; the row's
-  /// other elements are copied. x, y [R, C].
-  virtual void rms_norm(const Tensor& x, int64_t group, int64_t columns, float epsilon, Tensor& y) = 0;
-  virtual void rms_norm_backward(const Tensor& x, const Tensor& dy, int64_t group, int64_t columns,
-                                 float epsilon, Tensor& dx) = 0;
-  /// Each run of D elements in the first `columns` of row r is turned by row r % T of `table` f32 [T, D],
-  /// cosines and then sines of D / 2 angles: element i and element i + D / 2 are a pair. `forward` false
-  /// turns back. The row's other elements are copied. x, y [R, C].
-  virtual void rotate(const Tensor& x, const Tensor& table, int64_t columns, bool forward, Tensor& y) = 0;
-  /// x, y [B, C, H, W] in one layout; mean, rstd [B, groups].
-  virtual void group_norm(const Tensor& x, const Tensor& w, const Tensor& b, int groups, float epsilon,
-                          Tensor& y, Tensor& mean, Tensor& rstd) = 0;
-  virtual void group_norm_backward(const Tensor& x, const Tensor& w, const Tensor& mean, const Tensor& rstd,
-                                   const Tensor& dy, Tensor& dx, Tensor& dw, Tensor& db) = 0;
+  /// Over the last axis.
+  virtual void layer_norm(const LayerNormArguments& a) = 0;
+  virtual void layer_norm_backward(const NormBackward& a) = 0;
+  /// Each run divided by its root mean square; a row's other elements are copied. x, y [R, C].
+  virtual void rms_norm(const Tensor& x, const RmsNormRuns& runs, Tensor& y) = 0;
+  virtual void rms_norm_backward(const Tensor& x, const Tensor& dy, const RmsNormRuns& runs, Tensor& dx) = 0;
+  /// Each run of D elements of row r is turned by row r % T of the table: element i and element i + D / 2 are
+  /// a pair. A row's other elements are copied. x, y [R, C].
+  virtual void rotate(const Tensor& x, const RotaryTurn& turn, Tensor& y) = 0;
+  virtual void group_norm(const GroupNormArguments& a) = 0;
+  virtual void group_norm_backward(const NormBackward& a) = 0;
 
   // --- softmax, loss, embedding ----------------------------------------------------------------------------
   /// Over the last axis: [R, V].
@@ -130,8 +118,7 @@ class Kernels {
   virtual void cross_entropy(const Tensor& logits, const Tensor& targets, Tensor& losses,
                              Tensor& logsumexp) = 0;
   /// dlogits[r] = scale[r] * (softmax(logits[r]) - onehot(targets[r])).
-  virtual void cross_entropy_backward(const Tensor& logits, const Tensor& targets, const Tensor& logsumexp,
-                                      const Tensor& scale, Tensor& dlogits) = 0;
+  virtual void cross_entropy_backward(const CrossEntropyBackward& a) = 0;
   /// y[r] = table[ids[r]]; ids i64 [R], table [V, C], y [R, C]. Ids are checked against V.
   virtual void embedding(const Tensor& ids, const Tensor& table, Tensor& y) = 0;
   /// dtable[ids[r]] += dy[r], in order of r.
@@ -139,50 +126,35 @@ class Kernels {
 
   // --- random ----------------------------------------------------------------------------------------------
   /// y[i] uniform in (0, 1], see unit_interval: word i % 4 of random_block(seed, stream, index, step, i / 4).
-  virtual void uniform(uint64_t seed, Stream stream, uint32_t index, uint32_t step, Tensor& y) = 0;
+  virtual void uniform(const UniformDraw& draw, Tensor& y) = 0;
 
   // --- attention -------------------------------------------------------------------------------------------
-  /// Whole sequences: q [B, Tq, H, D], k, v [B, Tk, H, D], y like q, logsumexp [B, H, Tq].
   /// Time and memory follow the pattern's ones; no Tq x Tk buffer.
-  virtual void attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& options,
-                         Tensor& y, Tensor& logsumexp) = 0;
-  struct AttentionGradients {
-    Tensor dq, dk, dv;
-  };
-  virtual void attention_backward(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& y,
-                                  const Tensor& logsumexp, const Tensor& dy, const AttentionOptions& options,
-                                  AttentionGradients& gradients) = 0;
-  /// The same for thirds q, k, v of qkv [B, T, 3 H D] where they lie: y [B, T, H D], logsumexp [B, H, T]. By
-  /// themselves a split and the two above.
-  virtual void self_attention(const Tensor& qkv, const AttentionOptions& options, Tensor& y,
-                              Tensor& logsumexp);
-  virtual void self_attention_backward(const Tensor& qkv, const Tensor& y, const Tensor& logsumexp,
-                                       const Tensor& dy, const AttentionOptions& options, Tensor& dqkv);
+  virtual void attention(const AttentionArguments& a) = 0;
+  virtual void attention_backward(const AttentionBackward& a) = 0;
+  /// By themselves a split and the two above.
+  virtual void self_attention(const SelfAttentionArguments& a);
+  virtual void self_attention_backward(const SelfAttentionBackward& a);
   /// One new position of N candidates: q, y [N, H, D]. Keys are visited in order of position.
   virtual void cached_attention(const Tensor& q, const CachedAttention& cache, float scale, Tensor& y) = 0;
   /// store [N, H, S, D] at `slot` = x [N, H, D].
   virtual void cache_store(const Tensor& x, int64_t slot, Tensor& store) = 0;
 
-  /// A whole decoding step of one layer: stores the keys and values of qkv [N, 3 H D] (thirds q, k, v) at
-  /// `slot` of the cache, then attends: y [N, H, D]. By itself the plain composition.
-  virtual void attend_step(const Tensor& qkv, const CachedAttention& cache, int64_t slot, float scale,
-                           Tensor& y);
+  /// A whole decoding step of one layer: stores the new keys and values in the cache, then attends. By itself
+  /// the plain composition.
+  virtual void attend_step(const StepArguments& a);
 
   // --- sampling and optimisation ---------------------------------------------------------------------------
-  /// tokens[n] drawn from logits [N, V] with random_block(seed, Stream::sampling, candidates[n], position,
-  /// 0); log_probs[n], unless it is empty, = log softmax(logits[n])[token] at temperature 1 and without cuts.
+  /// Draws tokens[n]; log_probs[n] = log softmax(logits[n])[token] at temperature 1 and without cuts.
   /// Error(model) on a NaN.
-  virtual void sample(const Tensor& logits, const SamplingRule& rule, uint64_t seed,
-                      std::span<const uint32_t> candidates, uint32_t position, std::span<int64_t> tokens,
-                      std::span<float> log_probs) = 0;
+  virtual void sample(const SampleArguments& a) = 0;
   /// As sample(), for the cell and with forced tokens; log-probabilities are those of `own` [N, V], which
   /// differ from `logits` with guidance.
   virtual void sample_cell(const Tensor& logits, const Tensor& own, const CellSampling& cell);
   /// cell [1] += 1.
   virtual void advance(Tensor& cell);
   /// parameter, m, v updated in place.
-  virtual void adamw(const AdamW& options, const Tensor& gradient, Tensor& parameter, Tensor& m,
-                     Tensor& v) = 0;
+  virtual void adamw(const AdamWArguments& a) = 0;
   /// average = decay * average + (1 - decay) * x.
   virtual void lerp(const Tensor& x, float decay, Tensor& average) = 0;
 };

@@ -29,7 +29,7 @@ Argmax linear_argmax(const Tensor& x, const Tensor& w, const Tensor& bias) {
   for (int64_t begin = 0; begin < x.dim(0); begin += at_once) {
     const int64_t end = std::min(x.dim(0), begin + at_once);
     Tensor logits = Tensor::empty(x.device(), {end - begin, w.dim(0)});
-    x.kernels().linear(x.rows(begin, end), w, &bias, logits);
+    x.kernels().linear({x.rows(begin, end), w, &bias, logits});
     Tensor values = result.values.rows(begin, end), indices = result.indices.rows(begin, end);
     x.kernels().max_last(logits, values, indices);
   }

@@ -4,6 +4,7 @@
 
 #include "core/grad/tape.h"
 #include "core/kernels/kernels.h"
+#include "core/ops/layout.h"
 
 namespace dalle1::ops {
 namespace {
@@ -23,14 +24,12 @@ Tensor attention(Context& context, const Tensor& q, const Tensor& k, const Tenso
   Tensor y = Tensor::empty(q.device(), q.shape(), q.dtype());
   Tensor logsumexp = Tensor::empty(q.device(), {q.dim(0), q.dim(2), q.dim(1)});
   const AttentionOptions options{pattern, scale, compute};
-  q.kernels().attention(q, k, v, options, y, logsumexp);
+  q.kernels().attention({q, k, v, options, y, logsumexp});
   if (context.tape) {
     context.tape->record({q, k, v}, y, [=](const Tensor& dy) {
-      Kernels::AttentionGradients gradients{Tensor::empty(q.device(), q.shape(), q.dtype()),
-                                            Tensor::empty(k.device(), k.shape(), k.dtype()),
-                                            Tensor::empty(v.device(), v.shape(), v.dtype())};
-      q.kernels().attention_backward(q, k, v, y, logsumexp, dy, options, gradients);
-      return std::vector<Tensor>{gradients.dq, gradients.dk, gradients.dv};
+      Tensor dq = empty_like(q), dk = empty_like(k), dv = empty_like(v);
+      q.kernels().attention_backward({q, k, v, y, logsumexp, dy, options, dq, dk, dv});
+      return std::vector<Tensor>{dq, dk, dv};
     });
   }
   return y;
@@ -46,11 +45,11 @@ Tensor self_attention(Context& context, const Tensor& qkv, int64_t heads, const 
   const AttentionOptions options{pattern, scale_of(width / heads), compute};
   Tensor y = Tensor::empty(qkv.device(), {batch, length, width}, qkv.dtype());
   Tensor logsumexp = Tensor::empty(qkv.device(), {batch, heads, length});
-  qkv.kernels().self_attention(qkv, options, y, logsumexp);
+  qkv.kernels().self_attention({qkv, options, y, logsumexp});
   if (context.tape) {
     context.tape->record({qkv}, y, [=](const Tensor& dy) {
       Tensor dqkv = Tensor::empty(qkv.device(), qkv.shape(), qkv.dtype());
-      qkv.kernels().self_attention_backward(qkv, y, logsumexp, dy, options, dqkv);
+      qkv.kernels().self_attention_backward({qkv, y, logsumexp, dy, options, dqkv});
       return std::vector<Tensor>{dqkv};
     });
   }
@@ -67,7 +66,7 @@ Tensor cached_attention(const Tensor& qkv, int64_t heads, std::span<const Cached
   for (int64_t group = 0; group < count; ++group) {
     const int64_t begin = group * candidates, end = begin + candidates;
     Tensor part = y.rows(begin, end);
-    qkv.kernels().attend_step(qkv.rows(begin, end), groups[group], slot, scale_of(size), part);
+    qkv.kernels().attend_step({qkv.rows(begin, end), groups[group], slot, scale_of(size), part});
   }
   return y.view({rows, heads * size});
 }

@@ -72,7 +72,7 @@ struct SavedConv {
     if (dw || dbias) {
       Tensor weights = Tensor::empty(x.device(), w.shape());
       Tensor bias = dbias ? Tensor::empty(x.device(), {w.dim(0)}) : Tensor();
-      kernels.conv2d_backward_weights(x, dy, geometry, weights, dbias ? &bias : nullptr);
+      kernels.conv2d_backward_weights({x, dy, geometry, weights, dbias ? &bias : nullptr});
       if (dw) result[1] = times_gain(weights, gain);
       if (dbias) result[2] = times_gain(bias, gain);
     }
@@ -99,7 +99,7 @@ Tensor conv2d(Context& context, const Tensor& x, const Tensor& w, const Tensor& 
     residual = to_layout(context, options.residual, y.layout());
     epilogue.residual = &residual;
   }
-  x.kernels().conv2d(input, w, bias.defined() ? &bias : nullptr, g, epilogue, y);
+  x.kernels().conv2d({input, w, bias.defined() ? &bias : nullptr, g, epilogue, y});
   if (context.tape) {
     const Tape& tape = *context.tape;
     SavedConv saved{input,
@@ -132,8 +132,8 @@ Tensor conv_transpose2d(Context& context, const Tensor& x, const Tensor& w, cons
     context.tape->record({input, w}, y, [input, w, g, layout = y.layout()](const Tensor& gradient) {
       const Tensor dy = in_layout(gradient, layout);
       Tensor dx = empty_like(input), dw = Tensor::empty(w.device(), w.shape());
-      w.kernels().conv2d(dy, w, nullptr, g, {}, dx);
-      w.kernels().conv2d_backward_weights(dy, input, g, dw, nullptr);
+      w.kernels().conv2d({dy, w, nullptr, g, {}, dx});
+      w.kernels().conv2d_backward_weights({dy, input, g, dw, nullptr});
       return std::vector<Tensor>{dx, dw};
     });
   }

@@ -154,7 +154,7 @@ Tensor dropout(Context& context, const Tensor& x, float p, uint32_t place) {
   check(p >= 0.0f && p < 1.0f, ErrorKind::usage, "dropout probability {} is not in [0, 1)", p);
   if (!context.training || p == 0.0f) return x;
   Tensor noise = Tensor::empty(x.device(), x.shape());
-  x.kernels().uniform(context.seed, Stream::dropout, place, static_cast<uint32_t>(context.step), noise);
+  x.kernels().uniform({context.seed, Stream::dropout, place, static_cast<uint32_t>(context.step)}, noise);
   Tensor threshold = Tensor::empty(x.device(), x.shape());
   x.kernels().fill(threshold, p);
   Tensor mask = Tensor::empty(x.device(), x.shape());

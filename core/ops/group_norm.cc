@@ -15,12 +15,12 @@ Tensor group_norm(Context& context, const Tensor& x, const Tensor& w, const Tens
   Tensor y = empty_like(x);
   Tensor mean = Tensor::empty(x.device(), {x.dim(0), groups}),
          rstd = Tensor::empty(x.device(), {x.dim(0), groups});
-  x.kernels().group_norm(x, w, b, groups, epsilon, y, mean, rstd);
+  x.kernels().group_norm({x, w, b, groups, epsilon, y, mean, rstd});
   if (context.tape) {
     context.tape->record({x, w, b}, y, [x, w, mean, rstd](const Tensor& dy) {
       Tensor dx = empty_like(x);
       Tensor dw = Tensor::empty(x.device(), w.shape()), db = Tensor::empty(x.device(), w.shape());
-      x.kernels().group_norm_backward(x, w, mean, rstd, in_layout(dy, x.layout()), dx, dw, db);
+      x.kernels().group_norm_backward({x, w, mean, rstd, in_layout(dy, x.layout()), dx, dw, db});
       return std::vector<Tensor>{dx, dw, db};
     });
   }

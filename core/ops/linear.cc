@@ -45,11 +45,11 @@ Tensor linear_in(Context& context, const Tensor& input, const Tensor& w, const T
   if (!context.tape && !rounds(x, compute)) {
     Tensor y = Tensor::empty(x.device(), shape, result.value_or(x.dtype()));
     Tensor rows_out = y.view({rows, outputs});
-    x.kernels().linear(rows_in, w, bias.defined() ? &bias : nullptr, rows_out);
+    x.kernels().linear({rows_in, w, bias.defined() ? &bias : nullptr, rows_out});
     return y;
   }
   Tensor y = Tensor::empty(x.device(), {rows, outputs}, result.value_or(x.dtype()));
-  x.kernels().training_linear(rows_in, w, bias.defined() ? &bias : nullptr, compute, y);
+  x.kernels().training_linear({rows_in, w, bias.defined() ? &bias : nullptr, y}, compute);
   y = y.view(shape);
   if (!context.tape) return y;
   const bool need_x = context.tape->tracks(x), need_w = context.tape->tracks(w);
@@ -91,7 +91,8 @@ Tensor linear_fused(Context& context, const Tensor& input, const Tensor& w, cons
     residual = epilogue.residual->view(rows_out.shape());
     of_rows.residual = &residual;
   }
-  x.kernels().linear_fused(x.view({rows, w.dim(1)}), w, bias.defined() ? &bias : nullptr, of_rows, rows_out);
+  x.kernels().linear_fused({x.view({rows, w.dim(1)}), w, bias.defined() ? &bias : nullptr, rows_out},
+                           of_rows);
   return y;
 }
 

@@ -32,7 +32,7 @@ WeightedLoss in_pieces(const Tensor& x, int64_t classes, const Tensor& targets, 
     kernels.cross_entropy(logits, ids, losses, logsumexp);
     if (!gradients) continue;
     Tensor dlogits = Tensor::empty(device, logits.shape(), x.dtype());
-    kernels.cross_entropy_backward(logits, ids, logsumexp, weights.rows(begin, end), dlogits);
+    kernels.cross_entropy_backward({logits, ids, logsumexp, weights.rows(begin, end), dlogits});
     gradients(piece, dlogits, begin);
   }
   Tensor weighted = Tensor::empty(device, {rows});
@@ -54,7 +54,7 @@ WeightedLoss linear_cross_entropy(Context& context, const Tensor& x, const Tenso
   check_shapes(x, w.shape(), targets, weights);
   Device& device = x.device();
   const auto fill = [&](const Tensor& rows, Tensor& logits) {
-    rows.kernels().training_linear(rows, w, &bias, compute, logits);
+    rows.kernels().training_linear({rows, w, &bias, logits}, compute);
   };
   if (!context.tape) return in_pieces(x, w.dim(0), targets, weights, fill, {});
 

@@ -13,12 +13,12 @@ Tensor layer_norm(Context& context, const Tensor& x, const Tensor& w, const Tens
   const int64_t rows = x.numel() / w.numel();
   Tensor y = Tensor::empty(x.device(), x.shape(), result.value_or(x.dtype()));
   Tensor mean = Tensor::empty(x.device(), {rows}), rstd = Tensor::empty(x.device(), {rows});
-  x.kernels().layer_norm(x, w, b, epsilon, y, mean, rstd);
+  x.kernels().layer_norm({x, w, b, epsilon, y, mean, rstd});
   if (context.tape) {
     context.tape->record({x, w, b}, y, [=](const Tensor& dy) {
       Tensor dx = Tensor::empty(x.device(), x.shape(), x.dtype());
       Tensor dw = Tensor::empty(x.device(), w.shape()), db = Tensor::empty(x.device(), w.shape());
-      x.kernels().layer_norm_backward(x, w, mean, rstd, dy, dx, dw, db);
+      x.kernels().layer_norm_backward({x, w, mean, rstd, dy, dx, dw, db});
       return std::vector<Tensor>{dx, dw, db};
     });
   }
@@ -29,11 +29,11 @@ Tensor rms_norm(Context& context, const Tensor& x, int64_t group, int64_t column
   check(group > 0 && columns % group == 0 && columns <= x.dim(-1), ErrorKind::internal,
         "rms_norm: runs of {} in {} columns of {}", group, columns, x.shape());
   Tensor y = empty_like(x);
-  x.kernels().rms_norm(x, group, columns, epsilon, y);
+  x.kernels().rms_norm(x, {group, columns, epsilon}, y);
   if (context.tape) {
     context.tape->record({x}, y, [=](const Tensor& dy) {
       Tensor dx = empty_like(x);
-      x.kernels().rms_norm_backward(x, dy, group, columns, epsilon, dx);
+      x.kernels().rms_norm_backward(x, dy, {group, columns, epsilon}, dx);
       return std::vector<Tensor>{dx};
     });
   }

@@ -11,11 +11,11 @@ Tensor rotary(Context& context, const Tensor& x, const Tensor& table, int64_t co
             x.numel() / x.dim(-1) % table.dim(0) == 0,
         ErrorKind::internal, "rotary: {} columns of {} by a table {}", columns, x.shape(), table.shape());
   Tensor y = empty_like(x);
-  x.kernels().rotate(x, table, columns, true, y);
+  x.kernels().rotate(x, {table, columns}, y);
   if (context.tape) {
     context.tape->record({x}, y, [=](const Tensor& dy) {
       Tensor dx = empty_like(x);
-      x.kernels().rotate(dy, table, columns, false, dx);
+      x.kernels().rotate(dy, {table, columns, /*forward=*/false}, dx);
       return std::vector<Tensor>{dx};
     });
   }

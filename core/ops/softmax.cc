@@ -35,7 +35,7 @@ Tensor cross_entropy(Context& context, const Tensor& logits, const Tensor& targe
       Tensor scale = Tensor::empty(logits.device(), {rows});
       logits.kernels().binary(Binary::mul, row_weights, dy, scale);
       Tensor dlogits = Tensor::empty(logits.device(), logits.shape());
-      logits.kernels().cross_entropy_backward(logits, targets, logsumexp, scale, dlogits);
+      logits.kernels().cross_entropy_backward({logits, targets, logsumexp, scale, dlogits});
       return std::vector<Tensor>{dlogits};
     });
   }
@@ -53,7 +53,7 @@ Tensor gumbel_softmax(Context& context, const Tensor& logits, float temperature,
   check(temperature > 0.0f, ErrorKind::usage, "gumbel_softmax: temperature {} is not positive", temperature);
   Context plain = context.untaped();
   Tensor noise = Tensor::empty(logits.device(), logits.shape());
-  logits.kernels().uniform(context.seed, Stream::gumbel, place, static_cast<uint32_t>(context.step), noise);
+  logits.kernels().uniform({context.seed, Stream::gumbel, place, static_cast<uint32_t>(context.step)}, noise);
   // g = -ln(-ln u). A float's u rounds to 1 once in 2^24 draws; half a step of u keeps -ln u off 0 there.
   noise = affine(plain, log(plain, noise), -1.0f, 0x1p-25f);
   noise = affine(plain, log(plain, noise), -1.0f);

@@ -127,7 +127,7 @@ void Optimizer::update(Entry& entry, float learning_rate, float gradient_scale) 
   }
   const AdamW adam{learning_rate, options_.beta1, options_.beta2, options_.epsilon,
                    weight_decay,  gradient_scale, steps_};
-  entry.parameter.kernels().adamw(adam, entry.gradient, entry.parameter, entry.m, entry.v);
+  entry.parameter.kernels().adamw({adam, entry.gradient, entry.parameter, entry.m, entry.v});
 }
 
 void Optimizer::visit_state(

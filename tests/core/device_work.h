@@ -55,9 +55,9 @@ inline Values convolution_work(Device& device, DType dtype, const Conv2dGeometry
   Tensor y = Tensor::empty(device, shape, dtype, dy.layout()),
          dx = Tensor::empty(device, x.shape(), dtype, x.layout());
   Tensor dw = Tensor::empty(device, w.shape()), dbias = Tensor::empty(device, bias.shape());
-  kernels.conv2d(x, w, &bias, geometry, {&residual, 0.5f, true}, y);
+  kernels.conv2d({x, w, &bias, geometry, {&residual, 0.5f, true}, y});
   kernels.conv2d_backward_data(dy, w, geometry, dx);
-  kernels.conv2d_backward_weights(x, dy, geometry, dw, &dbias);
+  kernels.conv2d_backward_weights({x, dy, geometry, dw, &dbias});
   Values values;
   for (const Tensor& t : {y, dx, dw, dbias}) append(values, t);
   return values;

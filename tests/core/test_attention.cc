@@ -75,7 +75,7 @@ double distance(const Tensor& a, const std::vector<double>& b) {
 
 struct Results {
   Tensor y, logsumexp;
-  Kernels::AttentionGradients gradients;
+  Tensor dq, dk, dv;
 };
 
 Results run(Device& device, const Sizes& s, const AttentionPattern& pattern, float scale) {
@@ -87,9 +87,11 @@ Results run(Device& device, const Sizes& s, const AttentionPattern& pattern, flo
   Results r;
   r.y = Tensor::empty(device, queries);
   r.logsumexp = Tensor::empty(device, {s.batch, s.heads, s.queries});
-  r.gradients = {Tensor::empty(device, queries), Tensor::empty(device, keys), Tensor::empty(device, keys)};
-  device.kernels().attention(q, k, v, {pattern, scale}, r.y, r.logsumexp);
-  device.kernels().attention_backward(q, k, v, r.y, r.logsumexp, dy, {pattern, scale}, r.gradients);
+  r.dq = Tensor::empty(device, queries);
+  r.dk = Tensor::empty(device, keys);
+  r.dv = Tensor::empty(device, keys);
+  device.kernels().attention({q, k, v, {pattern, scale}, r.y, r.logsumexp});
+  device.kernels().attention_backward({q, k, v, r.y, r.logsumexp, dy, {pattern, scale}, r.dq, r.dk, r.dv});
   return r;
 }
 
@@ -109,9 +111,9 @@ void compare(const Sizes& s, const AttentionPattern& pattern) {
   const Results r = run(*device, s, pattern, scale);
   CHECK(distance(r.y, expected.y) < 1e-5);
   CHECK(distance(r.logsumexp, expected.logsumexp) < 1e-5);
-  CHECK(distance(r.gradients.dq, expected.dq) < 1e-5);
-  CHECK(distance(r.gradients.dk, expected.dk) < 1e-5);
-  CHECK(distance(r.gradients.dv, expected.dv) < 1e-5);
+  CHECK(distance(r.dq, expected.dq) < 1e-5);
+  CHECK(distance(r.dk, expected.dk) < 1e-5);
+  CHECK(distance(r.dv, expected.dv) < 1e-5);
 }
 
 AttentionPattern grid_pattern(PatternKind kind, int32_t text, int32_t grid, int32_t kernel = 3,
@@ -176,7 +178,7 @@ TEST_CASE("tiled attention gives the same bits for any number of threads") {
   const auto one = make_cpu_device(1), three = make_cpu_device(3);
   const Results a = run(*one, s, pattern, 0.25f), b = run(*three, s, pattern, 0.25f);
   CHECK(a.y.to_floats() == b.y.to_floats());
-  CHECK(a.gradients.dk.to_floats() == b.gradients.dk.to_floats());
+  CHECK(a.dk.to_floats() == b.dk.to_floats());
 }
 
 TEST_CASE("tiled attention has the same bits on both instruction sets") {
@@ -195,7 +197,7 @@ TEST_CASE("tiled attention survives scores of any size") {
   const auto device = make_cpu_device(1, true);
   const Results r = run(*device, s, AttentionPattern::causal(70), 1000.0f);
   for (float value : r.y.to_floats()) CHECK(std::isfinite(value));
-  for (float value : r.gradients.dq.to_floats()) CHECK(std::isfinite(value));
+  for (float value : r.dq.to_floats()) CHECK(std::isfinite(value));
 }
 
 namespace {
@@ -356,10 +358,10 @@ TEST_CASE("a step of decoding stores the new key and value and attends to them")
         return std::tuple(y.to_floats(), keys.to_floats(), values.to_floats());
       };
       const auto own = step([&](const CachedAttention& cache, Tensor& y) {
-        device->kernels().attend_step(qkv, cache, 3, 0.3f, y);
+        device->kernels().attend_step({qkv, cache, 3, 0.3f, y});
       });
       CHECK(own == step([&](const CachedAttention& cache, Tensor& y) {
-              device->kernels().Kernels::attend_step(qkv, cache, 3, 0.3f, y);  // piece by piece
+              device->kernels().Kernels::attend_step({qkv, cache, 3, 0.3f, y});  // piece by piece
             }));
       const float expected = qkv.to_floats()[width];  // the first candidate's first key
       CHECK(std::get<1>(own)[3 * size] ==

@@ -5,7 +5,6 @@
 #include "tests/core/picture_check.h"
 
 using namespace dalle1;
-using test::PictureCase;
 using test::Values;
 
 namespace {

@@ -41,13 +41,12 @@ Values attention_work(Device& device, DType dtype, const AttentionPattern& patte
   const Tensor q = random_tensor(device, shape, 1, dtype), k = random_tensor(device, shape, 2, dtype),
                v = random_tensor(device, shape, 3, dtype), dy = random_tensor(device, shape, 4, dtype);
   Tensor y = Tensor::empty(device, shape, dtype), logsumexp = Tensor::empty(device, {2, 3, shape[1]});
-  Kernels::AttentionGradients gradients{Tensor::empty(device, shape, dtype),
-                                        Tensor::empty(device, shape, dtype),
-                                        Tensor::empty(device, shape, dtype)};
-  device.kernels().attention(q, k, v, {pattern, 0.3f}, y, logsumexp);
-  device.kernels().attention_backward(q, k, v, y, logsumexp, dy, {pattern, 0.3f}, gradients);
+  Tensor dq = Tensor::empty(device, shape, dtype), dk = Tensor::empty(device, shape, dtype),
+         dv = Tensor::empty(device, shape, dtype);
+  device.kernels().attention({q, k, v, {pattern, 0.3f}, y, logsumexp});
+  device.kernels().attention_backward({q, k, v, y, logsumexp, dy, {pattern, 0.3f}, dq, dk, dv});
   Values values;
-  for (const Tensor& x : {y, logsumexp, gradients.dq, gradients.dk, gradients.dv}) append(values, x);
+  for (const Tensor& x : {y, logsumexp, dq, dk, dv}) append(values, x);
   return values;
 }
 
@@ -89,11 +88,11 @@ Values thirds_work(Device& device, DType dtype, bool where_they_lie) {
          dqkv = Tensor::empty(device, qkv.shape(), dtype);
   Kernels& kernels = device.kernels();
   if (where_they_lie) {
-    kernels.self_attention(qkv, {pattern, 0.3f}, y, logsumexp);
-    kernels.self_attention_backward(qkv, y, logsumexp, dy, {pattern, 0.3f}, dqkv);
+    kernels.self_attention({qkv, {pattern, 0.3f}, y, logsumexp});
+    kernels.self_attention_backward({qkv, y, logsumexp, dy, {pattern, 0.3f}, dqkv});
   } else {
-    kernels.Kernels::self_attention(qkv, {pattern, 0.3f}, y, logsumexp);
-    kernels.Kernels::self_attention_backward(qkv, y, logsumexp, dy, {pattern, 0.3f}, dqkv);
+    kernels.Kernels::self_attention({qkv, {pattern, 0.3f}, y, logsumexp});
+    kernels.Kernels::self_attention_backward({qkv, y, logsumexp, dy, {pattern, 0.3f}, dqkv});
   }
   Values values;
   for (const Tensor& x : {y, logsumexp, dqkv}) append(values, x);
@@ -124,8 +123,8 @@ Drawn draw(Device& device, const SamplingRule& rule) {
   std::vector<uint32_t> candidates(rows);
   for (int64_t i = 0; i < rows; ++i) candidates[i] = static_cast<uint32_t>(3 * i);
   Drawn drawn{std::vector<int64_t>(rows), Values(rows)};
-  device.kernels().sample(Tensor::from(device, {rows, classes}, logits), rule, 11, candidates, 77,
-                          drawn.tokens, drawn.log_probs);
+  device.kernels().sample({Tensor::from(device, {rows, classes}, logits), rule, 11, candidates, 77,
+                           drawn.tokens, drawn.log_probs});
   return drawn;
 }
 
@@ -143,7 +142,7 @@ void check_sampling(Device& cuda) {
   Values log_prob(1);
   const std::vector<uint32_t> candidate{4};
   CHECK_THROWS_WITH_AS(
-      cuda.kernels().sample(Tensor::from(cuda, {1, 3}, bad), {}, 1, candidate, 9, token, log_prob),
+      cuda.kernels().sample({Tensor::from(cuda, {1, 3}, bad), {}, 1, candidate, 9, token, log_prob}),
       "the transformer gave a logit that is not finite at image position 9, candidate 4", Error);
 }
 
@@ -151,7 +150,7 @@ void check_sampling(Device& cuda) {
 Values exact_work(Device& device, DType) {
   Kernels& kernels = device.kernels();
   Tensor noise = Tensor::empty(device, {7, 129}), copied = Tensor::zeros(device, {129, 7});
-  kernels.uniform(3, Stream::test, 5, 6, noise);
+  kernels.uniform({3, Stream::test, 5, 6}, noise);
   kernels.strided_copy({{129, 7}, {1, 129}, {7, 1}}, noise, copied);
   // Ids that repeat within what a block sorts and beyond, one that never comes, and one that often does.
   constexpr int64_t count = 1300, vocabulary = 31, width = 133;
@@ -224,8 +223,8 @@ void check_token_loop(Device& cuda) {
            logits = Tensor::empty(cuda, {kCandidates, kClasses});
     Tensor mean = Tensor::empty(cuda, {kCandidates}), rstd = Tensor::empty(cuda, {kCandidates});
     kernels.embedding(ids, table, x);
-    kernels.layer_norm(x, ones, zeros, 1e-5f, y, mean, rstd);
-    kernels.linear(y, w, &zeros, x);
+    kernels.layer_norm({x, ones, zeros, 1e-5f, y, mean, rstd});
+    kernels.linear({y, w, &zeros, x});
     const Tensor q = x.view({kCandidates, kHeads, kSize});
     Tensor attended = Tensor::empty(cuda, q.shape());
     kernels.cache_store(q, step, keys);
@@ -235,8 +234,8 @@ void check_token_loop(Device& cuda) {
     Tensor flat = attended.view(x.shape());
     kernels.unary(Unary::gelu, flat, y);
     kernels.binary(Binary::add, x, y, y);
-    kernels.linear(y, head, nullptr, logits);
-    kernels.sample(logits, {}, 1, candidates, static_cast<uint32_t>(step), tokens, log_probs);
+    kernels.linear({y, head, nullptr, logits});
+    kernels.sample({logits, {}, 1, candidates, static_cast<uint32_t>(step), tokens, log_probs});
   }
   const CudaActivity now = cuda_activity(cuda);
   const int64_t steps = kSlots - kWarmSteps;
@@ -297,7 +296,7 @@ void check_wide_head(Device& cuda) {
     const Tensor q = random_tensor(device, shape, 1, dtype), k = random_tensor(device, shape, 2, dtype),
                  v = random_tensor(device, shape, 3, dtype);
     Tensor y = Tensor::empty(device, shape, dtype), logsumexp = Tensor::empty(device, {1, 1, 40});
-    device.kernels().attention(q, k, v, {AttentionPattern::full(40), 0.1f}, y, logsumexp);
+    device.kernels().attention({q, k, v, {AttentionPattern::full(40), 0.1f}, y, logsumexp});
     return plain_values(y);
   };
   check_close("bf16", work(cuda, DType::bf16), work(*cpu, DType::f32), 1e-2);

@@ -52,7 +52,7 @@ struct Problem {
     const Tensor ws = Tensor::from(*device, {columns, depth}, w);
     const Tensor bs = Tensor::from(*device, {columns}, bias);
     Tensor y = Tensor::empty(*device, {count, columns});
-    device->kernels().linear(xs, ws, with_bias ? &bs : nullptr, y);
+    device->kernels().linear({xs, ws, with_bias ? &bs : nullptr, y});
     return y.to_floats();
   }
 };
@@ -159,11 +159,11 @@ TEST_CASE("linear packs its weights anew after they changed") {
   const Tensor x = Tensor::from(*device, {1, 2}, std::vector<float>{1, 2});
   const Tensor w = Tensor::from(*device, {1, 2}, std::vector<float>{3, 4});
   Tensor y = Tensor::empty(*device, {1, 1});
-  device->kernels().linear(x, w, nullptr, y);
+  device->kernels().linear({x, w, nullptr, y});
   CHECK(y.item() == 11);
   w.floats()[1] = 5;
   w.touch();
-  device->kernels().linear(x, w, nullptr, y);
+  device->kernels().linear({x, w, nullptr, y});
   CHECK(y.item() == 13);
 }
 

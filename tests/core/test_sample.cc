@@ -39,8 +39,13 @@ std::vector<int64_t> drawn(const std::vector<float>& logits, int64_t columns, fl
   std::vector<uint32_t> candidates(rows);
   for (int64_t row = 0; row < rows; ++row) candidates[row] = static_cast<uint32_t>(row);
   std::vector<int64_t> tokens(rows);
-  device->kernels().sample(Tensor::from(*device, {rows, columns}, logits), {.temperature = temperature},
-                           kSeed, candidates, 3, tokens, log_probs);
+  device->kernels().sample({Tensor::from(*device, {rows, columns}, logits),
+                            {.temperature = temperature},
+                            kSeed,
+                            candidates,
+                            3,
+                            tokens,
+                            log_probs});
   return tokens;
 }
 

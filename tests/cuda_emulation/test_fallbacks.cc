@@ -27,9 +27,9 @@ Values product_work(Device& device, DType dtype) {
   const Tensor residual = random_tensor(device, {rows, out}, 4, dtype);
   Tensor biased = Tensor::empty(device, residual.shape(), dtype), activated = biased.clone(),
          added = biased.clone(), batched = random_tensor(device, {2, in, in}, 5);
-  kernels.linear(x, w, &bias, biased);
-  kernels.linear_fused(x, w, &bias, {Unary::gelu_tanh}, activated);
-  kernels.linear_fused(x, w, &bias, {std::nullopt, &residual}, added);
+  kernels.linear({x, w, &bias, biased});
+  kernels.linear_fused({x, w, &bias, activated}, {Unary::gelu_tanh});
+  kernels.linear_fused({x, w, &bias, added}, {std::nullopt, &residual});
   const Tensor pair = random_tensor(device, {2, rows, in}, 6, dtype);
   kernels.matmul(pair, pair, {.transpose_a = true, .accumulate = true}, batched);
   Values values;

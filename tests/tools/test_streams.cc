@@ -32,7 +32,7 @@ TEST_CASE("progress that cannot be shown stops nothing and changes no exit code"
   REQUIRE(
       run_program({"embed", "--model", test::tiny_model().string(), "--text", "x", "--out", tokens.string()})
           .exit_code == 0);
-  const auto run = [&](const std::string& name, test::ProgramOptions options) {
+  const auto run = [&](const std::string& name, const test::ProgramOptions& options) {
     CAPTURE(name);
     CHECK(run_program(sample(scratch / name), options).exit_code == 0);
     CHECK(fs::exists(scratch / name / "grid.png"));

@@ -325,7 +325,7 @@ TEST_CASE("progress is what all candidates have; a stopped decoding returns it; 
 
 TEST_CASE("estimates count parameters exactly and give the paper's arithmetic") {
   auto device = make_cpu_device(1);
-  for (TransformerConfig config : every_config()) {
+  for (const TransformerConfig& config : every_config()) {
     Transformer model(*device, config);
     CHECK(parameter_count(config) == model.parameter_count());
   }
