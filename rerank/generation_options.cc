@@ -40,9 +40,11 @@ std::vector<std::string> take_advice(GenerationOptions& options, const nlohmann:
   };
   AdvisedOptions all;
   read(all);
+  if (given.count("scorer")) fields.erase("prune");
   for (const auto& name : given) fields.erase(name);
   AdvisedOptions merged{options};
   read(merged);
+  if (fields.contains("prune") && merged.prune > 0) merged.prune = std::max(merged.prune, merged.keep);
   options = merged;
   std::vector<std::string> taken;
   for (const auto& [name, value] : fields.items()) taken.push_back(name);

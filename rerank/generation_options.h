@@ -14,6 +14,8 @@
 namespace dalle1::rerank {
 
 struct GenerationOptions {
+  static constexpr int most = 1000000;  ///< Candidates, pictures kept, ...
+
   std::string prompt;
   int candidates = 512;
   int keep = 32;
@@ -23,9 +25,9 @@ struct GenerationOptions {
   /// 1: off, as in the paper. Flat art needs the tail: a shape begins with a token that is rare on its
   /// background.
   double top_p = 1.0;
-  double guidance = 1.0;  ///< u + s (c - u)
-  std::string negative;   ///< The prompt of u; empty: no text at all.
-  std::string scorer = "clip";
+  double guidance = 1.0;        ///< u + s (c - u)
+  std::string negative;         ///< The prompt of u; empty: no text at all.
+  std::string scorer = "clip";  ///< See parse_scorer().
   int prune = 0;
   std::vector<uint32_t> only;
   bool truncate = false;
@@ -33,7 +35,7 @@ struct GenerationOptions {
   int batch = 0;
   std::string kv_dtype = "auto";  ///< See transformer::CacheType.
 
-  /// Those that a model may advise.
+  /// How tokens are drawn, and by what candidates are ranked: a model may advise them.
   static void visit_sampling(auto& self, auto& field) {
     field("temperature", self.temperature, config::within(0, 100).with("Below 1: safer; 0: greedy"));
     field("top_k", self.top_k, config::within(0, 1 << 24).with("Only the k most likely tokens; 0: all"));
@@ -44,8 +46,16 @@ struct GenerationOptions {
         config::within(0, 100).with("Classifier-free guidance u + s (c - u); 1: off; else doubles the cost"));
   }
 
+  static void visit_judging(auto& self, auto& field) {
+    field("scorer", self.scorer,
+          config::help(
+              "clip, likelihood, likelihood-ratio, caption, caption-ratio, or a sum: clip=1,caption=0.02"));
+    field("prune", self.prune,
+          config::within(0, most).with("Decode only so many, the best by what the scorer tells from tokens; "
+                                       "0: all. CLIP sees no others"));
+  }
+
   static void visit(auto& self, auto& field) {
-    constexpr int most = 1000000;
     field("prompt", self.prompt, config::help("What to draw"));
     field("candidates", self.candidates, config::within(1, most).with("Pictures to sample"));
     field("keep", self.keep,
@@ -53,12 +63,7 @@ struct GenerationOptions {
     field("seed", self.seed, config::help("Another seed, other pictures; 0 to 2^64 - 1"));
     visit_sampling(self, field);
     field("negative", self.negative, config::help("What guidance leads away from; needs guidance"));
-    field("scorer", self.scorer,
-          config::help(
-              "clip, likelihood, likelihood-ratio, caption, caption-ratio, or a sum: clip=1,caption=0.02"));
-    field("prune", self.prune,
-          config::within(0, most).with("Decode only so many, the best by what the scorer tells from tokens; "
-                                       "0: all. CLIP sees no others"));
+    visit_judging(self, field);
     field("only", self.only,
           config::within(0, std::numeric_limits<uint32_t>::max()).with("Only these candidates: 417,3"));
     field("truncate", self.truncate, config::help("Cut prompts that are too long instead of refusing them"));
@@ -84,15 +89,19 @@ struct GenerationOptions {
 
 /// The fields that a model may advise, as a configuration of their own.
 struct AdvisedOptions : GenerationOptions {
-  static void visit(auto& self, auto& field) { visit_sampling(self, field); }
+  static void visit(auto& self, auto& field) {
+    visit_sampling(self, field);
+    visit_judging(self, field);
+  }
 };
 
 /// A JSON request: absent fields keep their defaults. Error(input) names what is unknown or wrong.
 GenerationOptions generation_options_from_json(const nlohmann::json& json);
 
 /// Takes the fields of `advice` ({"guidance": 2, ...}, weights::ModelDir::sampling) but for those in `given`,
-/// which the user chose, and "precision". Returns the names of those taken. Error(model) where it is about
-/// something else or out of range.
+/// which the user chose, and "precision". "prune" belongs to the advised scorer and is left alone with
+/// another one; it is raised to what is kept. Returns the names of those taken. Error(model) where the advice
+/// is about something else or out of range.
 std::vector<std::string> take_advice(GenerationOptions& options, const nlohmann::json& advice,
                                      const std::set<std::string>& given = {});
 

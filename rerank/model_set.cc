@@ -57,6 +57,19 @@ PrecisionName advised_precision(const nlohmann::json& sampling, const Device& de
   return precision_from_name(advice.get<std::string>());
 }
 
+std::string advised_scorer(const nlohmann::json& sampling) {
+  if (!sampling.contains("scorer")) return "clip";
+  check(sampling["scorer"].is_string(), ErrorKind::model,
+        "model.json: 'sampling.scorer' is {}; it must be a text", sampling["scorer"].dump());
+  auto scorer = sampling["scorer"].get<std::string>();
+  try {
+    parse_scorer(scorer);
+  } catch (const Error& error) {
+    fail(ErrorKind::model, "model.json: 'sampling.scorer': {}", error.what());
+  }
+  return scorer;
+}
+
 ModelParts open_model(const std::filesystem::path& directory, const std::string& scorer) {
   auto model = weights::read_model_dir(directory);
   const auto take = [&](const std::string& part) {

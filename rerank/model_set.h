@@ -39,6 +39,10 @@ ModelParts open_model(const std::filesystem::path& directory, const std::string&
 /// for another value.
 PrecisionName advised_precision(const nlohmann::json& sampling, const Device& device);
 
+/// The scorer that a model's advice names (its member "scorer"), else clip. Error(model) for what is no
+/// scorer.
+std::string advised_scorer(const nlohmann::json& sampling);
+
 /// The configuration of a captioner that reads the codes of grids alone, checked against the dVAE that makes
 /// the codes and the tokenizer's file. `grid` 0: of any side. Error(model) in one line where it does not fit.
 transformer::CaptionerConfig checked_captioner_config(const weights::Checkpoint& captioner,

@@ -43,8 +43,8 @@ int port_in(const std::string& log) {
 
 }  // namespace
 
-Server::Server(const std::vector<std::string>& more) {
-  std::vector<std::string> arguments = {DALLE1_PROGRAM, "serve", "--model",    shallow_model().string(),
+Server::Server(const std::vector<std::string>& more, const std::filesystem::path& model) {
+  std::vector<std::string> arguments = {DALLE1_PROGRAM, "serve", "--model",    model.string(),
                                         "--port",       "0",     "--progress", "json",
                                         "--threads",    "2"};
   arguments.insert(arguments.end(), more.begin(), more.end());

@@ -10,13 +10,15 @@
 #include <vector>
 
 #include "tests/support/golden.h"
+#include "tests/tools/tiny_model.h"
 
 namespace dalle1::test {
 
 class Server {
  public:
-  /// Starts `dalle1 serve` with the tiny shallow model on a free port and waits until it listens.
-  explicit Server(const std::vector<std::string>& more = {});
+  /// Starts `dalle1 serve` with a model on a free port and waits until it listens.
+  explicit Server(const std::vector<std::string>& more = {},
+                  const std::filesystem::path& model = shallow_model());
   ~Server();  ///< Kills it unless it has ended.
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;

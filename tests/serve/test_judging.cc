@@ -6,6 +6,7 @@
 
 #include "core/data/npy.h"
 #include "core/image/png.h"
+#include "core/io/atomic_file.h"
 #include "core/random/philox.h"
 #include "tests/serve/server.h"
 #include "tests/tools/program.h"
@@ -162,8 +163,19 @@ TEST_CASE("what cannot be judged is refused in one line") {
   refused(json_request("/v1/embeddings", {{"input", std::string(5000, 'x')}}), 400, "4000 are allowed");
   refused(json_request("/v1/embeddings", {{"input", "x"}, {"encoding_format", "hex"}}), 400, "base64");
   refused(form_request("/v1/embeddings", {broken, {"input", "x"}}), 400, "texts are sent as JSON");
-  const Server without({"--scorer", "likelihood"});
-  CHECK(ask(without, json_request("/v1/embeddings", {{"input", "x"}})).status == 400);
+  const FormField picture{"image", content_of(trained_captioner().pictures[0]), true};
+  refused(form_request("/v1/captions", {picture}), 400, "no captioner");
+
+  const ScratchDir scratch;
+  const auto model = scratch / "model";
+  std::filesystem::copy(shallow_model(), model);
+  auto document = nlohmann::json::parse(content_of(model / "model.json"));
+  document.erase("clip");
+  write_file_atomically(model / "model.json", document.dump());
+  const Server without({"--scorer", "likelihood"}, model);
+  const auto reply = ask(without, json_request("/v1/embeddings", {{"input", "x"}}));
+  CHECK(reply.status == 400);
+  CHECK(reply.body.find("no CLIP") != std::string::npos);
 }
 
 }  // namespace dalle1::test

@@ -255,6 +255,54 @@ TEST_CASE("the model's advice holds where the user does not say") {
   }
 }
 
+TEST_CASE("a model may advise its scorer and how many pictures are decoded") {
+  ScratchDir scratch;
+  const auto model = scratch / "model";
+  fs::copy(test::shallow_model(), model);
+  const auto advise = [&](const nlohmann::json& advice) {
+    auto document = nlohmann::json::parse(content_of(model / "model.json"));
+    document["sampling"] = advice;
+    write_file_atomically(model / "model.json", document.dump());
+  };
+  const auto run = [&](const char* out, std::vector<std::string> more) {
+    std::vector<std::string> arguments = {"sample",   "--model", model.string(),
+                                          "--prompt", kPrompt,   "--candidates",
+                                          "6",        "--out",   (scratch / out).string()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_program(arguments);
+  };
+  const auto options_of = [&](const char* out) {
+    return nlohmann::json::parse(content_of(scratch / out / "run.json"))["options"];
+  };
+  advise({{"scorer", "likelihood"}, {"prune", 3}});
+  const auto advised = run("advised", {"--keep", "2"});
+  REQUIRE_MESSAGE(advised.exit_code == 0, advised.err);
+  CHECK(contains(advised.err, "as the model advises: --prune 3 --scorer likelihood"));
+  REQUIRE(run("said", {"--keep", "2", "--scorer", "likelihood", "--prune", "3"}).exit_code == 0);
+  CHECK(products_of(scratch / "said") == products_of(scratch / "advised"));
+  REQUIRE(run("many", {"--keep", "5"}).exit_code == 0);
+  CHECK(options_of("many")["prune"] == 5);
+  // What is pruned goes with the scorer.
+  REQUIRE(run("own", {"--keep", "2", "--scorer", "clip"}).exit_code == 0);
+  CHECK(options_of("own")["scorer"] == "clip");
+  CHECK(options_of("own")["prune"] == 0);
+  const auto dvae = (test::shallow_model() / "dvae.safetensors").string();
+  REQUIRE(run("other", {"--keep", "2", "--dvae", dvae}).exit_code == 0);
+  CHECK(options_of("other")["scorer"] == "clip");
+  const auto again =
+      run_program({"rank", (scratch / "advised/results.jsonl").string(), "--model", model.string()});
+  REQUIRE_MESSAGE(again.exit_code == 0, again.err);
+  CHECK(contains(again.out, "likelihood"));
+
+  for (const auto& bad : {nlohmann::json{{"scorer", "beauty"}}, {{"scorer", 1}}, {{"prune", -1}}}) {
+    advise(bad);
+    const auto refused = run("bad", {});
+    CAPTURE(refused.err);
+    CHECK(refused.exit_code == 4);
+    CHECK(contains(refused.err, "model.json: "));
+  }
+}
+
 TEST_CASE("rank scores a finished run again from its tokens") {
   ScratchDir scratch;
   REQUIRE(sample(scratch / "out").exit_code == 0);

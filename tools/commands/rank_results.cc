@@ -105,7 +105,7 @@ void print_rows(const std::vector<ResultRow>& rows) {
 int rank_results(const RankResultsOptions& options, const CommonOptions& common) {
   auto rows = rerank::read_results(options.results);
   const auto prompt = options.prompt.empty() ? prompt_of_run(options.results) : options.prompt;
-  auto models = open_model_set(common, options.scorer.empty() ? "clip" : options.scorer);
+  auto models = open_model_set(common, options.scorer);
   check_rows(rows, models, options.results);
   models.text_slots(prompt, options.truncate);
   models.load();

@@ -29,7 +29,7 @@ class Drawing {
                   ? fs::path("dalle1-out") / fmt::format("{}-{}", slug(prompts_[0]), options.seed)
                   : fs::path(options.out);
     if (!options.dry_run && comm_.is_root()) hold_folder();
-    models_.emplace(open_model_set(common, options.scorer));
+    models_.emplace(open_model_set(common, options.asked_scorer()));
     advice_ = take_advice(options_, models_->sampling_advice());
     rerank::validate(options_);
     if (prepare) given_ = prepare(*models_);

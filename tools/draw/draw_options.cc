@@ -62,8 +62,8 @@ struct AdvisedOptionAdder {
   DrawOptions& options;
 
   template <typename T>
-  requires std::is_arithmetic_v<T>
-  void operator()(std::string_view name, T& value, const config::Rule& rule) {
+  requires(std::is_arithmetic_v<T> || std::same_as<T, std::string>) void operator()(
+      std::string_view name, T& value, const config::Rule& rule) {
     const auto help = fmt::format("{} (default: the model's advice, else {})", rule.help, value);
     OptionAdder{app}(name, value, rule.with(help))
         ->default_str("")
@@ -97,15 +97,23 @@ std::string prompt_of(const std::string& line, const TextLines& lines, const std
 
 }  // namespace
 
-void add_sampling_options(CLI::App& app, DrawOptions& options) {
-  AdvisedOptionAdder add{app, options};
-  rerank::GenerationOptions::visit_sampling(options, add);
+void add_advised_options(CLI::App& app, DrawOptions& options) {
+  const auto add = [&](std::string_view name, auto& value, const config::Rule& rule) {
+    if (name != "prune") AdvisedOptionAdder{app, options}(name, value, rule);
+  };
+  rerank::AdvisedOptions::visit(options, add);
 }
 
 std::string take_advice(DrawOptions& options, const nlohmann::json& advice) {
+  const auto text_of = [](const nlohmann::json& value) {
+    if (value.is_string()) return value.get<std::string>();
+    return value.is_number_float() ? fmt::format("{}", value.get<double>()) : value.dump();
+  };
+  const auto fields = rerank::take_advice(options, advice, options.chosen);
+  const auto values = config::write<nlohmann::json>(options);
   std::string taken;
-  for (const auto& field : rerank::take_advice(options, advice, options.chosen))
-    taken += fmt::format("{}{} {}", taken.empty() ? "" : " ", flag_of(field), advice[field].dump());
+  for (const auto& field : fields)
+    taken += fmt::format("{}{} {}", taken.empty() ? "" : " ", flag_of(field), text_of(values[field]));
   return taken;
 }
 

@@ -21,12 +21,14 @@ struct DrawOptions : rerank::GenerationOptions {
   std::string out;  ///< Empty: dalle1-out/SLUG-SEED.
 
   rerank::Existing existing() const;
+  /// The scorer that the user asked for; empty: the model's.
+  std::string asked_scorer() const { return chosen.count("scorer") ? scorer : std::string(); }
 };
 
 /// All of them, with their ranges. --prompt and --prompts exclude each other, so do --resume and --overwrite.
 void add_draw_options(CLI::App& app, DrawOptions& options);
-/// Those that a model may advise.
-void add_sampling_options(CLI::App& app, DrawOptions& options);
+/// Those that a model may advise, but for --prune: for commands that look at all pictures.
+void add_advised_options(CLI::App& app, DrawOptions& options);
 /// Takes those that the user left open from the model's advice, see rerank::take_advice(), and says which, as
 /// on a command line.
 std::string take_advice(DrawOptions& options, const nlohmann::json& advice);

@@ -51,7 +51,8 @@ class Evaluation {
     if (auto lock = hold_existing_folder(common, folder_)) lock_.emplace(std::move(*lock));
     rerank::check_folder(folder_, options.draw.existing());
     checker_.emplace(std::vector<std::string>{options.checker, "--serve"});
-    models_.emplace(open_model_set(common, options.draw.scorer));
+    models_.emplace(open_model_set(common, options.draw.asked_scorer()));
+    options_.draw.chosen.insert("prune");  // every picture is judged
     take_advice(options_.draw, models_->sampling_advice());
     for (const auto& prompt : prompts_) models_->text_slots(prompt.prompt, options.draw.truncate);
     if (!options.training.empty()) open_training();
@@ -288,8 +289,7 @@ void add_drawing_options(CLI::App& app, DrawOptions& draw) {
       ->capture_default_str();
   app.add_option("--out", draw.out, "Output folder")->required();
   app.add_option("--seed", draw.seed, "Another seed, other pictures; 0 to 2^64 - 1")->capture_default_str();
-  add_sampling_options(app, draw);
-  app.add_option("--scorer", draw.scorer, "As in sample (default: clip)");
+  add_advised_options(app, draw);
   app.add_option("--batch", draw.batch, "Candidates decoded together; automatic by default")
       ->check(CLI::Range(1, 4096));
   auto* resume = app.add_flag("--resume", draw.resume, "Go on with the evaluation in the output folder");

@@ -6,8 +6,12 @@
 
 namespace dalle1::tools {
 
-/// On the device and in the precision of the options, opened and checked for `scorer`, not loaded. Errors as
-/// of open_part() and rerank::ModelSet.
-rerank::ModelSet open_model_set(const CommonOptions& common, const std::string& scorer);
+enum class Judges : uint8_t { of_scorer, all };  ///< The CLIP and the captioner that are opened.
+
+/// On the device and in the precision of the options, opened and checked for `scorer`, not loaded; an empty
+/// one is what the model advises. That advice is about the folder's own parts: with --transformer, --dvae or
+/// --clip there is none. Errors as of open_part() and rerank::ModelSet.
+rerank::ModelSet open_model_set(const CommonOptions& common, const std::string& scorer,
+                                Judges judges = Judges::of_scorer);
 
 }  // namespace dalle1::tools

@@ -136,7 +136,10 @@ void Api::handle(Request request, const std::shared_ptr<Exchange>& exchange) {
 void Api::draw(ImageTask task, const Request& request, const std::shared_ptr<Exchange>& exchange) {
   auto wanted =
       read_image_request(task, request.body, request.content_type, settings_.limits, settings_.candidates);
-  if (!wanted.has("scorer")) wanted.options.scorer = settings_.scorer;
+  if (!wanted.has("scorer") && !settings_.scorer.empty()) {
+    wanted.options.scorer = settings_.scorer;
+    wanted.given.insert("scorer");
+  }
   const auto& models = session_.models();
   auto drawing = make_drawing_request(models, wanted);
   drawing.options.batch = std::min(drawing.options.batch, session_.usual_wave());
@@ -175,7 +178,7 @@ Json Api::model_document() const {
   auto defaults = config::write<Json>(options);
   for (const char* field : {"prompt", "seed", "keep", "only"}) defaults.erase(field);
   defaults["candidates"] = settings_.candidates;
-  defaults["scorer"] = settings_.scorer;
+  if (!settings_.scorer.empty()) defaults["scorer"] = settings_.scorer;
   const auto totals = drawing_.totals();
   const double each = totals.candidates >= 16
                           ? totals.seconds.total() / static_cast<double>(totals.candidates)

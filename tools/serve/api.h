@@ -15,7 +15,7 @@ namespace dalle1::serve {
 struct ApiSettings {
   Limits limits;
   int candidates = 64;               ///< Of a request that says none.
-  std::string scorer = "clip";       ///< The same.
+  std::string scorer;                ///< The same; empty: the model's.
   double seconds_per_candidate = 0;  ///< Measured at the start.
 };
 

@@ -64,8 +64,7 @@ std::vector<JudgedPicture> judged_pictures(rerank::Session& session, const Body&
 
 void check_has_clip(const rerank::ModelSet& models, const std::string& asked) {
   check_model(models, asked);
-  if (!models.has_clip())
-    throw ApiError(400, "this server was started without CLIP: its scorer has no use for it");
+  if (!models.has_clip()) throw ApiError(400, "this server's model has no CLIP");
 }
 
 // [1, D] each.
@@ -184,8 +183,7 @@ Response captions_answer(rerank::Session& session, const Limits& limits, const R
   const auto fields = values_of<CaptionFields>(body);
   const auto& models = session.models();
   check_model(models, fields.model);
-  if (!models.has_captioner())
-    throw ApiError(400, "this server was started without a captioner: its scorer has no use for one");
+  if (!models.has_captioner()) throw ApiError(400, "this server's model has no captioner");
   check_has_pictures(body);
   const transformer::CaptionRequest wanted = {
       fields.count, {.temperature = static_cast<float>(fields.temperature)}, fields.seed};

@@ -17,7 +17,7 @@ namespace dalle1::tools {
 namespace {
 
 struct ServeOptions {
-  std::string host = "127.0.0.1", keys, scorer = "clip";
+  std::string host = "127.0.0.1", keys, scorer;
   int port = 8080, candidates = 64;
   int at_once = 0, queue = 64, connections = 160, timeout = 3600, grace = 60;
   int max_candidates = 512, max_keep = 64;
@@ -64,7 +64,7 @@ int serve_until_stopped(const ServeOptions& options, const CommonOptions& common
   const auto access = access_of(options);
   const auto limits = options.limits();
   GracefulStop stop;
-  rerank::Session session(open_model_set(common, options.scorer));
+  rerank::Session session(open_model_set(common, options.scorer, Judges::all));
   const double each = serve::measure_candidate(session, options.scorer);
   std::unique_ptr<serve::Api> api;
   serve::HttpServer http(
@@ -109,8 +109,9 @@ Command serve_command() {
             app.add_option("--api-key-file", options->keys,
                            "File of keys, one a line: requests must show one of them as a bearer token");
             number("--candidates", options->candidates, 1, 1000000, "Candidates of a request that says none");
-            app.add_option("--scorer", options->scorer, "Scorer of a request that says none, as of sample")
-                ->capture_default_str();
+            app.add_option(
+                "--scorer", options->scorer,
+                "Scorer of a request that says none, as of sample (default: the model's advice, else clip)");
             number("--max-candidates", options->max_candidates, 1, 1000000, "Most candidates of a request");
             number("--max-keep", options->max_keep, 1, 10000, "Most pictures in an answer");
             number("--at-once", options->at_once, 0, 1000,

@@ -18,9 +18,10 @@ double now() {
 double measure_candidate(rerank::Session& session, const std::string& scorer) {
   const auto& models = session.models();
   rerank::GenerationOptions options;
-  options.scorer = scorer;
   options.candidates = session.usual_wave();
   rerank::take_advice(options, models.sampling_advice());
+  options.prune = 0;
+  if (!scorer.empty()) options.scorer = scorer;
   double tokens_per_second = 0;
   rerank::MemorySink sink;
   session.generate(options, sink, [&](const rerank::PipelineProgress& progress) {
@@ -36,7 +37,7 @@ double measure_candidate(rerank::Session& session, const std::string& scorer) {
   wave.forced.resize(kPictures);
   const double begin = now();
   const auto pictures = models.decoder().decode(wave.tokens, kPictures);
-  models.scorer(rerank::parse_scorer(scorer), "", true)->score({wave, pictures});
+  models.scorer(rerank::parse_scorer(options.scorer), "", true)->score({wave, pictures});
   const double sampling = tokens_per_second > 0 ? cells / tokens_per_second : 0;
   return sampling + (now() - begin) / kPictures;
 }
