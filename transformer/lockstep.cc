@@ -80,7 +80,7 @@ Lockstep::Lockstep(const Prompt& prompt, std::span<const uint32_t> candidates)
   for (const Prefix& prefix : prompt.prefixes()) prefixes.push_back(prefix.layers());
   sequence_ = std::make_shared<CachedSequence>(device, prompt.plans(), std::move(prefixes), candidates_,
                                                request.cache);
-  repeats_ = !device.captures() || !config.token_shift;  // which is told the column
+  repeats_ = !config.token_shift;  // which is told the column
   if (device.captures() && repeats_) sequence_->follow(sampling_.cell, grid.begin);
 }
 

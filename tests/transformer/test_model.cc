@@ -188,6 +188,7 @@ TEST_CASE("the loss's gradient is that of finite differences, with and without c
   for (Tape* each : {&tape, &sparing}) {
     model.visit([&](const std::string&, Tensor& parameter) { each->watch(parameter); });
     Context context(*device, each);
+    context.training = true;
     each->backward(compute_loss(context, model, batch, {true, each == &sparing}).total);
   }
   Context plain(*device);
