@@ -43,7 +43,7 @@ AttentionWeights probe_attention(Context& context, const Transformer& model, con
   model.trunk(plain, model.embed(plain, batch.text, cells), sequence);
 
   const int32_t before = config.sequence(slots).grid().begin, query = before + cell;
-  const int64_t width = config.width, size = config.head_size();
+  const int64_t width = config.attention_width(), size = config.head_size();
   const float* q = sequence->kept().data() + query * 3 * width + head * size;
   const float scale = 1.0f / std::sqrt(static_cast<float>(size));
   std::vector<double> weights(before + config.cells(), 0.0);

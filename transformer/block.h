@@ -16,9 +16,12 @@ namespace dalle1::transformer {
 struct BlockConfig {
   int32_t width = 0;
   int32_t heads = 1;
+  int32_t head_size = 0;
   int32_t mlp_ratio = 4;
   bool gated_mlp = false;
   std::string activation = "gelu_tanh";
+  bool reversible = false;
+  bool token_shift = false;
   bool sandwich_norm = false;
   bool qk_norm = false;
   float norm_eps = 1e-5f;
@@ -30,19 +33,24 @@ class Block {
  public:
   /// Block `index` of its model, parameters as in Transformer.
   Block(Device& device, const BlockConfig& config, int index, const Precision& precision);
-  /// x [.., C] to [.., C].
+  /// x [.., C] to [.., C]; of a reversible model its two streams side by side, [.., 2C].
   Tensor forward(Context& context, const Tensor& x, Sequence& sequence) const;
   void visit(const std::string& prefix, const ParameterVisitor& visitor);
   void prepare();
 
  private:
+  /// x + attention(y), and x + MLP(y): the residual branches.
+  Tensor add_attention(Context& context, const Tensor& x, const Tensor& y, Sequence& sequence) const;
+  Tensor add_mlp(Context& context, const Tensor& x, const Tensor& y, Sequence& sequence) const;
   Tensor add_branch(Context& context, const Tensor& x, const Tensor& branch, const nn::Linear& last,
-                    const nn::LayerNorm& post_norm, uint32_t place) const;
-
+                    const nn::LayerNorm& post_norm, int place) const;
+  /// What a branch begins with; `place` of the branch among those of the model.
+  Tensor begin_branch(Context& context, const Tensor& y, const nn::LayerNorm& norm, int place,
+                      Sequence& sequence) const;
   Tensor mlp_inner(Context& context, const Tensor& x) const;
 
   int index_;
-  bool sandwich_, qk_norm_, gated_;
+  bool reversible_, token_shift_, sandwich_, qk_norm_, gated_;
   int head_size_;
   DType compute_;
   float epsilon_, dropout_;

@@ -36,6 +36,7 @@ Captioner::Captioner(Device& device, const CaptionerConfig& config, const Precis
   BlockConfig block;
   block.width = config.width;
   block.heads = config.heads;
+  block.head_size = config.width / config.heads;
   block.mlp_ratio = config.mlp_ratio;
   block.activation = config.activation;
   block.qk_norm = config.qk_norm;

@@ -7,6 +7,7 @@
 namespace dalle1::transformer {
 namespace {
 
+constexpr int32_t most_width = 1 << 16;
 constexpr std::string_view kDocument = "transformer configuration";
 const config::Place kWhole = {ErrorKind::model};
 
@@ -45,8 +46,9 @@ void LayerSchedule::visit(auto& self, auto& field) {
 
 void TransformerConfig::visit(auto& self, auto& field) {
   field("layers", self.layers, config::within(1, 4096));
-  field("width", self.width, config::within(1, 1 << 16));
+  field("width", self.width, config::within(1, most_width));
   field("heads", self.heads, config::within(1, self.width));
+  field("head_width", self.head_width, {.range = {0, most_width}, .omit = self.head_width == 0});
   field("text_length", self.text_length, config::within(1, 4096));
   field("text_vocab", self.text_vocab, config::within(1, 1 << 20));
   field("grid", self.grid, config::within(1, 128));
@@ -54,10 +56,15 @@ void TransformerConfig::visit(auto& self, auto& field) {
   field("mlp_ratio", self.mlp_ratio, config::within(1, 64));
   field("gated_mlp", self.gated_mlp, {.omit = !self.gated_mlp});
   field("activation", self.activation);
+  field("reversible", self.reversible, {.omit = !self.reversible});
+  field("token_shift", self.token_shift, {.omit = !self.token_shift});
   field("sandwich_norm", self.sandwich_norm);
   field("head_norm", self.head_norm);
+  field("divide_by_max", self.divide_by_max, {.omit = !self.divide_by_max});
   field("qk_norm", self.qk_norm);
   field("rotary", self.rotary);
+  field("rotary_kind", self.rotary_kind,
+        {.choices = {"grid", "dalle_pytorch"}, .omit = self.rotary_kind == "grid"});
   field("embedding_norm", self.embedding_norm);
   field("norm_eps", self.norm_eps, config::between(0, 1));
   field("start", self.start, config::one_of({"none", "prepended", "text"}));
@@ -73,9 +80,15 @@ void TransformerConfig::visit(auto& self, auto& field) {
 void validate(const TransformerConfig& c) {
   config::named(kDocument, [&] {
     config::check_values(c, kWhole);
-    check(c.width % c.heads == 0, ErrorKind::model, "width {} is no multiple of {} heads", c.width, c.heads);
-    check(!c.rotary || c.head_size() % 4 == 0, ErrorKind::model,
-          "rotary needs heads of a multiple of 4, not {}", c.head_size());
+    check(c.head_width > 0 || c.width % c.heads == 0, ErrorKind::model, "width {} is no multiple of {} heads",
+          c.width, c.heads);
+    check(int64_t{c.heads} * c.head_size() <= most_width, ErrorKind::model,
+          "{} heads of {} channels are more than {}", c.heads, c.head_size(), most_width);
+    const int32_t unit = c.rotary_kind == "grid" ? 4 : 2;
+    check(!c.rotary || c.head_size() % unit == 0, ErrorKind::model,
+          "rotary needs heads of a multiple of {}, not {}", unit, c.head_size());
+    check(!c.token_shift || (c.width % 4 == 0 && c.start != "prepended"), ErrorKind::model,
+          "a token shift needs a width of a multiple of 4, not {}, and no prepended start", c.width);
     check(c.prepended() == (c.loss == "rudalle_v2"), ErrorKind::model,
           "the loss rudalle_v2 and a prepended start need each other");
     ops::activation_from_name(c.activation);

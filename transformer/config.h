@@ -31,6 +31,7 @@ struct TransformerConfig {
   int32_t layers = 12;
   int32_t width = 320;
   int32_t heads = 5;
+  int32_t head_width = 0;      ///< Channels of a head's queries, keys and values; 0: width / heads.
   int32_t text_length = 256;   ///< Text slots.
   int32_t text_vocab = 16384;  ///< BPE ids; one padding class per text position follows them.
   int32_t grid = 32;
@@ -39,12 +40,22 @@ struct TransformerConfig {
   /// The MLP's inner half is multiplied by the activation of its other half (Shazeer 2020, GEGLU).
   bool gated_mlp = false;
   std::string activation = "gelu_tanh";  ///< See ops::activation_from_name.
-  bool sandwich_norm = false;            ///< Norms behind attention and MLP too (Ding et al. 2021, CogView).
-  bool head_norm = false;                ///< A second norm before the head (ru-dalle).
+  /// Two residual streams: attention reads the second and adds to the first, the MLP the other way round; the
+  /// result is their mean (Gomez et al. 2017). Activations are kept all the same.
+  bool reversible = false;
+  /// The norm of a branch is followed by a shift: in the text half of the channels are those of the position
+  /// before; in the picture a quarter those of the cell above, another of the cell to the left (B. Peng, as
+  /// in DALLE-pytorch).
+  bool token_shift = false;
+  bool sandwich_norm = false;  ///< Norms behind attention and MLP too (Ding et al. 2021, CogView).
+  bool head_norm = false;      ///< A second norm before the head (ru-dalle).
+  bool divide_by_max = false;  ///< Final states over their largest element (Ding et al. 2021, DALLE-pytorch).
   bool qk_norm = false;  ///< Queries and keys of each head over their root mean square (Henry et al. 2020).
   /// Queries and keys of the picture turned by their row (first half of a head) and column (Su et al. 2021 in
   /// two axes); the text's stay as they are.
   bool rotary = false;
+  /// "grid": as said. "dalle_pytorch": see core/nn/rotary_angles.h; the text and the values turn, too.
+  std::string rotary_kind = "grid";
   bool embedding_norm = false;  ///< Input embeddings over their root mean square.
   float norm_eps = 1e-5f;
   /// "none", or "prepended": one more text position in front holds `start_token` and the last position is
@@ -67,7 +78,8 @@ struct TransformerConfig {
   int32_t cells() const { return grid * grid; }
   int32_t text_classes() const { return text_vocab + text_length; }
   int32_t classes() const { return text_classes() + image_vocab; }
-  int32_t head_size() const { return width / heads; }
+  int32_t head_size() const { return head_width > 0 ? head_width : width / heads; }
+  int32_t attention_width() const { return heads * head_size(); }  ///< Of all queries of a position.
   bool prepended() const { return start != "none"; }
   /// Positions that the masks take for text, of `slots` text slots.
   int32_t text_in_masks(int32_t slots) const { return slots + (start == "text" ? 1 : 0); }

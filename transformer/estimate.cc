@@ -8,7 +8,7 @@ namespace {
 // Weights of the products of one block (without biases and norms).
 int64_t block_weights(const TransformerConfig& config) {
   const int64_t width = config.width;
-  return (4 + (config.gated_mlp ? 3 : 2) * int64_t{config.mlp_ratio}) * width * width;
+  return (4 * config.attention_width() + (config.gated_mlp ? 3 : 2) * config.mlp_ratio * width) * width;
 }
 
 // Keys that the queries [begin, end) of a pattern see in all.
@@ -24,7 +24,8 @@ int64_t seen_keys(const AttentionPattern& pattern, int32_t begin, int32_t end) {
 
 int64_t parameter_count(const TransformerConfig& config) {
   const int64_t width = config.width, norm = 2 * width;
-  const int64_t biases = (5 + (config.gated_mlp ? 2 : 1) * int64_t{config.mlp_ratio}) * width;
+  const int64_t biases =
+      3 * config.attention_width() + (2 + (config.gated_mlp ? 2 : 1) * config.mlp_ratio) * width;
   const int64_t block = block_weights(config) + biases + (config.sandwich_norm ? 4 : 2) * norm;
   const int64_t tables =
       config.text_classes() + config.text_positions() + config.image_vocab + 2 * config.grid;
@@ -39,7 +40,7 @@ Estimate estimate(const TransformerConfig& config, const EstimateOptions& option
   const auto groups = static_cast<size_t>(options.groups);
   const Segment cells = config.sequence(config.text_length).grid();
   const int32_t end = cells.end - 1, begin = std::min(cells.begin + options.prefilled, end);
-  const size_t two_rows = 2 * groups * static_cast<size_t>(config.width);  // a key and a value
+  const size_t two_rows = 2 * groups * static_cast<size_t>(config.attention_width());  // a key and a value
   const auto patterns = layer_patterns(config, config.text_length);
   const auto plans = plan_slots(patterns, begin, end);
 
@@ -64,16 +65,22 @@ Estimate estimate(const TransformerConfig& config, const EstimateOptions& option
   }
   result.prefix = patterns.size() * static_cast<size_t>(begin) * two_rows *
                   size_of(prefix_type(options.cache, options.activations, options.device));
-  const double attention = 4.0 * config.width;  // q k^T and p v
+  if (config.token_shift) {  // half of the channels, of a row of cells, twice a layer
+    const auto row = static_cast<size_t>(config.grid) * static_cast<size_t>(config.width);
+    result.cache += patterns.size() * groups * row * size_of(options.activations);
+    result.full_cache += patterns.size() * groups * row * size_of(options.activations);
+  }
+  const double attention = 4.0 * config.attention_width();  // q k^T and p v
   const int32_t steps = end - begin;
   result.prefill_flops = options.groups * (begin * per_position + head + attention * prefill_keys);
   result.image_flops = options.groups * (steps * (per_position + head) + attention * step_keys);
   // Logits and what sampling copies of them; hidden states, qkv and the wide layer of the MLP with its
   // activation.
-  result.workspace = groups * sizeof(float) *
-                     (3 * static_cast<size_t>(config.image_vocab) +
-                      static_cast<size_t>(10 + (config.gated_mlp ? 5 : 2) * config.mlp_ratio) *
-                          static_cast<size_t>(config.width));
+  result.workspace =
+      groups * sizeof(float) *
+      (3 * static_cast<size_t>(config.image_vocab) + 3 * static_cast<size_t>(config.attention_width()) +
+       static_cast<size_t>(7 + (config.reversible ? 4 : 0) + (config.gated_mlp ? 5 : 2) * config.mlp_ratio) *
+           static_cast<size_t>(config.width));
   return result;
 }
 

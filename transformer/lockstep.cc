@@ -20,16 +20,28 @@ class JoinedSequence final : public Sequence {
   explicit JoinedSequence(std::vector<Part> parts) : parts_(std::move(parts)) {}
 
   Tensor attend(Context& context, int layer, const Tensor& qkv, DType compute) override {
+    return of_each(context, qkv, [&](Sequence& sequence, const Tensor& rows) {
+      return sequence.attend(context, layer, rows, compute);
+    });
+  }
+  Tensor shift(Context& context, int branch, const Tensor& x) override {
+    return of_each(context, x, [&](Sequence& sequence, const Tensor& rows) {
+      return sequence.shift(context, branch, rows);
+    });
+  }
+
+ private:
+  template <typename Use>
+  Tensor of_each(Context& context, const Tensor& x, const Use& use) {
     std::vector<Tensor> results;
     int64_t row = 0;
     for (const Part& part : parts_) {
-      results.push_back(part.sequence->attend(context, layer, qkv.rows(row, row + part.rows), compute));
+      results.push_back(use(*part.sequence, x.rows(row, row + part.rows)));
       row += part.rows;
     }
     return ops::concat(context, results, 0);
   }
 
- private:
   std::vector<Part> parts_;
 };
 
@@ -68,7 +80,8 @@ Lockstep::Lockstep(const Prompt& prompt, std::span<const uint32_t> candidates)
   for (const Prefix& prefix : prompt.prefixes()) prefixes.push_back(prefix.layers());
   sequence_ = std::make_shared<CachedSequence>(device, prompt.plans(), std::move(prefixes), candidates_,
                                                request.cache);
-  if (device.captures()) sequence_->follow(sampling_.cell, grid.begin);
+  repeats_ = !config.token_shift;  // which is told the column
+  if (device.captures() && repeats_) sequence_->follow(sampling_.cell, grid.begin);
 }
 
 void Lockstep::first() {
@@ -82,9 +95,12 @@ void Lockstep::first() {
 // Of the pass that follows, and where it stands.
 Tensor Lockstep::inputs() {
   const Tensor place = ops::embedding(context_, sampling_.cell, places_);
-  if (rotations_.defined()) sequence_->turn(ops::embedding(context_, sampling_.cell, rotations_));
+  if (rotations_.defined())
+    sequence_->turn({ops::embedding(context_, sampling_.cell, rotations_.table), rotations_.values});
   return prompt_.model().embed_at(context_, sampling_.newest, place);
 }
+
+void Lockstep::pass() { take(head_logits(context_, prompt_, inputs(), sequence_)); }
 
 void Lockstep::take(Tensor logits) {
   logits_ = std::move(logits);
@@ -110,12 +126,9 @@ void Lockstep::step() {
   if (done_ == prompt_.prefilled()) {
     first();
   } else {
-    if (!graph_) {
-      graph_ = prompt_.model().device().capture(
-          [this] { take(head_logits(context_, prompt_, inputs(), sequence_)); });
-    }
     seek();
-    graph_->launch();
+    if (repeats_ && !graph_) graph_ = prompt_.model().device().capture([this] { pass(); });
+    graph_ ? graph_->launch() : pass();
   }
   ++done_;
 }

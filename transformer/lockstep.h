@@ -20,7 +20,7 @@ struct Decoded {
   int32_t cells = 0;                          ///< Cells done: G * G unless stopped.
 };
 
-/// All that a step reads or writes is in the device's memory, so that a GPU replays it.
+/// All that a step reads or writes is in the device's memory, so that a GPU replays it; not with token shift.
 class Lockstep {
  public:
   /// The candidates of these numbers; the prompt outlives it. What a candidate gives is the same whatever
@@ -51,6 +51,7 @@ class Lockstep {
   void first();
   Tensor inputs();
   void seek();
+  void pass();
   void take(Tensor logits);
   void sample();
 
@@ -59,10 +60,11 @@ class Lockstep {
   int64_t candidates_ = 0, groups_ = 0;
   int32_t done_ = 0;
   CellSampling sampling_;
-  Tensor places_;     // [cells, C]
-  Tensor rotations_;  // [cells, D], or undefined
-  Tensor logits_;     // of the newest cell, [groups * N, V]
+  Tensor places_;        // [cells, C]
+  Rotations rotations_;  // of the cells
+  Tensor logits_;        // of the newest cell, [groups * N, V]
   std::shared_ptr<CachedSequence> sequence_;
+  bool repeats_ = true;  // a step does what the one before did, by what is in the device's memory
   std::unique_ptr<Graph> graph_;
 };
 

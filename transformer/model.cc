@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/grad/tape.h"
+#include "core/nn/rotary_angles.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/embedding.h"
 #include "core/ops/linear.h"
@@ -12,13 +13,10 @@
 namespace dalle1::transformer {
 namespace {
 
-// Radians a cell by which the last pair of an axis turns; the first turns by one. 32 cells are less than half
-// a turn of the last.
-constexpr double kSlowestTurn = 0.02;
-
 BlockConfig block_config(const TransformerConfig& config) {
-  return {config.width,         config.heads,   config.mlp_ratio, config.gated_mlp, config.activation,
-          config.sandwich_norm, config.qk_norm, config.norm_eps,  config.dropout};
+  return {config.width,         config.heads,      config.head_size(), config.mlp_ratio,
+          config.gated_mlp,     config.activation, config.reversible,  config.token_shift,
+          config.sandwich_norm, config.qk_norm,    config.norm_eps,    config.dropout};
 }
 
 // Always in f32: bf16 has 8 bits, of which a logit's whole part takes half.
@@ -105,33 +103,37 @@ Tensor Transformer::normed(Context& context, const Tensor& embeddings) const {
   return ops::rms_norm(context, embeddings, config_.width, config_.width, config_.norm_eps);
 }
 
-Tensor Transformer::rotations(int32_t slots) const {
+Rotations Transformer::rotations(int32_t slots) const {
   if (!config_.rotary) return {};
-  const int32_t before = config_.sequence(slots).grid().begin, pairs = config_.head_size() / 2,
-                axis = pairs / 2;
+  const nn::RotaryPlaces places{config_.sequence(slots).grid().begin, config_.grid};
+  const int32_t positions = places.text + config_.cells(), size = config_.head_size(), pairs = size / 2;
+  const bool dalle_pytorch = config_.rotary_kind == "dalle_pytorch";
+  const auto angles =
+      dalle_pytorch ? nn::dalle_pytorch_rotary_angles(places, size) : nn::grid_rotary_angles(places, size);
   std::vector<float> table;
-  for (int32_t position = 0; position < before + config_.cells(); ++position) {
-    const int32_t cell = position - before;
-    std::vector<double> angles(pairs, 0.0);
-    for (int32_t i = 0; i < axis && cell >= 0; ++i) {
-      const double frequency = std::pow(kSlowestTurn, static_cast<double>(i) / axis);
-      angles[i] = frequency * (cell / config_.grid);
-      angles[axis + i] = frequency * (cell % config_.grid);
-    }
-    for (double angle : angles) table.push_back(static_cast<float>(std::cos(angle)));
-    for (double angle : angles) table.push_back(static_cast<float>(std::sin(angle)));
+  for (int32_t position = 0; position < positions; ++position) {
+    const auto own = std::span(angles).subspan(static_cast<size_t>(position) * pairs, pairs);
+    for (double angle : own) table.push_back(static_cast<float>(std::cos(angle)));
+    for (double angle : own) table.push_back(static_cast<float>(std::sin(angle)));
   }
-  return Tensor::from(device(), {before + config_.cells(), config_.head_size()}, table);
+  return {Tensor::from(device(), {positions, size}, table), dalle_pytorch};
 }
 
 Tensor Transformer::trunk(Context& context, Tensor x, const std::shared_ptr<Sequence>& sequence,
                           bool checkpoint_blocks) const {
+  if (config_.reversible) x = ops::concat(context, {x, x}, -1);
   for (const Block& block : blocks_) {
     const auto forward = [&block, sequence](Context& inner, const Tensor& input) {
       return block.forward(inner, input, *sequence);
     };
     x = checkpoint_blocks ? checkpoint(context, x, forward) : forward(context, x);
   }
+  if (config_.reversible) {
+    const Tensor sum = ops::add(context, ops::slice(context, x, -1, 0, config_.width),
+                                ops::slice(context, x, -1, config_.width, 2 * config_.width));
+    x = ops::affine(context, sum, 0.5f);
+  }
+  if (config_.divide_by_max) x = ops::divide_by_max(context, x);
   x = final_norm_.forward(context, x);
   return config_.head_norm ? head_norm_.forward(context, x) : x;
 }

@@ -36,9 +36,9 @@ class Transformer final : public Module {
   /// the places [n, C] as [B, n, C].
   Tensor embed_at(Context& context, const Tensor& tokens, const Tensor& place) const;
 
-  /// How queries and keys turn at the positions of `slots` text slots and the grid, [T, D] with
-  /// T those of config().sequence(slots), see ops::rotary; undefined without config().rotary.
-  Tensor rotations(int32_t slots) const;
+  /// How queries, keys and, by config().rotary_kind, values turn at the positions of
+  /// config().sequence(slots), T of them: [T, D], see ops::rotary; undefined without config().rotary.
+  Rotations rotations(int32_t slots) const;
 
   /// Through all blocks and the final norm. `checkpoint_blocks` keeps only each block's input for the
   /// backward pass, which then holds on to the sequence.

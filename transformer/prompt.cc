@@ -39,7 +39,8 @@ Prefix::Prefix(Context& context, const Transformer& model, std::span<const int64
 void Prefix::keep_as(CacheType type) {
   for (LayerPrefix& layer : layers_) {
     const DType dtype = prefix_type(type, layer.keys.dtype(), layer.keys.device().kind());
-    layer = {layer.keys.to(dtype), layer.values.to(dtype)};
+    layer.keys = layer.keys.to(dtype);
+    layer.values = layer.values.to(dtype);
   }
 }
 

@@ -5,6 +5,7 @@
 #include "core/ops/attention.h"
 #include "core/ops/movement.h"
 #include "core/ops/rotary.h"
+#include "transformer/token_shift.h"
 
 namespace dalle1::transformer {
 namespace {
@@ -19,29 +20,47 @@ Tensor by_heads(Context& context, const Tensor& qkv, int part, int64_t heads) {
 }
 
 // qkv [.., 3C] with its queries and keys turned.
-Tensor turned(Context& context, const Tensor& qkv, const Tensor& rotations) {
+Tensor turned(Context& context, const Tensor& qkv, const Rotations& rotations) {
   if (!rotations.defined()) return qkv;
-  return ops::rotary(context, qkv, rotations, 2 * qkv.dim(-1) / kThirds);
+  const int turning = rotations.values ? kThirds : 2;
+  return ops::rotary(context, qkv, rotations.table, turning * qkv.dim(-1) / kThirds);
 }
 
 }  // namespace
 
 Tensor WholeSequence::attend(Context& context, int layer, const Tensor& plain, DType compute) {
   const Tensor qkv =
-      turned(context, plain, rotations_.defined() ? rotations_.rows(0, plain.dim(1)) : Tensor());
+      turned(context, plain, rotations_.defined() ? rotations_.rows(0, plain.dim(1)) : rotations_);
   keep(context, layer, qkv);
   return ops::self_attention(context, qkv, heads_, patterns_[layer], compute);
 }
 
+Tensor WholeSequence::shift(Context& context, int branch, const Tensor& x) {
+  keep_shifted(context, branch, x);
+  const AttentionPattern& seen = pattern(branch / 2);
+  return shift_tokens(context, x, seen.text, seen.grid);
+}
+
+LayerPrefix& PrefillSequence::of_layer(int layer) {
+  if (static_cast<int>(layers_.size()) <= layer) layers_.resize(layer + 1);
+  return layers_[layer];
+}
+
 void PrefillSequence::keep(Context& context, int layer, const Tensor& qkv) {
   check(qkv.dim(0) == 1, ErrorKind::internal, "a prefix is of one prompt, not {}", qkv.dim(0));
-  if (static_cast<int>(layers_.size()) <= layer) layers_.resize(layer + 1);
   Context plain = context.untaped();
-  layers_[layer] = {by_heads(plain, qkv, 1, heads_), by_heads(plain, qkv, 2, heads_)};
+  of_layer(layer).keys = by_heads(plain, qkv, 1, heads_);
+  of_layer(layer).values = by_heads(plain, qkv, 2, heads_);
+}
+
+void PrefillSequence::keep_shifted(Context& context, int branch, const Tensor& x) {
+  Context plain = context.untaped();
+  const AttentionPattern& seen = pattern(branch / 2);
+  of_layer(branch / 2).newest[branch % 2] = newest_cells(plain, x, seen.text, seen.grid);
 }
 
 SlotPlan::SlotPlan(const AttentionPattern& pattern, int32_t begin, int32_t end, bool retain_all)
-    : begin_(begin), prefix_offsets_{0}, visible_offsets_{0} {
+    : begin_(begin), text_(pattern.text), grid_(pattern.grid), prefix_offsets_{0}, visible_offsets_{0} {
   assign(pattern, end, retain_all);
   for (int32_t query = begin; query < end; ++query) {
     for (const KeyRange& range : key_ranges(pattern, query)) {
@@ -180,6 +199,21 @@ CachedSequence::CachedSequence(Device& device, SlotPlans plans,
       if (packed) store.value_scales = Tensor::empty(device, rows);
     }
   }
+  start_shift(device);
+}
+
+void CachedSequence::start_shift(Device& device) {
+  Context context(device);
+  for (size_t branch = 0; branch < 2 * plans_.size(); ++branch) {
+    std::vector<Tensor> groups;
+    for (const auto& prefix : prefixes_) {
+      const Tensor& newest = prefix[branch / 2].newest[branch % 2];
+      if (!newest.defined()) return;
+      groups.push_back(ops::broadcast(newest.view({newest.dim(0), 1, newest.dim(1)}),
+                                      {newest.dim(0), candidates_, newest.dim(1)}));
+    }
+    newest_.push_back(ops::concat(context, groups, 1));
+  }
 }
 
 void CachedSequence::seek(int32_t position) {
@@ -231,6 +265,11 @@ Tensor CachedSequence::attend(Context& context, int layer, const Tensor& plain, 
   return ops::cached_attention(qkv, heads_, caches, plan.slot(position_));
 }
 
+Tensor CachedSequence::shift(Context& context, int branch, const Tensor& x) {
+  const int32_t column = plans_[static_cast<size_t>(branch) / 2]->column(position_);
+  return shift_cell(context, x, column, newest_.at(static_cast<size_t>(branch)));
+}
+
 size_t CachedSequence::Store::bytes() const {
   size_t total = 0;
   for (const Tensor* part : {&keys, &values, &key_scales, &value_scales})
@@ -241,6 +280,7 @@ size_t CachedSequence::Store::bytes() const {
 size_t CachedSequence::bytes() const {
   size_t total = 0;
   for (const Store& store : stores_) total += store.bytes();
+  for (const Tensor& newest : newest_) total += newest.bytes();
   return total;
 }
 

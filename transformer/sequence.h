@@ -11,35 +11,52 @@
 
 namespace dalle1::transformer {
 
+/// How queries and keys turn with their position.
+struct Rotations {
+  Tensor table;         ///< f32 [T, D], see ops::rotary; undefined: not at all.
+  bool values = false;  ///< Values turn, too.
+
+  bool defined() const { return table.defined(); }
+  Rotations rows(int64_t begin, int64_t end) const { return {table.rows(begin, end), values}; }
+};
+
 class Sequence {
  public:
   virtual ~Sequence() = default;
   /// Attention of layer `layer`: from qkv [.., 3C] (thirds q, k, v, heads contiguous in each) to [.., C].
   virtual Tensor attend(Context& context, int layer, const Tensor& qkv, DType compute) = 0;
+  /// Token shift (see transformer/token_shift.h) of what residual branch `branch` begins with, [.., C]; layer
+  /// l has the branches 2 l and 2 l + 1.
+  virtual Tensor shift(Context& context, int branch, const Tensor& x) = 0;
 };
 
 /// Every position of B sequences at once: qkv [B, T, 3C], where T may stop short of the patterns' length.
 class WholeSequence : public Sequence {
  public:
-  /// `patterns`: one a layer. `rotations` [>= T, D] turns queries and keys (see ops::rotary); undefined: not.
-  WholeSequence(std::vector<AttentionPattern> patterns, int heads, Tensor rotations = {})
+  /// `patterns`: one a layer. `rotations`: of T positions or more.
+  WholeSequence(std::vector<AttentionPattern> patterns, int heads, Rotations rotations = {})
       : heads_(heads), patterns_(std::move(patterns)), rotations_(std::move(rotations)) {}
   Tensor attend(Context& context, int layer, const Tensor& qkv, DType compute) override;
+  Tensor shift(Context& context, int branch, const Tensor& x) override;
 
  protected:
   /// Sees the qkv of a layer on its way, queries and keys turned.
   virtual void keep(Context& context, int layer, const Tensor& qkv) {}
+  /// Sees what is shifted for a branch.
+  virtual void keep_shifted(Context& context, int branch, const Tensor& x) {}
+  const AttentionPattern& pattern(int layer) const { return patterns_[layer]; }
   int heads_;
 
  private:
   std::vector<AttentionPattern> patterns_;
-  Tensor rotations_;
+  Rotations rotations_;
 };
 
-/// One layer's keys and values of a prompt (text and forced first cells), shared by all of its candidates.
+/// What one layer keeps of a prompt (text and forced first cells), shared by all of its candidates.
 struct LayerPrefix {
-  Tensor keys;    ///< [H, P, D]
-  Tensor values;  ///< [H, P, D]
+  Tensor keys;       ///< [H, P, D]
+  Tensor values;     ///< [H, P, D]
+  Tensor newest[2];  ///< newest_cells() of its branches, [G, C / 2]; undefined without token shift.
 };
 
 /// The whole sequence of one prompt; leaves its keys and values behind.
@@ -50,8 +67,11 @@ class PrefillSequence final : public WholeSequence {
 
  protected:
   void keep(Context& context, int layer, const Tensor& qkv) override;
+  void keep_shifted(Context& context, int branch, const Tensor& x) override;
 
  private:
+  LayerPrefix& of_layer(int layer);
+
   std::vector<LayerPrefix> layers_;
 };
 
@@ -65,6 +85,8 @@ class SlotPlan {
   SlotPlan(const AttentionPattern& pattern, int32_t begin, int32_t end, bool retain_all = false);
 
   int32_t slots() const { return slots_; }
+  /// The column of the grid at a decoded position.
+  int32_t column(int32_t position) const { return (position - text_) % grid_; }
   /// Whether more than half of the positions have a slot at the same time.
   bool keeps_most() const { return 2 * slots_ > static_cast<int32_t>(slot_.size()); }
   /// What steps at positions `begin` and after see, in device memory, by the grid cell at `cell`; cell 0 is
@@ -79,7 +101,7 @@ class SlotPlan {
  private:
   void assign(const AttentionPattern& pattern, int32_t end, bool retain_all);
 
-  int32_t begin_ = 0, slots_ = 0;
+  int32_t begin_ = 0, slots_ = 0, text_ = 0, grid_ = 0;
   std::vector<int32_t> slot_;
   std::vector<KeyRange> prefix_;         // of all queries, one after the other
   std::vector<int32_t> prefix_offsets_;  // [queries + 1]
@@ -120,9 +142,11 @@ class CachedSequence final : public Sequence {
   void seek(int32_t position);
   /// Makes recorded passes follow `cell` i64 [1], whose grid cell 0 is at position `origin`.
   void follow(const Tensor& cell, int32_t origin);
-  /// The next forward pass turns queries and keys by `rotation` [1, D].
-  void turn(Tensor rotation) { rotation_ = std::move(rotation); }
+  /// The next forward pass turns by `rotation`, of its one position.
+  void turn(Rotations rotation) { rotation_ = std::move(rotation); }
   Tensor attend(Context& context, int layer, const Tensor& qkv, DType compute) override;
+  /// By the position that seek() was told: recorded work has no token shift.
+  Tensor shift(Context& context, int branch, const Tensor& x) override;
 
   /// Bytes of the private stores of all candidates.
   size_t bytes() const;
@@ -138,12 +162,15 @@ class CachedSequence final : public Sequence {
     Tensor key_scales, value_scales;  // [N, H, S], e4m3 alone
     size_t bytes() const;
   };
+  void start_shift(Device& device);
+
   SlotPlans plans_;
   std::vector<std::span<const LayerPrefix>> prefixes_;
   int64_t candidates_, heads_, head_size_;
   int32_t position_ = 0;
-  Tensor rotation_;
+  Rotations rotation_;
   std::vector<Store> stores_;                              // [groups * layers]
+  std::vector<Tensor> newest_;                             // [branches] of [G, groups * N, C / 2], or empty
   std::vector<std::shared_ptr<const DecodeSteps>> steps_;  // [layers], or empty
   int64_t prefix_rows_read_ = 0, private_rows_read_ = 0, private_bytes_read_ = 0;
 };

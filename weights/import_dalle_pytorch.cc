@@ -1,10 +1,9 @@
-// DALLE-pytorch (github.com/lucidrains/DALLE-pytorch): what its trainings save, a transformer and the
-// DiscreteVAE that it draws for, beside their arguments. What differs only in how it is written down is
-// settled here: the scale of a residual branch is multiplied into its last product, layers that share weights
-// get copies, queries, keys and values have no bias.
-#include <algorithm>
-#include <set>
-
+// DALLE-pytorch (github.com/lucidrains/DALLE-pytorch): what its trainings save, a transformer and the dVAE
+// that it draws for, beside their arguments. What differs only in how it is written down is settled here: the
+// scale of a residual branch is multiplied into what ends it, what shares weights (layers, embeddings with
+// the head) gets copies, queries, keys and values have no bias, and channels that turn together, neighbours
+// there, are half a head apart.
+#include "weights/dalle_pytorch_file.h"
 #include "weights/file_bytes.h"
 #include "weights/import.h"
 #include "weights/name_prefix.h"
@@ -14,117 +13,64 @@
 namespace dalle1::weights {
 namespace {
 
-bool is_dalle_pytorch(const StateFile& file) {
-  return file.has("to_logits.1.weight") && file.has("to_logits.0.weight") &&
-         std::ranges::any_of(file.tensors, [](const RawTensor& tensor) {
-           return tensor.name.starts_with("transformer.layers.") && tensor.name.ends_with(".to_qkv.weight");
-         });
-}
-
 RawTensor floats_as(std::string name, std::vector<int64_t> shape, const std::vector<float>& values) {
   std::string bytes(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
   FileBytes held = bytes_in_memory(name, std::move(bytes));
   return {std::move(name), DType::f32, std::move(shape), held.bytes, held.owner};
 }
 
-/// Tensors and arguments of one file.
-class DallePytorchFile {
+/// One file on its way.
+class DallePytorchImport {
  public:
-  explicit DallePytorchFile(const StateFile& file) : file_(file), index_(file.tensors) {
-    for (const RawTensor& tensor : file.tensors)
-      if (auto name = part_of_block(tensor.name)) blocks_.emplace(std::move(*name), &tensor);
-  }
+  explicit DallePytorchImport(const StateFile& file) : file_(file) {}
 
-  Checkpoint convert() {
-    Checkpoint result = part_from({file_}, "transformer", "dalle-pytorch");
-    refuse_unsupported();
+  void convert(Checkpoint& result) {
     describe(result.config);
     add_embeddings(result);
-    for (int64_t layer = 0; layer < result.config["layers"]; ++layer) add_block(result, layer);
+    add_positions(result);
+    for (int64_t layer = 0; layer < file_.layers; ++layer) add_block(result, layer);
     take(result, "to_logits.0.weight", "final_norm.weight");
     take(result, "to_logits.0.bias", "final_norm.bias");
     take(result, "to_logits.1.weight", "head.weight");
     take(result, "to_logits.1.bias", "head.bias");
-    refuse_unused();
-    return result;
+    file_.refuse_unused();
   }
 
  private:
-  /// "transformer.layers.layers.3.0.fn.fn.to_qkv.weight" as "3.0.to_qkv.weight": wrappers of one version or
-  /// another are passed over.
-  static std::optional<std::string> part_of_block(std::string_view name) {
-    constexpr std::string_view prefix = "transformer.layers.layers.";
-    if (!name.starts_with(prefix)) return {};
-    std::string rest(name.substr(prefix.size()));
-    for (size_t at = rest.find(".fn."); at != rest.npos; at = rest.find(".fn.")) rest.erase(at, 3);
-    return rest;
-  }
-
-  const nlohmann::json& argument(const std::string& name, const nlohmann::json& fallback) const {
-    const auto found = file_.settings.find("hparams." + name);
-    return found == file_.settings.end() || found->second.is_null() ? fallback : found->second;
-  }
-
-  int64_t whole(const std::string& name, int64_t fallback) const {
-    const nlohmann::json value = argument(name, fallback);
-    check(value.is_number_integer() && value > 0 && value < (1 << 24), ErrorKind::model,
-          "{}: its argument '{}' cannot be {}", file_.name, name, printable(value.dump()));
-    return value.get<int64_t>();
-  }
-
-  const RawTensor& tensor(const std::string& name) {
-    const RawTensor* found = index_.find(name);
-    check(found, ErrorKind::model, "{}: tensor '{}' is missing", file_.name, name);
-    used_.insert(found);
-    return *found;
-  }
-  const RawTensor& block_tensor(int64_t layer, const std::string& name) {
-    const auto found = blocks_.find(fmt::format("{}.{}", layer, name));
-    check(found != blocks_.end(), ErrorKind::model, "{}: tensor '{}' of layer {} is missing", file_.name,
-          name, layer);
-    used_.insert(found->second);
-    return *found->second;
-  }
-  int64_t extent(const RawTensor& tensor, size_t axis) const {
-    check(axis < tensor.shape.size(), ErrorKind::model, "{}: tensor '{}' has the shape {}", file_.name,
-          printable(tensor.name), shape_text(tensor.shape));
-    return tensor.shape[axis];
-  }
-
   void describe(nlohmann::json& config) {
-    int64_t layers = 0;
-    while (blocks_.contains(fmt::format("{}.0.to_qkv.weight", layers))) ++layers;
-    check(layers > 0, ErrorKind::model, "{}: its transformer has no layer 0", file_.name);
-    const int64_t width = extent(tensor("to_logits.0.weight"), 0), text = whole("text_seq_len", 256);
-    const int64_t text_classes = extent(tensor("text_emb.weight"), 0);
-    check(text_classes > text, ErrorKind::model, "{}: {} text embeddings with one for each of {} paddings",
-          file_.name, text_classes, text);
-    config = {{"layers", layers},
-              {"width", width},
-              {"heads", whole("heads", 8)},
-              {"text_length", text},
-              {"text_vocab", text_classes - text},
-              {"grid", extent(tensor("image_pos_emb.weights_0"), 1)},
-              {"image_vocab", extent(tensor("image_emb.weight"), 0)},
-              {"mlp_ratio", extent(block_tensor(0, "1.net.0.weight"), 0) / std::max<int64_t>(2 * width, 1)},
+    config = {{"layers", file_.layers},
+              {"width", file_.width},
+              {"heads", file_.heads},
+              {"text_length", file_.text},
+              {"text_vocab", file_.text_classes - file_.text},
+              {"grid", file_.grid},
+              {"image_vocab", file_.classes - file_.text_classes},
+              {"mlp_ratio", file_.extent(file_.block_tensor(0, "1.net.0.weight"), 0) /
+                                std::max<int64_t>(2 * file_.width, 1)},
               {"activation", "gelu"},
               {"gated_mlp", true},
               {"start", "text"},
               {"start_token", 0},
               {"padding_id", 0},
               {"loss", "rudalle_v2"},
-              {"image_weight", argument("loss_img_weight", 7)},
-              {"schedule", {{"kind", "list"}, {"kernel", 5}, {"wrap", "corner"}, {"list", entries(layers)}}}};
+              {"image_weight", file_.argument("loss_img_weight", 7)},
+              {"schedule", {{"kind", "list"}, {"kernel", 5}, {"wrap", "corner"}, {"list", entries()}}}};
+    if (file_.heads * file_.head_size != file_.width) config["head_width"] = file_.head_size;
+    if (file_.rotary) config.update({{"rotary", true}, {"rotary_kind", "dalle_pytorch"}});
+    if (file_.sandwich) config["sandwich_norm"] = true;
+    if (file_.reversible) config["reversible"] = true;
+    if (file_.flag("shift_tokens")) config["token_shift"] = true;
+    if (file_.flag("stable")) config["divide_by_max"] = true;
   }
 
   /// What each layer sees; its types are taken in turn.
-  nlohmann::json entries(int64_t layers) const {
-    nlohmann::json types = argument("attn_types", nlohmann::json::array({"full"}));
+  nlohmann::json entries() const {
+    nlohmann::json types = file_.argument("attn_types", nlohmann::json::array({"full"}));
     if (types.is_string()) types = nlohmann::json::array({types});
     check(types.is_array() && !types.empty(), ErrorKind::model, "{}: its argument 'attn_types' cannot be {}",
-          file_.name, printable(types.dump()));
+          file_.name(), printable(types.dump()));
     nlohmann::json list = nlohmann::json::array();
-    for (int64_t layer = 0; layer < layers; ++layer) {
+    for (int64_t layer = 0; layer < file_.layers; ++layer) {
       const nlohmann::json& type = types[static_cast<size_t>(layer) % types.size()];
       const std::string entry = type == "full"        ? "dense"
                                 : type == "axial_row" ? "axial_row"
@@ -133,34 +79,14 @@ class DallePytorchFile {
                                                       : "";
       check(!entry.empty(), ErrorKind::model,
             "{}: attention of the type {}; full, axial_row, axial_col and conv_like are supported",
-            file_.name, printable(type.dump()));
+            file_.name(), printable(type.dump()));
       list.push_back(entry);
     }
     return list;
   }
 
-  /// Arguments that make another model than the configuration has words for.
-  void refuse_unsupported() {
-    const auto without = [&](const char* name) {
-      check(argument(name, false) == false, ErrorKind::model,
-            "{}: a transformer with '{}', which is not supported", file_.name, name);
-    };
-    for (const char* name : {"rotary_emb", "shift_tokens", "reversible", "stable", "sandwich_norm",
-                             "share_input_output_emb", "sparse_attn"})
-      without(name);
-    for (const char* name : {"shared_attn_ids", "shared_ff_ids"})
-      check(argument(name, nullptr).is_null(), ErrorKind::model,
-            "{}: a transformer with '{}', which is not supported", file_.name, name);
-    const int64_t width = extent(tensor("to_logits.0.weight"), 0),
-                  rows = extent(block_tensor(0, "0.to_qkv.weight"), 0);
-    check(rows == 3 * width, ErrorKind::model,
-          "{}: queries, keys and values of {} channels in a transformer of {}; only as many as it has are "
-          "supported",
-          file_.name, rows / 3, width);
-  }
-
   void take(Checkpoint& result, const std::string& from, const std::string& to) {
-    add(result, tensor(from), to);
+    add(result, file_.tensor(from), to);
   }
   static void add(Checkpoint& result, RawTensor tensor, std::string name) {
     tensor.name = std::move(name);
@@ -168,39 +94,93 @@ class DallePytorchFile {
   }
 
   void add_embeddings(Checkpoint& result) {
-    take(result, "text_emb.weight", "text_embedding.weight");
-    take(result, "text_pos_emb.weight", "text_position.weight");
-    take(result, "image_emb.weight", "image_embedding.weight");
-    int axis = 0;
-    for (const char* name : {"image_row.weight", "image_column.weight"}) {
-      RawTensor place = tensor(fmt::format("image_pos_emb.weights_{}", axis));
-      check(place.shape.size() == 4, ErrorKind::model, "{}: tensor '{}' has the shape {}", file_.name,
-            printable(place.name), shape_text(place.shape));
-      place.shape = {place.shape[1 + static_cast<size_t>(axis++)], place.shape[3]};
-      add(result, place, name);
+    if (!file_.shares_embeddings) {
+      take(result, "text_emb.weight", "text_embedding.weight");
+      take(result, "image_emb.weight", "image_embedding.weight");
+      return;
     }
+    for (const char* part : {"text", "image"})
+      for (const char* kind : {"weight", "bias"}) file_.tensor(fmt::format("{}_emb.linear.{}", part, kind));
+    add(result, rows_of_head(0, file_.text_classes), "text_embedding.weight");
+    add(result, rows_of_head(file_.text_classes, file_.classes), "image_embedding.weight");
+  }
+
+  RawTensor rows_of_head(int64_t begin, int64_t end) {
+    RawTensor rows = file_.tensor("to_logits.1.weight");
+    const auto row_bytes = rows.bytes.size() / static_cast<size_t>(file_.classes);
+    rows.bytes = rows.bytes.subspan(static_cast<size_t>(begin) * row_bytes,
+                                    static_cast<size_t>(end - begin) * row_bytes);
+    rows.shape[0] = end - begin;
+    return rows;
+  }
+
+  /// Embeddings of places; with rotary positions there are none.
+  void add_positions(Checkpoint& result) {
+    constexpr const char* names[] = {"image_row.weight", "image_column.weight"};
+    if (file_.rotary) {
+      result.tensors.push_back(zeros("text_position.weight", {file_.text + 1, file_.width}));
+      for (const char* name : names) result.tensors.push_back(zeros(name, {file_.grid, file_.width}));
+      return;
+    }
+    take(result, "text_pos_emb.weight", "text_position.weight");
+    for (size_t axis = 0; axis < 2; ++axis) {
+      RawTensor place = file_.tensor(fmt::format("image_pos_emb.weights_{}", axis));
+      check(place.shape.size() == 4, ErrorKind::model, "{}: tensor '{}' has the shape {}", file_.name(),
+            printable(place.name), shape_text(place.shape));
+      place.shape = {place.shape[1 + axis], place.shape[3]};
+      add(result, place, names[axis]);
+    }
+  }
+  static RawTensor zeros(const std::string& name, const std::vector<int64_t>& shape) {
+    return floats_as(name, shape, std::vector<float>(static_cast<size_t>(checked_numel(shape))));
   }
 
   void add_block(Checkpoint& result, int64_t layer) {
     const std::string prefix = fmt::format("layers.{}.", layer);
+    const RawTensor& qkv = file_.block_tensor(layer, "0.to_qkv.weight");
+    add(result, pairs_apart(qkv, file_.width), prefix + "attention.qkv.weight");
+    result.tensors.push_back(zeros(prefix + "attention.qkv.bias", {file_.extent(qkv, 0)}));
     for (const char* kind : {"weight", "bias"}) {
-      add(result, block_tensor(layer, fmt::format("0.norm.{}", kind)),
+      add(result, file_.block_tensor(layer, fmt::format("0.norm.{}", kind)),
           fmt::format("{}attention_norm.{}", prefix, kind));
-      add(result, block_tensor(layer, fmt::format("1.norm.{}", kind)),
+      add(result, file_.block_tensor(layer, fmt::format("1.norm.{}", kind)),
           fmt::format("{}mlp_norm.{}", prefix, kind));
-      add(result, block_tensor(layer, fmt::format("1.net.0.{}", kind)),
+      add(result, file_.block_tensor(layer, fmt::format("1.net.0.{}", kind)),
           fmt::format("{}mlp.up.{}", prefix, kind));
-      result.tensors.push_back(scaled(block_tensor(layer, fmt::format("0.to_out.0.{}", kind)),
-                                      block_tensor(layer, "0.scale"),
-                                      fmt::format("{}attention.output.{}", prefix, kind)));
-      result.tensors.push_back(scaled(block_tensor(layer, fmt::format("1.net.3.{}", kind)),
-                                      block_tensor(layer, "1.scale"),
-                                      fmt::format("{}mlp.down.{}", prefix, kind)));
+      for (int branch : {0, 1}) end_branch(result, layer, branch, kind);
     }
-    const RawTensor& qkv = block_tensor(layer, "0.to_qkv.weight");
-    add(result, qkv, prefix + "attention.qkv.weight");
-    result.tensors.push_back(floats_as(prefix + "attention.qkv.bias", {extent(qkv, 0)},
-                                       std::vector<float>(static_cast<size_t>(extent(qkv, 0)))));
+  }
+
+  /// The last product of a branch, or the norm behind it, times the branch's scale.
+  void end_branch(Checkpoint& result, int64_t layer, int branch, const std::string& kind) {
+    const std::string prefix = fmt::format("layers.{}.", layer);
+    const RawTensor& scale = file_.block_tensor(layer, fmt::format("{}.scale", branch));
+    RawTensor last = file_.block_tensor(layer, (branch ? "1.net.3." : "0.to_out.0.") + kind);
+    if (branch == 0 && kind == "weight") last = pairs_apart(last, 1);
+    const std::string name = prefix + (branch ? "mlp.down." : "attention.output.") + kind;
+    if (!file_.sandwich) return result.tensors.push_back(scaled(last, scale, name));
+    add(result, last, name);
+    result.tensors.push_back(scaled(file_.block_tensor(layer, fmt::format("{}.norm_out.{}", branch, kind)),
+                                    scale,
+                                    prefix + (branch ? "mlp_post_norm." : "attention_post_norm.") + kind));
+  }
+
+  /// Channels of heads, `inner` numbers each, as ops::rotary wants them: those of each head that are even
+  /// first. As they are where nothing turns.
+  RawTensor pairs_apart(const RawTensor& tensor, int64_t inner) const {
+    if (!file_.rotary) return tensor;
+    const std::vector<float> from = to_floats(tensor);
+    const auto run = static_cast<size_t>(inner), size = static_cast<size_t>(file_.head_size);
+    check(from.size() % (run * size) == 0, ErrorKind::model, "{}: tensor '{}' has the shape {}", file_.name(),
+          printable(tensor.name), shape_text(tensor.shape));
+    std::vector<float> to;
+    for (size_t head = 0; head < from.size(); head += size * run)
+      for (size_t i = 0; i < size; ++i) {
+        const size_t channel = i < size / 2 ? 2 * i : 2 * (i - size / 2) + 1;
+        const auto first = from.begin() + static_cast<std::ptrdiff_t>(head + channel * run);
+        to.insert(to.end(), first, first + inner);
+      }
+    return floats_as(tensor.name, tensor.shape, to);
   }
 
   /// Each row times its element of the branch's scale.
@@ -209,57 +189,20 @@ class DallePytorchFile {
     const std::vector<float> factors = to_floats(scale, nullptr);
     check(
         !tensor.shape.empty() && tensor.shape[0] == static_cast<int64_t>(factors.size()) && !factors.empty(),
-        ErrorKind::model, "{}: '{}' {} is scaled by {} numbers", file_.name, printable(tensor.name),
+        ErrorKind::model, "{}: '{}' {} is scaled by {} numbers", file_.name(), printable(tensor.name),
         shape_text(tensor.shape), factors.size());
     const size_t columns = values.size() / factors.size();
     for (size_t i = 0; i < values.size(); ++i) values[i] *= factors[i / columns];
     return floats_as(name, tensor.shape, values);
   }
 
-  void refuse_unused() const {
-    std::string names;
-    size_t count = 0;
-    for (const RawTensor& tensor : file_.tensors)
-      if (!used_.contains(&tensor) && ++count <= 10)
-        names += (names.empty() ? "" : ", ") + printable(tensor.name);
-    check(count == 0, ErrorKind::model, "{}: {} tensors that this format does not have: {}{}", file_.name,
-          count, names, count > 10 ? ", ..." : "");
-  }
-
-  const StateFile& file_;
-  TensorIndex index_;
-  std::map<std::string, const RawTensor*> blocks_;
-  std::set<const RawTensor*> used_;
+  DallePytorchFile file_;
 };
 
 Checkpoint convert_dalle_pytorch(const std::vector<StateFile>& files, const nlohmann::json&) {
   check(files.size() == 1, ErrorKind::model, "{}: a DALLE-pytorch transformer is one file", source_of(files));
-  return DallePytorchFile(files[0]).convert();
-}
-
-bool is_discrete_vae(const StateFile& file) {
-  return file.has("codebook.weight") && file.has("encoder.0.0.weight") &&
-         file.has("decoder.0.weight") + file.has("decoder.0.0.weight") > 0;
-}
-
-Checkpoint convert_discrete_vae(const std::vector<StateFile>& files, const nlohmann::json&) {
-  Checkpoint result = part_from(files, "dvae", "dalle-pytorch-vae");
-  check(files.size() == 1, ErrorKind::model, "{}: a DiscreteVAE is one file", result.source);
-  result.tensors = files[0].tensors;
-  const TensorIndex index(result.tensors);
-  const std::string& source = result.source;
-  const int64_t blocks = std::ranges::count_if(result.tensors, [](const RawTensor& tensor) {
-    return tensor.name.starts_with("encoder.") && tensor.name.ends_with(".net.0.weight");
-  });
-  int64_t layers = 0;
-  while (index.find(fmt::format("encoder.{}.0.weight", layers))) ++layers;
-  result.config = {{"kind", "discrete_vae"},
-                   {"channels", extent_of(index, source, "encoder.0.0.weight", 1)},
-                   {"hidden", extent_of(index, source, "encoder.0.0.weight", 0)},
-                   {"codebook_dim", extent_of(index, source, "codebook.weight", 1)},
-                   {"codes", extent_of(index, source, "codebook.weight", 0)},
-                   {"layers", layers},
-                   {"resnet_blocks", blocks}};
+  Checkpoint result = part_from(files, "transformer", "dalle-pytorch");
+  DallePytorchImport(files[0]).convert(result);
   return result;
 }
 
@@ -268,12 +211,6 @@ Checkpoint convert_discrete_vae(const std::vector<StateFile>& files, const nlohm
 const Importer& dalle_pytorch_importer() {
   static constexpr Importer importer = {"dalle-pytorch",  "transformer",        false, "",
                                         is_dalle_pytorch, convert_dalle_pytorch};
-  return importer;
-}
-
-const Importer& discrete_vae_importer() {
-  static constexpr Importer importer = {"dalle-pytorch-vae", "dvae", false, "", is_discrete_vae,
-                                        convert_discrete_vae};
   return importer;
 }
 

@@ -13,7 +13,7 @@ namespace {
 
 constexpr const char* part_names[] = {"dvae", "transformer", "clip", "captioner"};
 constexpr const char* tokenizer_names[] = {"tokenizer", "clip_tokenizer"};
-constexpr const char* tokenizer_kinds[] = {"sentencepiece", "yttm", "clip_bpe", "hf_clip_bpe"};
+constexpr const char* tokenizer_kinds[] = {"sentencepiece", "yttm", "clip_bpe", "hf_clip_bpe", "hf_bpe"};
 
 const nlohmann::json& member(const std::string& name, const nlohmann::json& object, const char* key,
                              nlohmann::json::value_t type) {

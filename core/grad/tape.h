@@ -57,7 +57,8 @@ class Tape {
 
 /// Activation checkpointing (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost"): runs
 /// `function` without recording and runs it again, recorded, in the backward pass. Random draws repeat, since
-/// they are functions of (seed, step, stream). `function` may use watched parameters of the tape freely.
+/// they are functions of (seed, step, stream), and where Context::training is set so does every bit.
+/// `function` may use watched parameters of the tape freely.
 Tensor checkpoint(Context& context, const Tensor& input,
                   const std::function<Tensor(Context&, const Tensor&)>& function);
 

@@ -13,10 +13,10 @@ Tensor embedding(Context& context, const Tensor& ids, const Tensor& table) {
   Tensor y = Tensor::empty(table.device(), Shape(std::move(extents)), table.dtype());
   table.kernels().embedding(ids, table, y);
   if (context.tape) {
-    context.tape->record({table}, y, [ids, shape = table.shape()](const Tensor& dy) {
+    context.tape->record({table}, y, [ids, shape = table.shape(), dtype = table.dtype()](const Tensor& dy) {
       Tensor dtable = Tensor::zeros(dy.device(), shape);
       dy.kernels().embedding_backward(ids, dy, dtable);
-      return std::vector<Tensor>{dtable};
+      return std::vector<Tensor>{dtable.to(dtype)};
     });
   }
   return y;

@@ -30,8 +30,11 @@ void check_shapes(const Tensor& x, const Tensor& w, const Tensor& bias) {
           bias.shape(), w.shape());
 }
 
-// Whether f32 operands are to be rounded, which the products of training do.
-bool rounds(const Tensor& x, DType compute) { return compute == DType::bf16 && x.dtype() == DType::f32; }
+// Whether the product is one of training: recorded; or in a first pass without a tape (see checkpoint()), of
+// which the recorded one repeats the bits; or of f32 operands that are to be rounded, which no other does.
+bool is_of_training(const Context& context, const Tensor& x, DType compute) {
+  return context.tape || context.training || (compute == DType::bf16 && x.dtype() == DType::f32);
+}
 
 // x w^T + bias in `result`, or in x's type.
 Tensor linear_in(Context& context, const Tensor& input, const Tensor& w, const Tensor& bias,
@@ -42,7 +45,7 @@ Tensor linear_in(Context& context, const Tensor& input, const Tensor& w, const T
   Shape shape = x.shape();
   shape[-1] = outputs;
   const Tensor rows_in = x.view({rows, inputs});
-  if (!context.tape && !rounds(x, compute)) {
+  if (!is_of_training(context, x, compute)) {
     Tensor y = Tensor::empty(x.device(), shape, result.value_or(x.dtype()));
     Tensor rows_out = y.view({rows, outputs});
     x.kernels().linear({rows_in, w, bias.defined() ? &bias : nullptr, rows_out});
@@ -72,7 +75,7 @@ Tensor linear(Context& context, const Tensor& x, const Tensor& w, const Tensor& 
 
 Tensor linear_fused(Context& context, const Tensor& input, const Tensor& w, const Tensor& bias,
                     const LinearEpilogue& epilogue, std::optional<DType> result, DType compute) {
-  if (context.tape || rounds(input, compute)) {
+  if (is_of_training(context, input, compute)) {
     Tensor y = linear_in(context, input, w, bias, epilogue.residual ? std::nullopt : result, compute);
     if (epilogue.activation) y = unary(context, *epilogue.activation, y);
     return epilogue.residual ? add(context, *epilogue.residual, y) : y;

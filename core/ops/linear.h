@@ -8,13 +8,14 @@
 namespace dalle1::ops {
 
 /// x w^T + bias over the last axis: x [.., K], w [N, K], bias [N] or undefined; y [.., N].
-/// Without a tape the product is batch-invariant on the CPU: a row's bits do not depend on the other rows.
-/// With one, f32 operands are multiplied in `compute`, see MatmulOptions; so in all that follows.
+/// With neither a tape nor Context::training the product is batch-invariant on the CPU: a row's bits do not
+/// depend on the other rows. In training, f32 operands are multiplied in `compute`, see MatmulOptions; so in
+/// all that follows.
 Tensor linear(Context& context, const Tensor& x, const Tensor& w, const Tensor& bias = {},
               DType compute = DType::f32);
 
 /// residual + activation(x w^T + bias), in the residual's type if there is one, else in `result`, else in
-/// x's. Without a tape a device may do it in one pass.
+/// x's. Outside training a device may do it in one pass.
 Tensor linear_fused(Context& context, const Tensor& x, const Tensor& w, const Tensor& bias,
                     const LinearEpilogue& epilogue, std::optional<DType> result = {},
                     DType compute = DType::f32);

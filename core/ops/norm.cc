@@ -2,6 +2,8 @@
 
 #include "core/grad/tape.h"
 #include "core/kernels/kernels.h"
+#include "core/ops/argmax.h"
+#include "core/ops/elementwise.h"
 #include "core/ops/layout.h"
 
 namespace dalle1::ops {
@@ -38,6 +40,14 @@ Tensor rms_norm(Context& context, const Tensor& x, int64_t group, int64_t column
     });
   }
   return y;
+}
+
+Tensor divide_by_max(Context& context, const Tensor& x) {
+  const int64_t width = x.dim(-1);
+  std::vector<int64_t> extents = x.shape().extents();
+  extents.back() = 1;
+  const Tensor largest = argmax(x.view({x.numel() / width, width})).values;
+  return div(context, x, largest.to(x.dtype()).view(Shape(std::move(extents))));
 }
 
 }  // namespace dalle1::ops

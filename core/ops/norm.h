@@ -17,4 +17,8 @@ Tensor layer_norm(Context& context, const Tensor& x, const Tensor& w, const Tens
 /// Sennrich 2019, without a gain): x / sqrt(mean(x^2) + epsilon); what follows `columns` passes as it is.
 Tensor rms_norm(Context& context, const Tensor& x, int64_t group, int64_t columns, float epsilon = 1e-5f);
 
+/// x over the largest element of each row of its last axis, which the gradient takes for a constant (Ding et
+/// al. 2021, CogView): what a norm makes of it hardly changes, but its numbers stay small.
+Tensor divide_by_max(Context& context, const Tensor& x);
+
 }  // namespace dalle1::ops

@@ -18,7 +18,7 @@ struct Context {
   Tape* tape;
   uint64_t seed = 0;      ///< Key of every random stream (see core/random/philox.h).
   uint64_t step = 0;      ///< Training step: the draws of one step differ from the next.
-  bool training = false;  ///< Dropout and other training-only noise is on.
+  bool training = false;  ///< Training-only noise (dropout) is on; products are training's, taped or not.
 
   Kernels& kernels() const { return device->kernels(); }
   /// The same context without a tape.

@@ -9,6 +9,7 @@
 #include "core/text/clip_tokenizer.h"
 #include "core/text/clip_words.h"
 #include "core/text/hf_clip_tokenizer.h"
+#include "core/text/hf_json.h"
 #include "core/text/utf8.h"
 
 namespace dalle1::text {
@@ -17,22 +18,7 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t most_bytes = 16 << 20;
-constexpr int deepest = 16;
 constexpr size_t most_ids = 1 << 20;
-
-json parse_limited(std::string_view text, const std::string& name) {
-  check(text.size() <= most_bytes, ErrorKind::model,
-        "{}: {} bytes of JSON; a CLIP's tokenizer has at most {}", name, text.size(), most_bytes);
-  const auto limit = [&](int depth, json::parse_event_t, json&) {
-    check(depth <= deepest, ErrorKind::model, "{}: JSON nested deeper than {}", name, deepest);
-    return true;
-  };
-  try {
-    return json::parse(text.begin(), text.end(), limit);
-  } catch (const json::exception&) {
-    fail(ErrorKind::model, "{}: not JSON", name);
-  }
-}
 
 json normalizer() {
   return {{"type", "Sequence"},
@@ -53,13 +39,10 @@ class HfClipReader {
   HfClipReader(const json& document, const std::string& name) : document_(document), name_(name) {}
 
   std::unique_ptr<Tokenizer> read() {
-    require(document_.is_object() && document_.contains("model") && document_["model"].is_object(),
-            "has no 'model': it is no tokenizer.json");
-    read_rules();
     const json& model = document_["model"];
-    require(model.value("type", json("BPE")) == "BPE", "is no byte-pair encoding");
-    require(model.value("end_of_word_suffix", json()) == std::string(clip_word_end),
-            "does not end words with </w>, as CLIP's does");
+    const json type = model.value("type", json("BPE"));
+    require(type == "BPE", "is no byte-pair encoding but " + text_of_value(type));
+    read_rules();
     require(model.contains("vocab") && model["vocab"].is_object(), "has no 'vocab'");
     require(model.contains("merges") && model["merges"].is_array(), "has no 'merges'");
     read_vocabulary(model["vocab"]);
@@ -129,40 +112,18 @@ class HfClipReader {
     return at->get<int32_t>();
   }
 
-  // "left right", or both in a list.
   void read_merge(const json& merge) {
-    std::string left, right;
-    if (merge.is_string()) {
-      const auto& text = merge.get_ref<const std::string&>();
-      const size_t gap = text.find(' ');
-      require(gap != text.npos && gap > 0 && gap + 1 < text.size() && text.find(' ', gap + 1) == text.npos,
-              "a merge is no pair of pieces");
-      left = text.substr(0, gap);
-      right = text.substr(gap + 1);
-    } else {
-      require(merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string(),
-              "a merge is no pair of pieces");
-      left = merge[0].get<std::string>();
-      right = merge[1].get<std::string>();
-    }
+    const auto [left, right] = pieces_of_merge(merge, name_);
     MergeTable& merges = tokenizer_->merges_;
     const auto rank = static_cast<int32_t>(merges.size());
     require(merges.add(id_of(left), id_of(right), {rank, id_of(left + right)}), "a merge comes twice");
   }
 
   void read_added() {
-    const json added = document_.value("added_tokens", json::array());
-    require(added.is_array() && added.size() <= 64, "its added tokens are no list of at most 64");
-    for (const json& token : added) {
-      require(token.is_object() && token.value("content", json()).is_string(), "an added token has no text");
-      for (const char* field : {"lstrip", "rstrip", "single_word"})
-        require(token.value(field, json(false)) == false, "an added token takes spaces with it");
-      const auto& content = token["content"].get_ref<const std::string&>();
-      require(!content.empty() && token.value("id", json()) == id_of(content),
+    tokenizer_->added_ = added_tokens_of(document_, name_);
+    for (const AddedToken& token : tokenizer_->added_)
+      require(token.id == id_of(to_utf8(token.content)),
               "an added token has another id than in the vocabulary");
-      tokenizer_->added_.push_back(
-          {to_code_points_lossy(content), id_of(content), token.value("normalized", json(false)) == true});
-    }
   }
 
   const json& document_;
@@ -170,8 +131,7 @@ class HfClipReader {
   std::unique_ptr<HfClipTokenizer> tokenizer_ = std::make_unique<HfClipTokenizer>();
 };
 
-std::unique_ptr<Tokenizer> parse_hf_clip_tokenizer(std::span<const uint8_t> bytes, const std::string& name) {
-  const json document = parse_limited({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, name);
+std::unique_ptr<Tokenizer> read_hf_clip_tokenizer(const json& document, const std::string& name) {
   return HfClipReader(document, name).read();
 }
 
@@ -184,7 +144,7 @@ std::string join_hf_clip_tokenizer(const std::filesystem::path& vocab, const std
       fail(ErrorKind::model, "tokenizer: {}", error);
     }
   };
-  const json ids = parse_limited(text_of(vocab), vocab.string());
+  const json ids = parse_tokenizer_json(text_of(vocab), vocab.string());
   check(ids.is_object(), ErrorKind::model, "{}: no vocabulary", vocab.string());
   json pairs = json::array();
   const std::string lines = text_of(merges);

@@ -6,11 +6,11 @@
 #pragma once
 
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "core/text/clip_pieces.h"
 #include "core/text/clip_words.h"
+#include "core/text/hf_json.h"
 #include "core/text/tokenizer.h"
 
 namespace dalle1::text {
@@ -28,24 +28,16 @@ class HfClipTokenizer final : public Tokenizer {
 
  private:
   friend class HfClipReader;
-  struct Added {
-    std::u32string content;
-    int32_t id;
-    bool normalised;  // looked for in normalised text
-  };
-  /// Calls `text` for what is between such added tokens and appends the tokens' ids to `out`.
-  template <typename Text>
-  void split(std::u32string_view whole, bool normalised, std::vector<int32_t>& out, const Text& text) const;
-
   ClipPieces pieces_;
-  std::vector<Added> added_;
+  std::vector<AddedToken> added_;
   int32_t start_ = -1, end_ = -1;
   ClipWords words_ = ClipWords::hugging_face;
   MergeTable merges_;
 };
 
-/// Throws Error(model) that names `name` and what does not fit.
-std::unique_ptr<Tokenizer> parse_hf_clip_tokenizer(std::span<const uint8_t> bytes, const std::string& name);
+/// Of a document that parse_tokenizer_json() gave. Throws Error(model) that names `name` and what does not
+/// fit.
+std::unique_ptr<Tokenizer> read_hf_clip_tokenizer(const nlohmann::json& document, const std::string& name);
 
 /// The tokenizer.json of a vocab.json and a merges.txt, the older form of the same. Error(model) names the
 /// file that is not what it is called.

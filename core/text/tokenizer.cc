@@ -7,6 +7,7 @@
 #include "core/io/file_kind.h"
 #include "core/text/clip_tokenizer.h"
 #include "core/text/gzip.h"
+#include "core/text/hf_bpe_tokenizer.h"
 #include "core/text/hf_clip_tokenizer.h"
 #include "core/text/sentencepiece_tokenizer.h"
 #include "core/text/yttm_tokenizer.h"
@@ -22,6 +23,15 @@ bool is_two_numbers(std::string_view line) {
   if (line.ends_with('\r')) line.remove_suffix(1);
   return !line.empty() && std::ranges::count(line, ' ') == 1 && line.front() != ' ' && line.back() != ' ' &&
          std::ranges::all_of(line, [](char c) { return c == ' ' || (c >= '0' && c <= '9'); });
+}
+
+// CLIP's end words with a suffix.
+std::unique_ptr<Tokenizer> parse_hf_tokenizer(std::string_view text, const std::string& name) {
+  const nlohmann::json document = parse_tokenizer_json(text, name);
+  check(document.contains("model") && document["model"].is_object(), ErrorKind::model,
+        "{}: has no 'model': it is no tokenizer.json", name);
+  const bool clips = document["model"].value("end_of_word_suffix", nlohmann::json()) == clip_word_end;
+  return clips ? read_hf_clip_tokenizer(document, name) : read_hf_bpe_tokenizer(document, name);
 }
 
 }  // namespace
@@ -48,13 +58,13 @@ std::unique_ptr<Tokenizer> parse_tokenizer(std::span<const uint8_t> bytes, const
     return parse_clip_merges(text, name);
   }
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  if (text.starts_with('{')) return parse_hf_clip_tokenizer(bytes, name);
+  if (text.starts_with('{')) return parse_hf_tokenizer(text, name);
   const std::string_view line = first_line(text);
   if (is_two_numbers(line)) return parse_yttm(bytes, name);
   if (line.find("#version") != line.npos) return parse_clip_merges(bytes, name);
   check(text.starts_with('\n'), ErrorKind::model,  // the tag of a protobuf's field 1
         "{} is no tokenizer that this program knows (a sentencepiece model, a YTTM bpe.model, CLIP's "
-        "merges or a CLIP's tokenizer.json){}",
+        "merges or a tokenizer.json){}",
         name, but_it_is(bytes));
   return parse_sentencepiece(bytes, name);
 }

@@ -1,4 +1,4 @@
-// Text to token ids and back: one interface over sentencepiece BPE, YTTM and CLIP's byte-level BPE.
+// Text to token ids and back: one interface over sentencepiece, YTTM, CLIP's BPE and Hugging Face's.
 #pragma once
 
 #include <cstdint>
@@ -39,7 +39,8 @@ class Tokenizer {
 
   virtual int vocab_size() const = 0;
   virtual SpecialIds special() const = 0;
-  virtual std::string_view kind() const = 0;  ///< "sentencepiece", "yttm", "clip_bpe" or "hf_clip_bpe"
+  /// "sentencepiece", "yttm", "clip_bpe", "hf_clip_bpe" or "hf_bpe".
+  virtual std::string_view kind() const = 0;
 
  protected:
   virtual std::vector<int32_t> encode_with(std::string_view utf8, BpeDropout* dropout) const = 0;
@@ -48,9 +49,9 @@ class Tokenizer {
 };
 
 /// Recognises the kind by the content: a sentencepiece model, YTTM's bpe.model, CLIP's merges as text or
-/// gzip, the tokenizer.json of Hugging Face's CLIPs. Throws Error(model) that names `name` and the place for
-/// anything else or a damaged file. Memory is bounded by a small multiple of the size; a gzip stream may grow
-/// to 64 MiB.
+/// gzip, a tokenizer.json of Hugging Face's library (CLIP's, byte-level or plain BPE). Throws Error(model)
+/// that names `name` and the place for anything else or a damaged file. Memory is bounded by a small multiple
+/// of the size; a gzip stream may grow to 64 MiB.
 std::unique_ptr<Tokenizer> parse_tokenizer(std::span<const uint8_t> bytes, const std::string& name);
 std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& path);
 

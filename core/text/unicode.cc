@@ -41,6 +41,12 @@ bool is_letter(char32_t c) { return (U_GET_GC_MASK(static_cast<UChar32>(c)) & U_
 bool is_number(char32_t c) { return (U_GET_GC_MASK(static_cast<UChar32>(c)) & U_GC_N_MASK) != 0; }
 bool is_uppercase(char32_t c) { return u_isUUppercase(static_cast<UChar32>(c)); }
 bool is_space(char32_t c) { return (c >= 0x1C && c <= 0x1F) || is_white_space(c); }
+bool is_word_character(char32_t c) {
+  const auto point = static_cast<UChar32>(c);
+  return u_isUAlphabetic(point) ||
+         (U_GET_GC_MASK(point) & (U_GC_M_MASK | U_GC_ND_MASK | U_GC_PC_MASK)) != 0 ||
+         u_hasBinaryProperty(point, UCHAR_JOIN_CONTROL);
+}
 bool is_white_space(char32_t c) { return u_isUWhiteSpace(static_cast<UChar32>(c)) != 0; }
 
 std::u32string lower_case(std::u32string_view text) {

@@ -13,6 +13,8 @@ bool is_uppercase(char32_t c);  ///< The Uppercase property.
 bool is_space(char32_t c);
 
 bool is_white_space(char32_t c);  ///< The White_Space property.
+/// \w: alphabetic, marks, digits, connectors, joiners (UTS 18, annex C).
+bool is_word_character(char32_t c);
 
 /// Full lower-casing without a locale: final sigma by context, U+0130 to two code points.
 std::u32string lower_case(std::u32string_view text);

@@ -75,10 +75,33 @@ OpCase layer_norm_case(int64_t rows, int64_t width) {
           }};
 }
 
+// Under a norm, of which the largest element changes no more than the part of epsilon: what the gradient
+// takes for a constant.
+OpCase divide_by_max_case(int64_t rows, int64_t width) {
+  return {fmt::format("divide_by_max {}x{} and a norm", rows, width),
+          {{rows, width}, {width}, {width}},
+          [=](Context& c, const Tensors& x) {
+            return ops::layer_norm(c, ops::divide_by_max(c, x[0]), x[1], x[2]);
+          },
+          [=](const Inputs& x) {
+            HostTensor y = x[0];
+            for (int64_t r = 0; r < rows; ++r) {
+              double mean = 0, variance = 0, largest = x[0][r * width];
+              for (int64_t i = 0; i < width; ++i) largest = std::max<double>(largest, x[0][r * width + i]);
+              const auto divided = [&](int64_t i) { return x[0][r * width + i] / largest; };
+              for (int64_t i = 0; i < width; ++i) mean += divided(i) / width;
+              for (int64_t i = 0; i < width; ++i) variance += std::pow(divided(i) - mean, 2) / width;
+              for (int64_t i = 0; i < width; ++i)
+                y[r * width + i] = (divided(i) - mean) / std::sqrt(variance + 1e-5) * x[1][i] + x[2][i];
+            }
+            return y;
+          }};
+}
+
 std::vector<OpCase> row_op_cases() {
-  return {layer_norm_case(5, 33),        layer_norm_case(1, 64),      rms_norm_case(5, 33, 33, 33),
-          rms_norm_case(3, 96, 16, 64),  rms_norm_case(2, 21, 7, 14), rotary_case(6, 24, 3, 8, 16),
-          rotary_case(5, 96, 5, 32, 64), rotary_case(4, 12, 1, 6, 12)};
+  return {layer_norm_case(5, 33),        layer_norm_case(1, 64),       rms_norm_case(5, 33, 33, 33),
+          rms_norm_case(3, 96, 16, 64),  rms_norm_case(2, 21, 7, 14),  rotary_case(6, 24, 3, 8, 16),
+          rotary_case(5, 96, 5, 32, 64), rotary_case(4, 12, 1, 6, 12), divide_by_max_case(4, 33)};
 }
 
 }  // namespace dalle1::test

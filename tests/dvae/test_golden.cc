@@ -127,6 +127,27 @@ void check_vqgan(const std::string& prefix, int64_t upsampling, const nlohmann::
 
 nlohmann::json config_in(const std::string& name) { return weights::read_config(golden(name).string()); }
 
+void check_discrete_vae(const std::string& name, int downsampling, int codes) {
+  CAPTURE(name);
+  const auto file = [&](const std::string& what) { return golden("dalle_pytorch/" + name + what); };
+  Loaded loaded({file(".pt")});
+  dvae::Dvae& model = *loaded.model;
+  CHECK(model.downsampling() == downsampling);
+  CHECK(model.codes() == codes);
+  Context context(*loaded.device);
+  const Tensor images = dvae::tensor_of_images(*loaded.device, {to_rgb(read_image(file("_image.png")))});
+  CHECK(excess(model.encode(context, images).to_floats(), read_npy(file("_image_logits.npy")).to_f32(), 1e-4,
+               1e-4) <= 0);
+  const NpyArray tokens = read_npy(file("_image_tokens.npy"));
+  CHECK(model.encode_indices(context, images).to_ints() == tokens.to_i64());
+  const Tensor stats = model.decode_stats(context, indices_of(*loaded.device, tokens, {1, 8, 8}));
+  const auto decoded = read_npy(file("_image_decoded.npy")).to_f32();
+  CHECK(excess(stats.to_floats(), decoded, 1e-4, 1e-4) <= 0);
+  const auto pixels = model.image_of(context, stats).to_floats();
+  for (size_t i = 0; i < pixels.size(); ++i)
+    REQUIRE(pixels[i] == doctest::Approx(std::clamp(0.5f * decoded[i] + 0.5f, 0.0f, 1.0f)).epsilon(1e-4));
+}
+
 }  // namespace
 
 TEST_CASE("OpenAI's dVAE encodes and decodes as the published code does") {
@@ -148,23 +169,9 @@ TEST_CASE("taming-transformers' VQGANs encode and decode as its code does, with 
 }
 
 TEST_CASE("DALLE-pytorch's DiscreteVAE encodes and decodes as its code does, out of a transformer's file") {
-  Loaded loaded({golden("dalle_pytorch/plain.pt")});
-  dvae::Dvae& model = *loaded.model;
-  CHECK(model.downsampling() == 4);
-  CHECK(model.codes() == 40);
-  Context context(*loaded.device);
-  const Tensor images =
-      dvae::tensor_of_images(*loaded.device, {to_rgb(read_image(golden("dalle_pytorch/plain_image.png")))});
-  CHECK(excess(model.encode(context, images).to_floats(),
-               read_npy(golden("dalle_pytorch/plain_image_logits.npy")).to_f32(), 1e-4, 1e-4) <= 0);
-  const NpyArray tokens = read_npy(golden("dalle_pytorch/plain_image_tokens.npy"));
-  CHECK(model.encode_indices(context, images).to_ints() == tokens.to_i64());
-  const Tensor stats = model.decode_stats(context, indices_of(*loaded.device, tokens, {1, 8, 8}));
-  const auto decoded = read_npy(golden("dalle_pytorch/plain_image_decoded.npy")).to_f32();
-  CHECK(excess(stats.to_floats(), decoded, 1e-4, 1e-4) <= 0);
-  const auto pixels = model.image_of(context, stats).to_floats();
-  for (size_t i = 0; i < pixels.size(); ++i)
-    REQUIRE(pixels[i] == doctest::Approx(std::clamp(0.5f * decoded[i] + 0.5f, 0.0f, 1.0f)).epsilon(1e-4));
+  check_discrete_vae("plain", 4, 40);
+  check_discrete_vae("reversible", 4, 30);  // without residual blocks
+  check_discrete_vae("stable_shared", 8, 64);
 }
 
 TEST_CASE("the larger dVAE sets, where DALLE1_GOLDEN names a folder that has them") {

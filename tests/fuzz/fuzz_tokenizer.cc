@@ -1,4 +1,4 @@
-// Tokenizer files of all three kinds.
+// Tokenizer files of all kinds.
 #include "tests/fuzz/fuzz.h"
 
 #include <span>

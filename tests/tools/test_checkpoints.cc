@@ -9,8 +9,10 @@
 #include "core/data/npy.h"
 #include "core/image/png.h"
 #include "core/io/atomic_file.h"
+#include "rerank/results.h"
 #include "tests/support/golden.h"
 #include "tests/tools/program.h"
+#include "tools/models/models.h"
 
 namespace dalle1::test {
 namespace {
@@ -45,6 +47,15 @@ const std::vector<std::string> kPictures{"land300x200", "port97x181", "small24",
 std::vector<std::string> with_pictures(std::vector<std::string> arguments) {
   for (const auto& name : kPictures) arguments.push_back(path("openai_clip_vit/" + name + ".png"));
   return arguments;
+}
+
+// YTTM's text form without rules. "abc" is 32 33 21 43: a mark of the word's beginning, three characters.
+void write_letters(const fs::path& file) {
+  std::map<int, int> characters{{32, 0x2581}, {33, 'a'}, {21, 'b'}, {43, 'c'}};
+  for (int id = 4; id < 50; ++id) characters.try_emplace(id, 0x400 + id);
+  std::string text = fmt::format("{} 0\n", characters.size());
+  for (const auto& [id, character] : characters) text += fmt::format("{} {}\n", character, id);
+  write_file_atomically(file, text + "1 0 2 3\n");
 }
 
 }  // namespace
@@ -178,6 +189,60 @@ TEST_CASE("DALLE-pytorch: one file draws, completes and is converted") {
                          "--out", (scratch / "picture.png").string()})
                 .exit_code == 0);
   }
+}
+
+TEST_CASE("DALLE-pytorch: a prompt is drawn as its code draws it, from its file and from a native copy") {
+  ScratchDir scratch;
+  const auto file = path("dalle_pytorch/stable_shared.pt"), copy = (scratch / "copy").string(),
+             letters = (scratch / "bpe.model").string(), ids = (scratch / "ids.npy").string();
+  write_letters(letters);
+  fs::copy_file(golden("dalle_pytorch/stable_shared_text.npy"), ids);
+  REQUIRE(run_program({"convert", file, letters, "--out", copy}).exit_code == 0);
+  const auto info = run_program({"info", file});
+  for (const char* part : {"transformer (dalle-pytorch)", "dvae (dalle-pytorch-vae)", "token_shift = true",
+                           "rotary_kind = dalle_pytorch", "divide_by_max = true", "head_width = 16"})
+    CHECK(has(info.out, part));
+  const auto greedy = read_npy(golden("dalle_pytorch/stable_shared_greedy.npy")).to_i64();
+  const std::vector<int64_t> expected(greedy.begin() + 10, greedy.begin() + 74);
+  write_npy(scratch / "grid.npy", {1, 8, 8}, expected);
+  const auto picture = (scratch / "picture.png").string();
+  REQUIRE(
+      run_program({"decode", (scratch / "grid.npy").string(), "--dvae", file, "--out", picture}).exit_code ==
+      0);
+  std::vector<std::vector<float>> logits;
+  for (const bool native : {false, true}) {
+    CAPTURE(native);
+    const fs::path out = scratch / (native ? "native" : "published");
+    std::vector<std::string> arguments{
+        "sample",       "--model", native ? copy : file, "--prompt", "abc",   "--scorer",  "likelihood",
+        "--candidates", "1",       "--temperature",      "0",        "--out", out.string()};
+    if (!native) arguments.insert(arguments.end(), {"--tokenizer", letters});
+    const auto drawn = run_program(arguments);
+    REQUIRE_MESSAGE(drawn.exit_code == 0, drawn.err);
+    const auto row = rerank::read_results(out / "results.jsonl").at(0);
+    CHECK(std::vector<int64_t>(row.tokens.begin(), row.tokens.end()) == expected);
+    const Image image = read_image(out / row.file);
+    CHECK(image.width == 64);
+    CHECK(image.pixels == read_image(picture).pixels);
+    const auto values = (out / "logits.npy").string();
+    REQUIRE(
+        run_program({"logits", "--model", native ? copy : file, "--ids", ids, "--out", values}).exit_code ==
+        0);
+    logits.push_back(read_npy(values).to_f32());
+  }
+  CHECK(logits[0] == logits[1]);
+}
+
+TEST_CASE("DALLE-pytorch: the tokenizer of Chinese is refused by name") {
+  weights::Checkpoint transformer;
+  transformer.format = "dalle-pytorch";
+  transformer.source = "dalle.pt";
+  transformer.config = {{"text_vocab", 21128}};
+  CHECK_THROWS_WITH_AS(
+      tools::open_text_tokenizer({}, transformer),
+      "dalle.pt: its 21128 text tokens are those of ChineseTokenizer (bert-base-chinese), which "
+      "is not supported",
+      Error);
 }
 
 }  // namespace dalle1::test

@@ -37,6 +37,20 @@ inline TransformerConfig normalised_config(const std::string& schedule, int32_t 
   return config;
 }
 
+/// All that DALLE-pytorch's models may have; heads of 14, of whose seven pairs one does not turn.
+inline TransformerConfig dalle_pytorch_config(const std::string& schedule, int32_t layers = 2) {
+  TransformerConfig config = small_config(schedule, layers);
+  config.head_width = 14;
+  config.activation = "gelu";
+  config.rotary_kind = "dalle_pytorch";
+  config.gated_mlp = config.rotary = config.reversible = config.token_shift = true;
+  config.sandwich_norm = config.divide_by_max = true;
+  config.start = "text";
+  config.start_token = 0;
+  config.loss = "rudalle_v2";
+  return config;
+}
+
 /// A small configuration's model with initialised parameters of a size that makes attention matter, biases
 /// and norms included.
 inline Transformer small_model(Device& device, const TransformerConfig& config, uint64_t seed = 1) {

@@ -72,10 +72,9 @@ double largest_relative(const std::vector<double>& found, const std::vector<doub
 }
 
 // Forced first cells, forced cells in the middle, guidance and cuts: all that a recorded step must follow.
-void check_tokens(const std::string& schedule, uint32_t candidates, float guidance) {
+void check_tokens(TransformerConfig config, uint32_t candidates, float guidance) {
   const auto cpu = make_cpu_device(1), gpu = make_cuda_device(0);
   Device& cuda = *gpu;
-  TransformerConfig config = small_config(schedule, schedule == "paper" ? 4 : 2);
   config.grid = 5;
   Transformer model = small_model(*cpu, config);
   const Transformer copy = on_device(cuda, model);
@@ -155,9 +154,9 @@ void check_token_loop(Device& cuda) {
   }
 }
 
-std::vector<double> losses_of(Device& device, DType compute, bool checkpoint_blocks) {
+std::vector<double> losses_of(Device& device, const TransformerConfig& config, DType compute,
+                              bool checkpoint_blocks) {
   const auto cpu = make_cpu_device(1);
-  const TransformerConfig config = small_config("paper", 4);
   Transformer source = small_model(*cpu, config);
   Transformer model = on_device(device, source, Precision::training(compute, device));
   const TokenBatch batch = small_batch(device, config, 3);
@@ -179,23 +178,27 @@ std::vector<double> losses_of(Device& device, DType compute, bool checkpoint_blo
   return losses;
 }
 
-void check_training(DType compute, bool checkpoint_blocks, double tolerance) {
+void check_training(DType compute, bool checkpoint_blocks, double tolerance,
+                    const TransformerConfig& config = small_config("paper", 4)) {
   const auto cpu = make_cpu_device(1), cuda = make_cuda_device(0);
-  const auto expected = losses_of(*cpu, DType::f32, false);
+  const auto expected = losses_of(*cpu, config, DType::f32, false);
   REQUIRE(expected.back() < 0.9 * expected.front());
-  const auto found = losses_of(*cuda, compute, checkpoint_blocks);
+  const auto found = losses_of(*cuda, config, compute, checkpoint_blocks);
   check_figure("losses", largest_relative(found, expected), tolerance);
 }
 
 }  // namespace
 
-CUDA_CHECK("tokens of row layers") { check_tokens("row", 3, 1.0f); }
-CUDA_CHECK("tokens of column layers") { check_tokens("column", 3, 1.0f); }
-CUDA_CHECK("tokens of conv layers") { check_tokens("conv", 3, 1.0f); }
-CUDA_CHECK("tokens of dense layers") { check_tokens("dense", 3, 1.0f); }
-CUDA_CHECK("tokens of the paper's layers") { check_tokens("paper", 3, 1.0f); }
-CUDA_CHECK("tokens of listed layers") { check_tokens("list", 3, 1.0f); }
-CUDA_CHECK("tokens of many candidates with guidance") { check_tokens("paper", 12, 2.0f); }
+CUDA_CHECK("tokens of row layers") { check_tokens(small_config("row"), 3, 1.0f); }
+CUDA_CHECK("tokens of column layers") { check_tokens(small_config("column"), 3, 1.0f); }
+CUDA_CHECK("tokens of conv layers") { check_tokens(small_config("conv"), 3, 1.0f); }
+CUDA_CHECK("tokens of dense layers") { check_tokens(small_config("dense"), 3, 1.0f); }
+CUDA_CHECK("tokens of the paper's layers") { check_tokens(small_config("paper", 4), 3, 1.0f); }
+CUDA_CHECK("tokens of listed layers") { check_tokens(small_config("list"), 3, 1.0f); }
+CUDA_CHECK("tokens of many candidates with guidance") { check_tokens(small_config("paper", 4), 12, 2.0f); }
+CUDA_CHECK("tokens of all that DALLE-pytorch has") {
+  check_tokens(dalle_pytorch_config("paper", 4), 3, 2.0f);
+}
 CUDA_CHECK("token loop of a transformer") { check_token_loop(*make_cuda_device(0)); }
 CUDA_CHECK("storage types of decoding") { check_storage_types(*make_cuda_device(0)); }
 CUDA_CHECK("loss of the head in pieces") {
@@ -204,6 +207,12 @@ CUDA_CHECK("loss of the head in pieces") {
 }
 CUDA_CHECK("training in f32") { check_training(DType::f32, false, 1e-4); }
 CUDA_CHECK("training in f32 with checkpointed blocks") { check_training(DType::f32, true, 1e-4); }
+CUDA_CHECK("training in f32 of all that DALLE-pytorch has") {
+  check_training(DType::f32, true, 1e-4, dalle_pytorch_config("paper", 4));
+}
+CUDA_CHECK("training in bf16 of all that DALLE-pytorch has") {
+  check_training(DType::bf16, false, 1e-2, dalle_pytorch_config("paper", 4));
+}
 CUDA_CHECK("training in bf16") { check_training(DType::bf16, false, 1e-2); }
 CUDA_CHECK("training in bf16 with checkpointed blocks") { check_training(DType::bf16, true, 1e-2); }
 

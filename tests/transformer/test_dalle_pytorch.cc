@@ -1,5 +1,5 @@
 // Parity with DALLE-pytorch's own code (tests/golden/dalle_pytorch): logits, losses, greedy tokens with and
-// without a given beginning, guidance.
+// without a given beginning, guidance. Its tokens come from no cache, ours from one.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -152,6 +152,22 @@ void check_model(const std::string& name) {
 
 TEST_CASE("DALLE-pytorch parity: full, axial and convolutional attention, GEGLU, scaled branches") {
   check_model("plain");
+}
+TEST_CASE("DALLE-pytorch parity: two residual streams, rotary positions") { check_model("reversible"); }
+TEST_CASE("DALLE-pytorch parity: token shift with learned positions, sandwich norms") {
+  check_model("sandwich");
+}
+TEST_CASE("DALLE-pytorch parity: shared layers and embeddings, wider heads, 'stable', rotary, token shift") {
+  check_model("stable_shared");
+}
+TEST_CASE("DALLE-pytorch parity: the larger sets, where DALLE1_GOLDEN names a folder that has them") {
+  for (const std::string name : {"full_only", "rotary_shift"}) {
+    if (has_golden(fmt::format("dalle_pytorch/{}.pt", name))) {
+      check_model(name);
+    } else {
+      MESSAGE("left out: " << name << ", 0.7 MB; set DALLE1_GOLDEN to the folder of its folder");
+    }
+  }
 }
 
 }  // namespace dalle1::test

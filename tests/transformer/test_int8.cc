@@ -67,7 +67,8 @@ TEST_CASE("int8 takes the rows of an i8 file as they are, and those of an f32 fi
 
 TEST_CASE(
     "candidates drawn in int8 with caches in bf16 are the same for any wave and any number of threads") {
-  for (const auto& config : {small_config("paper", 4), normalised_config("paper", 4)}) {
+  for (const auto& config :
+       {small_config("paper", 4), normalised_config("paper", 4), dalle_pytorch_config("paper", 4)}) {
     std::vector<int64_t> expected;
     for (int threads : {1, 2}) {
       auto device = make_cpu_device(threads);

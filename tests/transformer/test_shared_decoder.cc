@@ -56,7 +56,8 @@ void check_equal(const Decoded& a, const Decoded& b) {
 }  // namespace
 
 TEST_CASE("groups at other cells, of other prompts and rules, share a step and keep their bits") {
-  for (const TransformerConfig& config : {small_config("paper", 4), normalised_config("paper", 4)}) {
+  for (const TransformerConfig& config :
+       {small_config("paper", 4), normalised_config("paper", 4), dalle_pytorch_config("paper", 4)}) {
     auto device = make_cpu_device(1);
     Context context(*device);
     const Transformer model = small_model(*device, config);

@@ -1,6 +1,7 @@
 #include "tests/weights/files.h"
 #include "weights/import.h"
 #include "weights/open.h"
+#include "weights/pack.h"
 #include "weights/part_file.h"
 #include "weights/presets.h"
 #include "weights/safetensors.h"
@@ -350,13 +351,13 @@ TEST_CASE("import: DALLE-pytorch's file is a transformer and a dVAE") {
   CHECK(transformer.config.at("text_vocab") == 50);
   CHECK(transformer.config.at("grid") == 8);
   CHECK(transformer.config.at("schedule").at("list") == json({"dense", "axial_row", "column", "conv"}));
-  CHECK(transformer.find("layers.3.attention.qkv.bias")->shape == std::vector<int64_t>{144});
+  CHECK(transformer.find("layers.3.attention.qkv.bias")->shape == std::vector<int64_t>{48});
   const Checkpoint dvae = open_checkpoint({path}, nullptr, "dvae");
   CHECK(dvae.format == "dalle-pytorch-vae");
   CHECK(dvae.config == json({{"kind", "discrete_vae"},
                              {"channels", 3},
-                             {"hidden", 16},
-                             {"codebook_dim", 24},
+                             {"hidden", 8},
+                             {"codebook_dim", 12},
                              {"codes", 40},
                              {"layers", 2},
                              {"resnet_blocks", 1}}));
@@ -388,7 +389,9 @@ TEST_CASE("import: DALLE-pytorch's file is a transformer and a dVAE") {
   };
   CHECK(has(refused("attn_types", {"full", "sparse"}), "attention of the type \"sparse\""));
   CHECK(has(refused("attn_types", json::array()), "'attn_types' cannot be []"));
-  CHECK(has(refused("stable", true), "a transformer with 'stable', which is not supported"));
+  CHECK(has(refused("sparse_attn", true), "a transformer with 'sparse_attn', which is not supported"));
+  CHECK(has(refused("stable", 3), "'stable' cannot be 3"));
+  CHECK(has(refused("heads", 7), "48 rows of queries, keys and values are not those of 7 heads"));
   CHECK(has(refused("text_seq_len", 60), "60 text embeddings with one for each of 60 paddings"));
   CHECK(has(refused("heads", -2), "'heads' cannot be -2"));
   const auto without = [&](const std::string& name) {
@@ -403,6 +406,42 @@ TEST_CASE("import: DALLE-pytorch's file is a transformer and a dVAE") {
   stranger.tensors.back().name = "a.stranger";
   CHECK(has(refusal_of([&] { import_files({parts_in(stranger).front()}); }),
             "1 tensors that this format does not have: a.stranger"));
+}
+
+TEST_CASE("import: DALLE-pytorch's rotary, reversible and sharing transformers") {
+  const StateFile whole = read_state_file(golden("dalle_pytorch/reversible.pt"));
+  const Checkpoint reversible = import_files({parts_in(whole).front()});
+  CHECK(reversible.config.at("reversible") == true);
+  CHECK(reversible.config.at("rotary_kind") == "dalle_pytorch");
+  CHECK(reversible.config.at("grid") == 8);
+  CHECK_FALSE(reversible.config.contains("head_width"));
+  CHECK(reversible.find("text_position.weight")->shape == std::vector<int64_t>{11, 24});  // zeros
+  const auto with_angles = [&](float more, std::vector<int64_t> shape) {
+    StateFile file = parts_in(whole).front();
+    std::vector<float> values;
+    for (RawTensor& tensor : file.tensors) {
+      if (tensor.name != "transformer.pos_emb") continue;
+      values = to_floats(tensor);
+      values.back() += more;
+      tensor.bytes = std::as_bytes(std::span(values));
+      tensor.shape = std::move(shape);
+    }
+    return refusal_of([&] { import_files({file}); });
+  };
+  CHECK(has(with_angles(0.1f, {1, 75, 12}), "those of another version of DALLE-pytorch"));
+  CHECK(has(with_angles(0, {1, 25, 36}), "rotary positions of 14 cells, which are no square"));
+  CHECK(has(with_angles(0, {450, 2}), "which are no square"));
+
+  const Checkpoint shared =
+      open_checkpoint({golden("dalle_pytorch/stable_shared.pt")}, nullptr, "transformer");
+  CHECK(shared.config.at("layers") == 8);
+  CHECK(shared.config.at("head_width") == 16);
+  CHECK(shared.config.at("divide_by_max") == true);
+  CHECK(shared.config.at("token_shift") == true);
+  CHECK(shared.find("text_embedding.weight")->shape == std::vector<int64_t>{60, 20});
+  CHECK(shared.find("image_embedding.weight")->shape == std::vector<int64_t>{64, 20});
+  CHECK(to_floats(*shared.find("layers.0.mlp.up.weight")) ==
+        to_floats(*shared.find("layers.6.mlp.up.weight")));
 }
 
 TEST_CASE("import: a tensor that the format does not have is refused by name") {

@@ -96,7 +96,7 @@ Inputs sort_inputs(const ConvertOptions& options) {
 std::string tokenizer_file_name(const std::string& key, const weights::TokenizerFile& file) {
   if (file.kind == "sentencepiece") return key == "clip_tokenizer" ? "clip_text.model" : "text.model";
   if (file.kind == "yttm") return "bpe.model";
-  if (file.kind == "hf_clip_bpe") return "tokenizer.json";
+  if (file.kind == "hf_clip_bpe" || file.kind == "hf_bpe") return "tokenizer.json";
   return file.path.extension() == ".gz" ? "clip_bpe.txt.gz" : "clip_bpe.txt";
 }
 
@@ -110,6 +110,11 @@ int convert(const ConvertOptions& options, const CommonOptions& common) {
   const auto parts = open_parts(common, inputs.checkpoints);
   check(!parts.empty(), ErrorKind::model, "no checkpoint among the inputs");
   for (const auto& [name, part] : parts) check_part(part);
+  if (!parts.contains("clip") && parts.contains("transformer") && !inputs.tokenizers.contains("tokenizer"))
+    if (auto clips = inputs.tokenizers.extract("clip_tokenizer")) {  // the transformer's, by CLIP's rules
+      clips.key() = "tokenizer";
+      inputs.tokenizers.insert(std::move(clips));
+    }
   if (const auto found = parts.find("transformer");
       found != parts.end() && !inputs.tokenizers.contains("tokenizer"))
     if (const auto usual = usual_tokenizer_of(found->second))

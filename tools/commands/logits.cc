@@ -76,7 +76,7 @@ Tensor cached_logits(Context& context, const Transformer& model, std::span<const
                      std::span<const int64_t> image, CacheType kept_as) {
   const TransformerConfig& config = model.config();
   const auto patterns = layer_patterns(config, config.text_length);
-  const Tensor rotations = model.rotations(config.text_length);
+  const Rotations rotations = model.rotations(config.text_length);
   const auto prefill = std::make_shared<PrefillSequence>(patterns, config.heads, rotations);
   std::vector<Tensor> rows{whole_logits(context, model, text, {}, prefill)};
   const auto layers = prefill->take();

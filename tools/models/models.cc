@@ -168,8 +168,14 @@ std::optional<fs::path> usual_tokenizer_of(const weights::Checkpoint& transforme
 
 std::unique_ptr<text::Tokenizer> open_text_tokenizer(const CommonOptions& common,
                                                      const weights::Checkpoint& transformer) {
+  if (!common.tokenizer.empty()) return open_text_tokenizer(common);
+  constexpr int chinese_tokens = 21128;
+  check(transformer.format != "dalle-pytorch" || transformer.config.at("text_vocab") != chinese_tokens,
+        ErrorKind::model,
+        "{}: its {} text tokens are those of ChineseTokenizer (bert-base-chinese), which is not supported",
+        transformer.source, chinese_tokens);
   const auto usual = usual_tokenizer_of(transformer);
-  return common.tokenizer.empty() && usual ? text::open_tokenizer(*usual) : open_text_tokenizer(common);
+  return usual ? text::open_tokenizer(*usual) : open_text_tokenizer(common);
 }
 
 std::unique_ptr<text::Tokenizer> open_text_tokenizer(const CommonOptions& common) {

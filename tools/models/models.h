@@ -35,7 +35,8 @@ std::map<std::string, weights::Checkpoint> open_parts(const CommonOptions& commo
 std::filesystem::path find_text_tokenizer(const CommonOptions& common);
 /// That tokenizer.
 std::unique_ptr<text::Tokenizer> open_text_tokenizer(const CommonOptions& common);
-/// The same; a published transformer that has no tokenizer beside it takes its usual one.
+/// The same; a published transformer that has no tokenizer beside it takes its usual one. Error(model) where
+/// that is DALLE-pytorch's of Chinese.
 std::unique_ptr<text::Tokenizer> open_text_tokenizer(const CommonOptions& common,
                                                      const weights::Checkpoint& transformer);
 /// The file of the tokenizer that a published format has where it is not given: DALLE-pytorch's of 49,408
