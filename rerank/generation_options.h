@@ -87,6 +87,12 @@ struct GenerationOptions {
   Json result_options() const;
 };
 
+/// How tokens are drawn, as a configuration of its own: what pictures tell of how they came about. Not by
+/// what they were ranked, of which their bytes are independent.
+struct DrawingOptions : GenerationOptions {
+  static void visit(auto& self, auto& field) { visit_sampling(self, field); }
+};
+
 /// The fields that a model may advise, as a configuration of their own.
 struct AdvisedOptions : GenerationOptions {
   static void visit(auto& self, auto& field) {

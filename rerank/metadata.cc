@@ -24,7 +24,7 @@ Json common_record(const RunInfo& info) {
                {"prompt", info.request.prompt},
                {"negative", info.request.negative},
                {"seed", info.request.seed}};
-  json.update(config::write<Json>(AdvisedOptions{info.request}));
+  json.update(config::write<Json>(DrawingOptions{info.request}));
   json.update({{"model", info.model_name}, {"model_sha256", info.model_sha256}, {"device", info.device}});
   json.update(info.extra);
   return json;

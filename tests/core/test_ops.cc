@@ -292,7 +292,7 @@ TEST_CASE("checkpointing gives the gradients of the plain pass, parameters and d
     for (int64_t i = 0; i < drawn.numel(); ++i) drawn.floats()[i] = draws.normal();
     return drawn;
   };
-  // Of a size whose sums have other bits in the products of inference.
+  // Of a size whose sums have other bits in the products of inference with AVX2.
   const Tensor x = normal({20, 52}), w = normal({52, 52}), b = normal({52});
   auto body = [&](Context& c, const Tensor& input) {
     const Tensor inner = ops::linear_fused(c, ops::linear(c, input, w), w, b, {Unary::gelu, &input});
