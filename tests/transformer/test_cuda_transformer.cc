@@ -173,7 +173,7 @@ std::vector<double> losses_of(Device& device, const TransformerConfig& config, D
     losses.push_back(loss.total.item());
     tape.backward(loss.total);
     optimizer.accumulate(tape);
-    optimizer.step(1e-2f);
+    optimizer.step(2e-3f);  // larger ones multiply bf16's roundings, whose gradients differ in signs
   }
   return losses;
 }
@@ -210,9 +210,8 @@ CUDA_CHECK("training in f32 with checkpointed blocks") { check_training(DType::f
 CUDA_CHECK("training in f32 of all that DALLE-pytorch has") {
   check_training(DType::f32, true, 1e-4, dalle_pytorch_config("paper", 4));
 }
-// Two layers: the roundings of four with gates, some up and some down, are 1.6e-2 after eight steps.
 CUDA_CHECK("training in bf16 of all that DALLE-pytorch has") {
-  check_training(DType::bf16, false, 1e-2, dalle_pytorch_config("paper", 2));
+  check_training(DType::bf16, false, 1e-2, dalle_pytorch_config("paper", 4));
 }
 CUDA_CHECK("training in bf16") { check_training(DType::bf16, false, 1e-2); }
 CUDA_CHECK("training in bf16 with checkpointed blocks") { check_training(DType::bf16, true, 1e-2); }
