@@ -212,23 +212,39 @@ TEST_CASE("scorers: likelihood, its ratio to the empty prompt, sums, guidance") 
   }
 }
 
-TEST_CASE("the model's advice holds where the user does not say") {
+namespace {
+
+// The shallow model with advice of its own.
+struct AdvisingModel {
   ScratchDir scratch;
-  const auto model = scratch / "model";
-  fs::copy(test::shallow_model(), model);
-  const auto advise = [&](const nlohmann::json& advice) {
-    auto document = nlohmann::json::parse(content_of(model / "model.json"));
+  fs::path folder = scratch / "model";
+
+  AdvisingModel() { fs::copy(test::shallow_model(), folder); }
+
+  void advise(const nlohmann::json& advice) const {
+    auto document = nlohmann::json::parse(content_of(folder / "model.json"));
     document["sampling"] = advice;
-    write_file_atomically(model / "model.json", document.dump());
-  };
-  const auto run = [&](const char* out, std::vector<std::string> more) {
-    std::vector<std::string> arguments = {"sample",   "--model", model.string(),
+    write_file_atomically(folder / "model.json", document.dump());
+  }
+  test::ProgramResult draw(const char* out, const std::string& candidates,
+                           const std::vector<std::string>& more) const {
+    std::vector<std::string> arguments = {"sample",   "--model", folder.string(),
                                           "--prompt", kPrompt,   "--candidates",
-                                          "2",        "--out",   (scratch / out).string()};
+                                          candidates, "--out",   (scratch / out).string()};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return run_program(arguments);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("the model's advice holds where the user does not say") {
+  const AdvisingModel model;
+  const ScratchDir& scratch = model.scratch;
+  const auto run = [&](const char* out, const std::vector<std::string>& more) {
+    return model.draw(out, "2", more);
   };
-  advise({{"guidance", 2}, {"temperature", 0.75}, {"top_k", 5}});
+  model.advise({{"guidance", 2}, {"temperature", 0.75}, {"top_k", 5}});
   const auto advised = run("advised", {});
   REQUIRE_MESSAGE(advised.exit_code == 0, advised.err);
   CHECK(contains(advised.err, "as the model advises: --guidance 2 --temperature 0.75 --top-k 5"));
@@ -241,12 +257,12 @@ TEST_CASE("the model's advice holds where the user does not say") {
   CHECK(options["temperature"] == 0.75);
 
   const auto copy = scratch / "copy";
-  REQUIRE(run_program({"convert", model.string(), "--out", copy.string()}).exit_code == 0);
+  REQUIRE(run_program({"convert", model.folder.string(), "--out", copy.string()}).exit_code == 0);
   CHECK(nlohmann::json::parse(content_of(copy / "model.json"))["sampling"]["top_k"] == 5);
 
   for (const auto& bad :
        {nlohmann::json{{"guidance", 101}}, {{"warmth", 1}}, {{"top_p", "all"}}, {{"top_p", 0}}}) {
-    advise(bad);
+    model.advise(bad);
     const auto refused = run("bad", {});
     CHECK(refused.exit_code == 4);
     CHECK(contains(refused.err, "model.json: "));
@@ -256,25 +272,15 @@ TEST_CASE("the model's advice holds where the user does not say") {
 }
 
 TEST_CASE("a model may advise its scorer and how many pictures are decoded") {
-  ScratchDir scratch;
-  const auto model = scratch / "model";
-  fs::copy(test::shallow_model(), model);
-  const auto advise = [&](const nlohmann::json& advice) {
-    auto document = nlohmann::json::parse(content_of(model / "model.json"));
-    document["sampling"] = advice;
-    write_file_atomically(model / "model.json", document.dump());
-  };
-  const auto run = [&](const char* out, std::vector<std::string> more) {
-    std::vector<std::string> arguments = {"sample",   "--model", model.string(),
-                                          "--prompt", kPrompt,   "--candidates",
-                                          "6",        "--out",   (scratch / out).string()};
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    return run_program(arguments);
+  const AdvisingModel model;
+  const ScratchDir& scratch = model.scratch;
+  const auto run = [&](const char* out, const std::vector<std::string>& more) {
+    return model.draw(out, "6", more);
   };
   const auto options_of = [&](const char* out) {
     return nlohmann::json::parse(content_of(scratch / out / "run.json"))["options"];
   };
-  advise({{"scorer", "likelihood"}, {"prune", 3}});
+  model.advise({{"scorer", "likelihood"}, {"prune", 3}});
   const auto advised = run("advised", {"--keep", "2"});
   REQUIRE_MESSAGE(advised.exit_code == 0, advised.err);
   CHECK(contains(advised.err, "as the model advises: --prune 3 --scorer likelihood"));
@@ -290,12 +296,12 @@ TEST_CASE("a model may advise its scorer and how many pictures are decoded") {
   REQUIRE(run("other", {"--keep", "2", "--dvae", dvae}).exit_code == 0);
   CHECK(options_of("other")["scorer"] == "clip");
   const auto again =
-      run_program({"rank", (scratch / "advised/results.jsonl").string(), "--model", model.string()});
+      run_program({"rank", (scratch / "advised/results.jsonl").string(), "--model", model.folder.string()});
   REQUIRE_MESSAGE(again.exit_code == 0, again.err);
   CHECK(contains(again.out, "likelihood"));
 
   for (const auto& bad : {nlohmann::json{{"scorer", "beauty"}}, {{"scorer", 1}}, {{"prune", -1}}}) {
-    advise(bad);
+    model.advise(bad);
     const auto refused = run("bad", {});
     CAPTURE(refused.err);
     CHECK(refused.exit_code == 4);
