@@ -15,7 +15,7 @@ mkdir -p "$build/objects"
 sources=$(ls "$root"/weights/*.cc "$root"/core/text/*.cc | grep -v -e /load.cc -e /training_state.cc -e /presets.cc -e /read_config.cc \
   -e /import -e /open.cc -e /hub_dir.cc -e /describe.cc)
 sources="$sources $root/core/error.cc $root/core/json.cc $root/core/tensor/dtype.cc $root/core/io/atomic_file.cc $root/core/io/file_bytes.cc $root/core/io/file_kind.cc $root/core/io/input_file.cc $root/core/io/mapped_file.cc"
-sources="$sources $root/core/config/fields.cc $root/rerank/generation_options.cc $root/rerank/scorer.cc $root/rerank/cell_ranges.cc
+sources="$sources $root/core/config/fields.cc $root/core/nn/rotary_angles.cc $root/rerank/generation_options.cc $root/rerank/scorer.cc $root/rerank/cell_ranges.cc
          $root/tools/serve/http/form.cc $root/tools/serve/http/body.cc $root/tools/serve/image_request.cc $root/tools/serve/http/api_error.cc"
 flags="-std=c++20 -O1 -g1 -fno-omit-frame-pointer -march=x86-64-v3 -I$root -fsanitize=fuzzer-no-link,address,undefined
        -fno-sanitize-recover=all"
