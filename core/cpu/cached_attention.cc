@@ -35,6 +35,33 @@ void store_rows(const HeadRows& x, int64_t slot, Tensor& store) {
     }
 }
 
+constexpr int64_t kPanel = 16;  // keys
+
+/// What cached attention prepares of the prefix's keys [H, P, D].
+struct PrefixPanels {
+  Tensor keys;  ///< [H, panels, D, 16], 0 where there is no key.
+};
+
+void copy_panels(const float* rows, int64_t count, int64_t size, float* panels) {
+  for (int64_t p = 0; p < count; ++p) {
+    float* lane = panels + p / kPanel * size * kPanel + p % kPanel;
+    for (int64_t d = 0; d < size; ++d) lane[d * kPanel] = rows[p * size + d];
+  }
+}
+
+Tensor prefix_panels(const Tensor& keys) {
+  return keys.with_prepared<PrefixPanels>([&](PrefixPanels& prepared) {
+    Tensor& panels = prepared.keys;
+    if (panels.defined()) return panels;
+    const int64_t heads = keys.dim(0), count = keys.dim(1), size = keys.dim(2);
+    panels = Tensor::zeros(keys.device(), {heads, (count + kPanel - 1) / kPanel, size, kPanel});
+    for (int64_t head = 0; head < heads; ++head)
+      copy_panels(keys.floats() + head * count * size, count, size,
+                  panels.floats() + head * panels.dim(1) * size * kPanel);
+    return panels;
+  });
+}
+
 cpu::CachedAttentionBlock whole_block(const CachedAttention& cache, std::span<const cpu::PrefixRange> ranges,
                                       const HeadRows& q, float scale, Tensor& y) {
   cpu::CachedAttentionBlock block;
@@ -54,15 +81,15 @@ cpu::CachedAttentionBlock whole_block(const CachedAttention& cache, std::span<co
 
 /// The part of `whole` that does head `head` of the candidates from `first` on.
 cpu::CachedAttentionBlock part_of(const cpu::CachedAttentionBlock& whole, const CachedAttention& cache,
-                                  int64_t head, int64_t first, int64_t candidates) {
+                                  const Tensor& panels, int64_t head, int64_t first, int64_t candidates) {
   cpu::CachedAttentionBlock block = whole;
   block.count = static_cast<int32_t>(std::min<int64_t>(cpu::candidate_block, candidates - first));
   block.q += first * whole.q_stride + head * whole.size;
   block.y += first * whole.y_stride + head * whole.size;
   if (whole.prefix_rows) {
-    const int64_t place = head * cache.prefix_keys->dim(1) * whole.size;
-    block.prefix_keys = cache.prefix_keys->floats() + place;
-    block.prefix_values = cache.prefix_values->floats() + place;
+    const Tensor& values = *cache.prefix_values;
+    block.prefix_keys = panels.floats() + head * panels.dim(1) * whole.size * kPanel;
+    block.prefix_values = values.floats() + head * values.dim(1) * whole.size;
   }
   if (whole.slot_count) {
     const Tensor& keys = *cache.keys;
@@ -86,6 +113,7 @@ void attend(const HeadRows& q, const CachedAttention& cache, float scale, int th
   const cpu::CachedAttentionBlock whole = whole_block(cache, ranges, q, scale, y);
   const int32_t visible = whole.prefix_rows + whole.slot_count;
   check(visible > 0, ErrorKind::internal, "cached attention: no visible key");
+  const Tensor panels = whole.prefix_rows ? prefix_panels(*cache.prefix_keys) : Tensor();
 
   const cpu::CachedAttentionKernels& kernels = cpu::cached_attention_kernels(cpu::best_isa());
   const int64_t blocks = (candidates + cpu::candidate_block - 1) / cpu::candidate_block;
@@ -95,7 +123,7 @@ void attend(const HeadRows& q, const CachedAttention& cache, float scale, int th
   const cpu::ThreadScratch scratch(y.device(), threads, kernels.scratch(visible, whole.size));
   cpu::parallel_tasks(threads, heads * blocks, [&](int64_t piece) {
     const int64_t head = piece / blocks, first = piece % blocks * cpu::candidate_block;
-    kernels.run(part_of(whole, cache, head, first, candidates), scratch.mine());
+    kernels.run(part_of(whole, cache, panels, head, first, candidates), scratch.mine());
   });
 }
 

@@ -1,11 +1,13 @@
 // One decoding step of attention for a block of candidates, for the instruction set that the including file
 // is compiled for.
 //
-// Scores lie as [key][candidate], candidates in lanes: each candidate's arithmetic is the same whatever its
-// neighbours are. A prefix row is loaded once for all candidates of the block; each score of a prefix key is
-// one chain over d, each output one chain over the keys in order of position.
+// Scores lie as [candidate][key], and the keys of the prefix in panels, [panel][d][16 keys], so that lanes
+// are keys, full however few candidates there are. What is loaded of the prefix serves all candidates of the
+// block; each score of a prefix key is one chain over d, each output one chain over the keys in order of
+// position, whatever the neighbours are.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/cpu/cached_attention_kernels.h"
@@ -15,58 +17,74 @@ namespace dalle1::cpu {
 namespace {
 
 struct CachedScratch {
-  float* queries;     ///< [count, padded D], scaled
-  float* transposed;  ///< [D, width]
-  float* scores;      ///< [visible keys, width]
-  float* sums;        ///< [count, padded D]
-  int64_t width;      ///< Candidates, padded to whole lanes.
+  float* queries;  ///< [count, padded D], scaled
+  float* sums;     ///< [count, padded D]
+  float* scores;   ///< [count, row]
+  int64_t row;     ///< Visible keys in whole lanes, and one more for what parts of panels spill.
 };
 
+int64_t score_row(int64_t visible) { return padded(visible) + lane_count; }
+
 int64_t cached_scratch(int32_t visible, int32_t size) {
-  return candidate_block * (2 * padded(size) + size + int64_t{visible});
+  return candidate_block * (2 * padded(size) + score_row(visible)) + lane_count;
 }
 
 CachedScratch divide_scratch(const CachedAttentionBlock& block, float* memory) {
   const int64_t rows = candidate_block * padded(block.size);
   CachedScratch s;
-  s.width = padded(block.count);
   s.queries = memory;
   s.sums = s.queries + rows;
-  s.transposed = s.sums + rows;
-  s.scores = s.transposed + candidate_block * block.size;
+  s.scores = s.sums + rows + lane_count;
+  s.row = score_row(int64_t{block.prefix_rows} + block.slot_count);
   return s;
 }
 
 void load_queries(const CachedAttentionBlock& block, const CachedScratch& s) {
   const int64_t row = padded(block.size);
-  for (int64_t n = 0; n < s.width; ++n)
-    for (int64_t d = 0; d < block.size; ++d) {
-      const float value = n < block.count ? block.q[n * block.q_stride + d] * block.scale : 0.0f;
-      if (n < block.count) s.queries[n * row + d] = value;
-      s.transposed[d * s.width + n] = value;
-    }
+  for (int64_t n = 0; n < block.count; ++n)
+    for (int64_t d = 0; d < block.size; ++d)
+      s.queries[n * row + d] = block.q[n * block.q_stride + d] * block.scale;
   for (int64_t i = 0; i < block.count * row; ++i) s.sums[i] = 0.0f;
+}
+
+template <int R, bool accumulate>
+void multiply_rows_of(const SmallProduct& p, int64_t row, int64_t columns) {
+  constexpr int C = few_rows_columns;
+  int64_t column = 0;
+  for (; column + C * lane_count <= columns; column += C * lane_count)
+    product_registers<R, C, accumulate>(p, row, column);
+  for (; column < columns; column += lane_count) product_registers<R, 1, accumulate>(p, row, column);
 }
 
 /// c (+)= a b for any number of rows; `columns` a multiple of 16.
 template <bool accumulate>
 void multiply_any(const SmallProduct& p, int64_t rows, int64_t columns) {
-  const int64_t whole = rows / 8 * 8;
-  multiply_small<accumulate>(p, whole, columns);
-  for (int64_t row = whole; row < rows; ++row)
-    for (int64_t column = 0; column < columns; column += lane_count)
-      product_registers<1, 1, accumulate>(p, row, column);
+  int64_t row = rows / 8 * 8;
+  multiply_small<accumulate>(p, row, columns);
+  for (; row + 2 <= rows; row += 2) multiply_rows_of<2, accumulate>(p, row, columns);
+  if (row < rows) multiply_rows_of<1, accumulate>(p, row, columns);
+}
+
+/// Scores of a range's keys from the start of its first panel on: `before` keys too many.
+void score_panels(const CachedAttentionBlock& block, const CachedScratch& s, const PrefixRange& range,
+                  int64_t before, float* scores) {
+  const int64_t first = range.begin - before;
+  SmallProduct product{s.queries,  padded(block.size), 1,     block.prefix_keys + first * block.size,
+                       lane_count, scores - before,    s.row, block.size};
+  product.b_panel = lane_count * block.size;
+  multiply_any<false>(product, block.count, padded(range.end) - first);
 }
 
 void score_prefix(const CachedAttentionBlock& block, const CachedScratch& s) {
   float* scores = s.scores;
+  float kept[candidate_block][lane_count];  // the scores that those too many overwrite
   for (int32_t i = 0; i < block.prefix_ranges; ++i) {
-    const PrefixRange range = block.prefix[i];
-    const float* keys = block.prefix_keys + int64_t{range.begin} * block.size;
-    const int64_t rows = range.end - range.begin;
-    multiply_any<false>({keys, block.size, 1, s.transposed, s.width, scores, s.width, block.size}, rows,
-                        s.width);
-    scores += rows * s.width;
+    const PrefixRange& range = block.prefix[i];
+    const int64_t before = range.begin % lane_count;
+    for (int64_t n = 0; n < block.count; ++n) std::copy_n(scores + n * s.row - before, before, kept[n]);
+    score_panels(block, s, range, before, scores);
+    for (int64_t n = 0; n < block.count; ++n) std::copy_n(kept[n], before, scores + n * s.row - before);
+    scores += range.end - range.begin;
   }
 }
 
@@ -91,32 +109,42 @@ inline float dot(const float* a, const Stored* b, int64_t size, int64_t next) {
 
 template <typename Stored>
 void score_private(const CachedAttentionBlock& block, const CachedScratch& s) {
-  float* scores = s.scores + block.prefix_rows * s.width;
-  for (int64_t i = block.count; i < s.width; ++i)  // lanes without a candidate
-    for (int64_t j = 0; j < block.slot_count; ++j) scores[j * s.width + i] = 0.0f;
   for (int64_t n = 0; n < block.count; ++n) {
     const float* query = s.queries + n * padded(block.size);
     const Stored* keys = static_cast<const Stored*>(block.keys) + n * block.store_stride;
+    float* scores = s.scores + n * s.row + block.prefix_rows;
     for (int64_t j = 0; j < block.slot_count; ++j)
-      scores[j * s.width + n] =
-          dot(query, keys + int64_t{block.slots[j]} * block.size, block.size, block.store_stride);
+      scores[j] = dot(query, keys + int64_t{block.slots[j]} * block.size, block.size, block.store_stride);
   }
 }
 
-/// Scores become weights; writes each candidate's total to `totals` [width].
-void softmax_rows(const CachedScratch& s, int64_t visible, float* totals) {
-  for (int64_t lane = 0; lane < s.width; lane += lane_count) {
-    float* column = s.scores + lane;
-    Lanes top = load(column);
-    for (int64_t i = 1; i < visible; ++i) top = max(top, load(column + i * s.width));
-    Lanes total = zero();
-    for (int64_t i = 0; i < visible; ++i) {
-      const Lanes weight = exp(load(column + i * s.width) - top);
-      store(column + i * s.width, weight);
-      total = total + weight;
-    }
-    store(totals + lane, total);
-  }
+/// Scores of one candidate become weights that are not divided by their sum.
+void exponentials(float* scores, int64_t visible) {
+  const int64_t end = padded(visible);
+  for (int64_t i = visible; i < end; ++i) scores[i] = -INFINITY;
+  Lanes tops = load(scores);
+  for (int64_t i = lane_count; i < end; i += lane_count) tops = max(tops, load(scores + i));
+  const Lanes top = broadcast(largest(tops));
+  for (int64_t i = 0; i < end; i += lane_count) store(scores + i, exp(load(scores + i) - top));
+}
+
+/// totals[n] = the weights of candidates `first` to `first` + N, each summed in order of position.
+template <int N>
+void sum_weights(const CachedScratch& s, int64_t first, int64_t visible, float* totals) {
+  const float* weights = s.scores + first * s.row;
+  float sums[N] = {};
+  for (int64_t i = 0; i < visible; ++i)
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) sums[n] += weights[n * s.row + i];
+  for (int n = 0; n < N; ++n) totals[first + n] = sums[n];
+}
+
+/// Scores become weights; writes each candidate's total to `totals` [count].
+void softmax_rows(const CachedScratch& s, int64_t count, int64_t visible, float* totals) {
+  for (int64_t n = 0; n < count; ++n) exponentials(s.scores + n * s.row, visible);
+  int64_t n = 0;
+  for (; n + 8 <= count; n += 8) sum_weights<8>(s, n, visible, totals);
+  for (; n < count; ++n) sum_weights<1>(s, n, visible, totals);
 }
 
 /// sums[n, column ..] += weights of candidate n times values, for the columns of a partly filled lane.
@@ -132,35 +160,31 @@ void add_tail(const SmallProduct& p, int64_t rows, int64_t column, int count) {
 
 void add_prefix_values(const CachedAttentionBlock& block, const CachedScratch& s) {
   const int64_t whole = block.size / lane_count * lane_count;
+  const float* values = block.prefix_values;
   const float* weights = s.scores;
   for (int32_t i = 0; i < block.prefix_ranges; ++i) {
     const PrefixRange range = block.prefix[i];
     const int64_t rows = range.end - range.begin;
-    const SmallProduct product = {weights,
-                                  1,
-                                  s.width,
-                                  block.prefix_values + int64_t{range.begin} * block.size,
-                                  block.size,
-                                  s.sums,
-                                  padded(block.size),
-                                  rows};
+    const SmallProduct product = {
+        weights, s.row, 1, values + int64_t{range.begin} * block.size, block.size, s.sums, padded(block.size),
+        rows};
     multiply_any<true>(product, block.count, whole);
     if (whole < block.size) add_tail(product, block.count, whole, static_cast<int>(block.size - whole));
-    weights += rows * s.width;
+    weights += rows;
   }
 }
 
 /// sums[0 .. C * 16) += the visible values of one candidate from column d on; `last` lanes of the last
 /// register.
 template <int C, typename Stored>
-void add_columns(const CachedAttentionBlock& block, const float* weights, int64_t width, const Stored* values,
-                 int64_t d, int last, float* sums) {
+void add_columns(const CachedAttentionBlock& block, const float* weights, const Stored* values, int64_t d,
+                 int last, float* sums) {
   Lanes totals[C];
 #pragma GCC unroll 8
   for (int i = 0; i < C; ++i) totals[i] = load(sums + d + i * lane_count);
   for (int64_t j = 0; j < block.slot_count; ++j) {
     const Stored* value = values + int64_t{block.slots[j]} * block.size + d;
-    const Lanes weight = broadcast(weights[j * width]);
+    const Lanes weight = broadcast(weights[j]);
 #pragma GCC unroll 8
     for (int i = 0; i < C; ++i) {
       const Stored* part = value + i * lane_count;
@@ -177,16 +201,15 @@ template <typename Stored>
 void add_private_values(const CachedAttentionBlock& block, const CachedScratch& s) {
   constexpr int64_t step = 4 * lane_count;
   for (int64_t n = 0; n < block.count; ++n) {
-    const float* weights = s.scores + block.prefix_rows * s.width + n;
+    const float* weights = s.scores + n * s.row + block.prefix_rows;
     const Stored* values = static_cast<const Stored*>(block.values) + n * block.store_stride;
     float* sums = s.sums + n * padded(block.size);
     int64_t d = 0;
-    for (; d + step <= block.size; d += step)
-      add_columns<4>(block, weights, s.width, values, d, lane_count, sums);
+    for (; d + step <= block.size; d += step) add_columns<4>(block, weights, values, d, lane_count, sums);
     for (; d < block.size; d += lane_count) {
       const int64_t room = block.size - d;
-      add_columns<1>(block, weights, s.width, values, d,
-                     room < lane_count ? static_cast<int>(room) : lane_count, sums);
+      add_columns<1>(block, weights, values, d, room < lane_count ? static_cast<int>(room) : lane_count,
+                     sums);
     }
   }
 }
@@ -209,7 +232,7 @@ void run_stored(const CachedAttentionBlock& block, float* memory) {
   load_queries(block, s);
   score_prefix(block, s);
   score_private<Stored>(block, s);
-  softmax_rows(s, int64_t{block.prefix_rows} + block.slot_count, totals);
+  softmax_rows(s, block.count, int64_t{block.prefix_rows} + block.slot_count, totals);
   add_prefix_values(block, s);
   add_private_values<Stored>(block, s);
   write_outputs(block, s, totals);

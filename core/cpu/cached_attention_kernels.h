@@ -25,7 +25,8 @@ struct CachedAttentionBlock {
   float* y = nullptr;
   int64_t y_stride = 0;  ///< and in y.
   float scale = 1.0f;
-  const float *prefix_keys = nullptr, *prefix_values = nullptr;  ///< [P, D]
+  const float* prefix_keys = nullptr;    ///< Panels of 16 keys, [D, 16] each, the last one filled up.
+  const float* prefix_values = nullptr;  ///< [P, D]
   const PrefixRange* prefix = nullptr;
   int32_t prefix_ranges = 0;
   int32_t prefix_rows = 0;                        ///< Sum of the ranges' lengths.

@@ -52,39 +52,80 @@ void cut_top_p(std::vector<Entry>& entries, float top_p, double total) {
   entries.resize(kept);
 }
 
-// What draw() returns when nothing is cut, from exponentials of a few units' error: nothing when the drawn
-// point lies so near a token's edge that the error could matter.
-std::optional<int64_t> draw_quickly(const float* logits, int64_t n, float largest, float temperature,
-                                    float uniform, std::vector<float>& scratch) {
-  constexpr double doubt = 2e-5;  // of the whole; the sums are exact to a millionth
-  scratch.resize(n + kBlock);
-  std::vector<double> sums((n + kBlock - 1) / kBlock);
+// Exponentials of a few units' error, of one row.
+struct QuickRow {
+  std::vector<float> exponentials;
+  std::vector<double> sums;  // of kBlock each
   double total = 0;
-  Block a;
-  for (size_t i = 0; i < sums.size(); ++i) {
-    const int64_t first = static_cast<int64_t>(i) * kBlock;
-    cpu::load(logits + first, n - first, a, -kInfinity);
-    const Block e = ((a - largest) / temperature).exp();
-    cpu::store(e, kBlock, scratch.data() + first);
-    total += sums[i] = e.sum();
+
+  void fill(const float* logits, int64_t n, float largest, float temperature) {
+    exponentials.resize(n + kBlock);
+    sums.resize((n + kBlock - 1) / kBlock);
+    total = 0;
+    Block a;
+    for (size_t i = 0; i < sums.size(); ++i) {
+      const int64_t first = static_cast<int64_t>(i) * kBlock;
+      cpu::load(logits + first, n - first, a, -kInfinity);
+      const Block e = ((a - largest) / temperature).exp();
+      cpu::store(e, kBlock, exponentials.data() + first);
+      total += sums[i] = e.sum();
+    }
   }
-  const double point = uniform * total;
+};
+
+constexpr double kDoubt = 2e-5;  // of the whole; the sums of a QuickRow are exact to a millionth
+
+// What draw_slowly() returns when nothing is cut: nothing when the drawn point lies so near a token's edge
+// that the error could matter.
+std::optional<int64_t> draw_quickly(const QuickRow& row, int64_t n, float uniform) {
+  const double point = uniform * row.total;
   double before = 0;
   size_t block = 0;
-  while (block + 1 < sums.size() && before + sums[block] <= point) before += sums[block++];
+  while (block + 1 < row.sums.size() && before + row.sums[block] <= point) before += row.sums[block++];
   int64_t token = static_cast<int64_t>(block) * kBlock;
-  while (token + 1 < n && before + scratch[token] <= point) before += scratch[token++];
-  const double nearest = std::min(point - before, before + scratch[token] - point);
-  return nearest > doubt * total ? std::optional(token) : std::nullopt;
+  while (token + 1 < n && before + row.exponentials[token] <= point) before += row.exponentials[token++];
+  const double nearest = std::min(point - before, before + row.exponentials[token] - point);
+  return nearest > kDoubt * row.total ? std::optional(token) : std::nullopt;
 }
 
-int64_t draw(const float* logits, int64_t n, const SamplingRule& rule, float uniform,
-             std::vector<float>& scratch) {
-  const float largest = cpu::largest_of(logits, n);
-  if ((rule.top_k == 0 || rule.top_k >= n) && rule.top_p >= 1.0f) {
-    const auto token = draw_quickly(logits, n, largest, rule.temperature, uniform, scratch);
-    if (token) return *token;
+int64_t draw_entry(const std::vector<Entry>& entries, float uniform) {
+  const double total =
+      std::accumulate(entries.begin(), entries.end(), 0.0,
+                      [](double sum, const Entry& entry) { return sum + entry.probability; });
+  double remaining = uniform * total;
+  for (const Entry& entry : entries) {
+    remaining -= entry.probability;
+    if (remaining < 0) return entry.token;
   }
+  return entries.back().token;
+}
+
+float probability_of(float logit, float largest, float temperature) {
+  return std::exp((logit - largest) / temperature);
+}
+
+// What draw_slowly() returns when top-p alone cuts. All tokens below (1 - p) / n of the whole sum to less
+// than 1 - p, so that only the others need to be in order. Nothing when the error could move the cut.
+std::optional<int64_t> draw_top_p_quickly(const QuickRow& row, const float* logits, int64_t n, float largest,
+                                          const SamplingRule& rule, float uniform) {
+  const double least = 0.99 * (1.0 - rule.top_p) * row.total / static_cast<double>(n);
+  std::vector<Entry> entries;
+  for (int64_t i = 0; i < n; ++i) {
+    if (row.exponentials[i] >= least)
+      entries.push_back({probability_of(logits[i], largest, rule.temperature), static_cast<int32_t>(i)});
+  }
+  cut_top_p(entries, rule.top_p, row.total);
+  double before = 0, nearest = row.total;
+  for (const Entry& entry : entries) {
+    before += entry.probability;
+    nearest = std::min(nearest, std::abs(before - rule.top_p * row.total));
+  }
+  if (nearest <= kDoubt * row.total || before <= rule.top_p * row.total) return std::nullopt;
+  return draw_entry(entries, uniform);
+}
+
+int64_t draw_slowly(const float* logits, int64_t n, float largest, const SamplingRule& rule, float uniform,
+                    std::vector<float>& scratch) {
   float threshold = -kInfinity;
   if (rule.top_k > 0 && rule.top_k < n) threshold = top_k_threshold(logits, n, rule.top_k, scratch);
   std::vector<Entry> entries;
@@ -92,21 +133,22 @@ int64_t draw(const float* logits, int64_t n, const SamplingRule& rule, float uni
   double total = 0;
   for (int64_t i = 0; i < n; ++i) {
     if (logits[i] < threshold) continue;
-    const float probability = std::exp((logits[i] - largest) / rule.temperature);
-    entries.push_back({probability, static_cast<int32_t>(i)});
-    total += probability;
+    entries.push_back({probability_of(logits[i], largest, rule.temperature), static_cast<int32_t>(i)});
+    total += entries.back().probability;
   }
-  if (rule.top_p < 1.0f) {
-    cut_top_p(entries, rule.top_p, total);
-    total = std::accumulate(entries.begin(), entries.end(), 0.0,
-                            [](double sum, const Entry& entry) { return sum + entry.probability; });
+  if (rule.top_p < 1.0f) cut_top_p(entries, rule.top_p, total);
+  return draw_entry(entries, uniform);
+}
+
+int64_t draw(const float* logits, int64_t n, const SamplingRule& rule, float uniform, QuickRow& row) {
+  const float largest = cpu::largest_of(logits, n);
+  if (rule.top_k == 0 || rule.top_k >= n) {
+    row.fill(logits, n, largest, rule.temperature);
+    const auto token = rule.top_p < 1.0f ? draw_top_p_quickly(row, logits, n, largest, rule, uniform)
+                                         : draw_quickly(row, n, uniform);
+    if (token) return *token;
   }
-  double remaining = uniform * total;
-  for (const Entry& entry : entries) {
-    remaining -= entry.probability;
-    if (remaining < 0) return entry.token;
-  }
-  return entries.back().token;
+  return draw_slowly(logits, n, largest, rule, uniform, row.exponentials);
 }
 
 }  // namespace
@@ -120,14 +162,14 @@ void CpuKernels::sample(const SampleArguments& a) {
           a.candidates[row]);
   }
   cpu::parallel_for(threads_, rows, 1, [&](int64_t begin, int64_t end) {
-    std::vector<float> scratch;
+    QuickRow quick;
     for (int64_t row = begin; row < end; ++row) {
       const float* source = in + row * columns;
       if (a.rule.temperature <= 0.0f) {
         a.tokens[row] = std::max_element(source, source + columns) - source;
       } else {
         const uint32_t word = random_block(a.seed, Stream::sampling, a.candidates[row], a.position, 0)[0];
-        a.tokens[row] = draw(source, columns, a.rule, unit_interval(word), scratch);
+        a.tokens[row] = draw(source, columns, a.rule, unit_interval(word), quick);
       }
     }
   });

@@ -7,7 +7,8 @@
 namespace dalle1::cpu {
 namespace {
 
-/// a, [rows, depth] with any strides; b [depth, columns] and c [rows, columns] with contiguous columns.
+/// a, [rows, depth] with any strides; b [depth, columns], floats or bf16, and c [rows, columns] with
+/// contiguous columns.
 struct SmallProduct {
   const float* a;
   int64_t a_row, a_depth;
@@ -16,13 +17,14 @@ struct SmallProduct {
   float* c;
   int64_t c_stride;
   int64_t depth;
+  int64_t b_panel = lane_count;  ///< Numbers between one whole lane of columns and the next.
 };
 
 /// c (+)= a b for R rows and C * 16 columns; each output is one chain of fused multiply-adds over depth.
 template <int R, int C, bool accumulate>
 inline void product_registers(const SmallProduct& p, int64_t row, int64_t column) {
   const float* a = p.a + row * p.a_row;
-  const float* b = p.b + column;
+  const float* b = p.b + column / lane_count * p.b_panel;
   float* c = p.c + row * p.c_stride + column;
   Lanes sums[R][C];
 #pragma GCC unroll 16
@@ -32,7 +34,7 @@ inline void product_registers(const SmallProduct& p, int64_t row, int64_t column
   for (int64_t k = 0; k < p.depth; ++k) {
     Lanes values[C];
 #pragma GCC unroll 16
-    for (int j = 0; j < C; ++j) values[j] = held(load(b + k * p.b_stride + j * lane_count));
+    for (int j = 0; j < C; ++j) values[j] = held(load(b + k * p.b_stride + j * p.b_panel));
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
       const Lanes factor = broadcast(a[r * p.a_row + k * p.a_depth]);
@@ -47,9 +49,9 @@ inline void product_registers(const SmallProduct& p, int64_t row, int64_t column
 }
 
 #if defined(__AVX512F__)
-constexpr int product_rows = 8, product_columns = 2;
+constexpr int product_rows = 8, product_columns = 2, few_rows_columns = 4;
 #else
-constexpr int product_rows = 4, product_columns = 1;
+constexpr int product_rows = 4, product_columns = 1, few_rows_columns = 2;
 #endif
 
 /// `rows` a multiple of 8, `columns` of 16.

@@ -293,6 +293,8 @@ const std::vector<CachedCase> cached_cases = {
     {70, 3, 21, 9, 20, {{0, 5}, {7, 21}}, {4, 8, 0, 1}},
     {5, 2, 130, 33, 64, {{0, 130}}, {32, 0, 1, 2, 3, 4, 5}},
     {1, 2, 8, 4, 7, {{0, 8}}, {}},
+    {11, 2, 100, 4, 32, {{0, 17}, {18, 19}, {30, 33}, {47, 100}}, {1, 2}},
+    {33, 1, 40, 4, 16, {{5, 9}, {20, 40}}, {0}},
     {33, 1, 4, 6, 16, {}, {5, 3}},
 };
 
@@ -380,6 +382,10 @@ TEST_CASE("cached attention has the same bits on both instruction sets") {
   const auto run_isa = [&](cpu::Isa isa) {
     const auto& kernels = cpu::cached_attention_kernels(isa);
     std::vector<float> y(c.candidates * c.size), scratch(kernels.scratch(25, static_cast<int32_t>(c.size)));
+    std::vector<float> panels(2 * 16 * c.size);  // of 16 keys, [D, 16]
+    for (int64_t p = 0; p < range.end; ++p)
+      for (int64_t d = 0; d < c.size; ++d)
+        panels[p / 16 * 16 * c.size + d * 16 + p % 16] = in.prefix_keys[p * c.size + d];
     cpu::CachedAttentionBlock block;
     block.count = static_cast<int32_t>(c.candidates);
     block.size = static_cast<int32_t>(c.size);
@@ -387,7 +393,7 @@ TEST_CASE("cached attention has the same bits on both instruction sets") {
     block.q = in.q.data();
     block.y = y.data();
     block.scale = 0.3f;
-    block.prefix_keys = in.prefix_keys.data();
+    block.prefix_keys = panels.data();
     block.prefix_values = in.prefix_values.data();
     block.prefix = &range;
     block.prefix_ranges = 1;
