@@ -82,7 +82,7 @@ std::shared_ptr<PairSource> join_sources(std::vector<std::unique_ptr<PairSource>
 }
 
 std::pair<std::shared_ptr<PairSource>, std::shared_ptr<PairSource>> split_source(
-    std::shared_ptr<PairSource> source, uint64_t keep) {
+    const std::shared_ptr<PairSource>& source, uint64_t keep) {
   check(keep < source->size(), ErrorKind::input, "data: {} pictures are too few to set {} aside",
         source->size(), source->size() - std::min(keep, source->size()));
   return {std::make_shared<PartOfSource>(source, 0, keep),

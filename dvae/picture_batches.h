@@ -51,7 +51,7 @@ std::shared_ptr<PairSource> join_sources(std::vector<std::unique_ptr<PairSource>
 
 /// The first `keep` pictures of a set as one set and the others as another, over the same source.
 std::pair<std::shared_ptr<PairSource>, std::shared_ptr<PairSource>> split_source(
-    std::shared_ptr<PairSource> source, uint64_t keep);
+    const std::shared_ptr<PairSource>& source, uint64_t keep);
 
 /// RGB pictures of equal size as f32 [B, 3, H, W] in [0, 1], and back with values truncated to 8 bits as
 /// OpenAI's tools do (floor of 255 x).

@@ -15,7 +15,10 @@ using nlohmann::json;
 
 constexpr size_t most_pieces = 1 << 20;
 
-bool is_absent(const json& value) { return value.is_null() || value == "" || value == false || value == 0; }
+bool is_absent(const json& value) {
+  const bool no_text = value.is_string() && value.get_ref<const std::string&>().empty();
+  return value.is_null() || no_text || value == false || value == 0;
+}
 
 }  // namespace
 

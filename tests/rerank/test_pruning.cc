@@ -69,7 +69,7 @@ std::vector<ResultRow> rows_in(const std::filesystem::path& folder) {
   return read_results(folder / "results.jsonl");
 }
 
-std::string refusal_of(GenerationOptions options) {
+std::string refusal_of(const GenerationOptions& options) {
   try {
     validate(options);
   } catch (const Error& error) {

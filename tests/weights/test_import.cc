@@ -416,7 +416,7 @@ TEST_CASE("import: DALLE-pytorch's rotary, reversible and sharing transformers")
   CHECK(reversible.config.at("grid") == 8);
   CHECK_FALSE(reversible.config.contains("head_width"));
   CHECK(reversible.find("text_position.weight")->shape == std::vector<int64_t>{11, 24});  // zeros
-  const auto with_angles = [&](float more, std::vector<int64_t> shape) {
+  const auto with_angles = [&](float more, const std::vector<int64_t>& shape) {
     StateFile file = parts_in(whole).front();
     std::vector<float> values;
     for (RawTensor& tensor : file.tensors) {
@@ -424,7 +424,7 @@ TEST_CASE("import: DALLE-pytorch's rotary, reversible and sharing transformers")
       values = to_floats(tensor);
       values.back() += more;
       tensor.bytes = std::as_bytes(std::span(values));
-      tensor.shape = std::move(shape);
+      tensor.shape = shape;
     }
     return refusal_of([&] { import_files({file}); });
   };

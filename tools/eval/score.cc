@@ -90,7 +90,7 @@ class Scoring {
 
  private:
   // Error(input) when no picture can be read.
-  void read_all(std::shared_ptr<const PairSource> source, Captions captions,
+  void read_all(const std::shared_ptr<const PairSource>& source, Captions captions,
                 const std::function<void(const std::vector<Sample>&)>& visit) {
     PairReaderOptions reading;
     reading.shuffle = false;

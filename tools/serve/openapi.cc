@@ -64,9 +64,9 @@ Json object_schema(Json properties, std::vector<std::string> required) {
           {"additionalProperties", false}};
 }
 
-Json body_of(std::vector<std::pair<std::string, Json>> schemas) {
+Json body_of(const std::vector<std::pair<std::string, Json>>& schemas) {
   Json content = Json::object();
-  for (auto& [type, schema] : schemas) content[type] = {{"schema", std::move(schema)}};
+  for (const auto& [type, schema] : schemas) content[type] = {{"schema", schema}};
   return {{"required", true}, {"content", std::move(content)}};
 }
 

@@ -244,7 +244,7 @@ class HttpServer::Loop {
                                                          asio::redirect_error(use_awaitable, error));
   }
 
-  Request request_of(Connection& connection, Parser& parser, std::shared_ptr<void> held) {
+  Request request_of(Connection& connection, Parser& parser, const std::shared_ptr<void>& held) {
     auto message = parser.release();
     Request request;
     request.id = random_id();
@@ -256,7 +256,7 @@ class HttpServer::Loop {
     request.host = string_of(message[http::field::host]);
     request.origin = string_of(message[http::field::origin]);
     request.body = std::move(message.body());
-    request.held = std::move(held);
+    request.held = held;
     return request;
   }
 
